@@ -1,0 +1,234 @@
+import { ErrorReason, type SessionState } from "@sessiond/contract";
+
+/** Name of a reason as it stands in `google.rpc.ErrorInfo`, for example "REVISION_CONFLICT". */
+export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED" | number>;
+
+/** A field of a request that is wrong: its path, and what to do about it. */
+export interface FieldViolation {
+  /** Path in the names of the contract, for example `events[0].message.text`. */
+  readonly field: string;
+  readonly description: string;
+}
+
+/**
+ * Base of everything the domain and the stores throw on purpose.
+ *
+ * `reason` decides the code a caller sees (the table is in `transport/errors.ts`), `message` says
+ * what was wrong and what to do, `details` are the values of `google.rpc.ErrorInfo.metadata`.
+ */
+export abstract class SessiondError extends Error {
+  abstract readonly reason: Reason;
+  readonly details: Readonly<Record<string, string>>;
+
+  constructor(message: string, details: Readonly<Record<string, string>> = {}, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = new.target.name;
+    this.details = details;
+  }
+}
+
+/** Fields of a request are missing, malformed or out of range. Nothing was stored. */
+export class InvalidFieldError extends SessiondError {
+  readonly reason = "INVALID_FIELD";
+  readonly violations: readonly FieldViolation[];
+  constructor(first: FieldViolation, ...more: FieldViolation[]) {
+    super(`${first.field}: ${first.description}`, { field: first.field });
+    this.violations = [first, ...more];
+  }
+}
+
+interface SessionName {
+  readonly namespace: string;
+  readonly sessionId: string;
+}
+
+export class SessionNotFoundError extends SessiondError {
+  readonly reason = "SESSION_NOT_FOUND";
+  constructor({ namespace, sessionId }: SessionName) {
+    super(
+      `no session "${sessionId}" in namespace "${namespace}"; create it, or append with create_if_missing`,
+      { namespace, session_id: sessionId },
+    );
+  }
+}
+
+export class SessionAlreadyExistsError extends SessiondError {
+  readonly reason = "SESSION_ALREADY_EXISTS";
+  constructor({ namespace, sessionId }: SessionName) {
+    super(
+      `session "${sessionId}" exists in namespace "${namespace}"; choose another id, or create with if_exists`,
+      { namespace, session_id: sessionId },
+    );
+  }
+}
+
+export class SessionEndedError extends SessiondError {
+  readonly reason = "SESSION_ENDED";
+  readonly state: keyof typeof SessionState;
+  constructor({ sessionId, state }: { sessionId: string; state: keyof typeof SessionState }) {
+    super(
+      `session "${sessionId}" has ended (${state}) and takes no events; reopen it or create another`,
+      { session_id: sessionId, state },
+    );
+    this.state = state;
+  }
+}
+
+export class SessionDeletedError extends SessiondError {
+  readonly reason = "SESSION_DELETED";
+  constructor({ sessionId }: { sessionId: string }) {
+    super(`session "${sessionId}" was deleted`, { session_id: sessionId });
+  }
+}
+
+/** `expected_revision` is not the session's. Read from `expected` on and decide again. */
+export class RevisionConflictError extends SessiondError {
+  readonly reason = "REVISION_CONFLICT";
+  readonly expected: number;
+  readonly actual: number;
+  constructor(args: { sessionId: string; expected: number; actual: number }) {
+    const { sessionId, expected, actual } = args;
+    super(
+      `expected revision ${expected}, session "${sessionId}" is at ${actual}; read from ${Math.min(expected, actual) + 1} and retry`,
+      { session_id: sessionId, expected: String(expected), actual: String(actual) },
+    );
+    this.expected = expected;
+    this.actual = actual;
+  }
+}
+
+export class EtagMismatchError extends SessiondError {
+  readonly reason = "ETAG_MISMATCH";
+  constructor(args: { sessionId: string; expected: string; actual: string }) {
+    super(
+      `session "${args.sessionId}" was changed since etag "${args.expected}" and is at "${args.actual}"; get it and apply your change again`,
+      { session_id: args.sessionId, expected: args.expected, actual: args.actual },
+    );
+  }
+}
+
+export class RequestIdReusedError extends SessiondError {
+  readonly reason = "REQUEST_ID_REUSED";
+  constructor({ requestId }: { requestId: string }) {
+    super(
+      `request_id "${requestId}" was used with other content; use a fresh id for every distinct request`,
+      { request_id: requestId },
+    );
+  }
+}
+
+export class EventTooLargeError extends SessiondError {
+  readonly reason = "EVENT_TOO_LARGE";
+  constructor(args: { field: string; actualBytes: number; limitBytes: number }) {
+    super(
+      `${args.field} has ${args.actualBytes} bytes, the limit is ${args.limitBytes}; split it, or keep the content elsewhere and append a reference`,
+      {
+        field: args.field,
+        actual_bytes: String(args.actualBytes),
+        limit_bytes: String(args.limitBytes),
+      },
+    );
+  }
+}
+
+export class SessionLogFullError extends SessiondError {
+  readonly reason = "SESSION_LOG_FULL";
+  constructor(args: { sessionId: string; limitBytes: number }) {
+    super(
+      `the log of session "${args.sessionId}" has reached its limit of ${args.limitBytes} bytes; continue in a new session`,
+      { session_id: args.sessionId, limit_bytes: String(args.limitBytes) },
+    );
+  }
+}
+
+export class PageTokenInvalidError extends SessiondError {
+  readonly reason = "PAGE_TOKEN_INVALID";
+  constructor(what: "malformed" | "of another query") {
+    super(
+      `page_token is ${what}; begin at the first page and change nothing but the token between pages`,
+      { field: "page_token" },
+    );
+  }
+}
+
+export class CursorInvalidError extends SessiondError {
+  readonly reason = "CURSOR_INVALID";
+  constructor(what: string) {
+    super(`cursor ${what}; watch again from the start`, { field: "cursor" });
+  }
+}
+
+export class HistoryGoneError extends SessiondError {
+  readonly reason = "HISTORY_GONE";
+  constructor(what: string) {
+    super(`${what}; watch again from the start, what lies between is lost to this reader`);
+  }
+}
+
+export class TooManyWatchesError extends SessiondError {
+  readonly reason = "TOO_MANY_WATCHES";
+  constructor({ limit }: { limit: number }) {
+    super(
+      `all ${limit} watches are in use; close one, or watch a namespace instead of many sessions`,
+      { limit: String(limit) },
+    );
+  }
+}
+
+export class ShuttingDownError extends SessiondError {
+  readonly reason = "SHUTTING_DOWN";
+  constructor() {
+    super("the server is shutting down; retry, and continue a watch from its cursor");
+  }
+}
+
+/** The store takes no writes for now; reads and deletes still work. */
+export class WritesRefusedError extends SessiondError {
+  readonly reason = "WRITES_REFUSED";
+  constructor(why: string, details: Readonly<Record<string, string>> = {}) {
+    super(`writes are refused: ${why}`, details);
+  }
+}
+
+/** The store failed during a commit. The process must stop; the restart decides what is stored. */
+export class CommitUnknownError extends SessiondError {
+  readonly reason = "COMMIT_UNKNOWN";
+  constructor(cause: unknown) {
+    super(
+      "the store failed during a commit and the server is restarting; retry with the same request_id, it is applied once",
+      {},
+      cause,
+    );
+  }
+}
+
+/** A stored record fails its checksum or cannot be decoded. Other sessions are not affected. */
+export class DataLossError extends SessiondError {
+  readonly reason = "DATA_LOSS";
+  constructor(args: { record: string; sessionUid?: string; cause?: unknown }) {
+    super(
+      `stored record ${args.record} is damaged; restore the session from a backup or a bundle`,
+      {
+        record: args.record,
+        ...(args.sessionUid === undefined ? {} : { session_uid: args.sessionUid }),
+      },
+      args.cause,
+    );
+  }
+}
+
+export class NotSupportedError extends SessiondError {
+  readonly reason = "NOT_SUPPORTED";
+}
+
+/**
+ * The server cannot start as asked: port in use, folder locked, bad configuration.
+ *
+ * Not part of the API; `main.ts` prints the message, which says what to do, and exits with 2.
+ */
+export class StartError extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "StartError";
+  }
+}

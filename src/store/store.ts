@@ -1,0 +1,175 @@
+import type { Durability, Event, Session } from "@sessiond/contract";
+import type { NamespaceLogEntry, RequestRecord, SessionHead } from "@sessiond/contract/store";
+
+/**
+ * A session as stored: the fields that rarely change, and the small record that changes with
+ * every event. The two are written apart, so that an append does not rewrite long instructions.
+ *
+ * `session.headRevision`, `.metrics`, `.lastActivityTime` are not set here; they live in `head`.
+ * Both are immutable once handed to a store: a change makes new objects.
+ */
+export interface StoredSession {
+  readonly session: Session;
+  readonly head: SessionHead;
+}
+
+/** Names a session's place in its namespace and its log. */
+export interface SessionKey {
+  readonly namespace: string;
+  readonly sessionId: string;
+  /** UUID in its text form. */
+  readonly uid: string;
+}
+
+/**
+ * All effects of one decision. A plain value, applied whole or not at all.
+ *
+ * Indexes, deadlines and the namespace log are derived from it, see `indexes.ts`.
+ */
+export interface Change {
+  readonly key: SessionKey;
+  /** What the decision was made on; absent: the session must not exist. */
+  readonly before?: StoredSession;
+  /** What the session is afterwards; absent: it is deleted, with its log. */
+  readonly after?: StoredSession;
+  /** Events that follow `before.head.revision`, with their revisions set. */
+  readonly events: readonly Event[];
+  /** The request's answer, so that a retry finds it. Absent: not repeatable. */
+  readonly request?: {
+    /** 16 bytes, see `requestKey` in `keys.ts`. */
+    readonly key: Uint8Array;
+    readonly record: RequestRecord;
+    readonly expireTimeMs: number;
+  };
+}
+
+/** What a commit was given. */
+export interface Committed {
+  readonly change: Change;
+  /**
+   * Place in the log of the namespace: 1, 2, 3 … in commit order. Every commit that has events or
+   * deletes a session takes one; 0 for one that does neither (it only changes fields).
+   */
+  readonly offset: number;
+}
+
+/** Events of one session between two revisions. */
+export interface EventRange {
+  readonly uid: string;
+  /** First and last revision, both included. */
+  readonly first: number;
+  readonly last: number;
+  /** Newest first. Default false. */
+  readonly reverse?: boolean;
+  /** Stop after this many events. */
+  readonly maxEvents: number;
+  /** Stop before exceeding this many stored bytes; at least one event is returned. */
+  readonly maxBytes: number;
+}
+
+/** Which list of sessions: all of a namespace, or those with one value. */
+export type SessionIndex =
+  | { readonly by: "all" }
+  | { readonly by: "state"; readonly value: number }
+  | { readonly by: "agent"; readonly value: string }
+  | { readonly by: "user"; readonly value: string };
+
+/** A place in a list of sessions: behind the session of that time and id. */
+export interface SessionPosition {
+  readonly createTimeMs: number;
+  readonly sessionId: string;
+}
+
+export interface SessionQuery {
+  readonly namespace: string;
+  readonly index: SessionIndex;
+  /** Newest first. Default false: oldest first. Order is (create time in ms, session id). */
+  readonly reverse?: boolean;
+  /** Continue behind this place. */
+  readonly after?: SessionPosition;
+  readonly limit: number;
+}
+
+export interface Deadline {
+  readonly dueMs: number;
+  readonly key: SessionKey;
+}
+
+/** What a store is and guarantees. */
+export interface Capabilities {
+  readonly engine: "lmdb" | "memory";
+  /** 16 bytes that name the data; cursors carry them. */
+  readonly storeId: Uint8Array;
+  readonly schemaVersion: number;
+  readonly durability: Durability;
+}
+
+/**
+ * Keeps sessions, logs, indexes and request records.
+ *
+ * One process has one store, and the domain is its only writer. Reads see what is committed; a
+ * session with commits under way may be seen a moment before they are acknowledged, so callers
+ * that promise «durable before visible» go by the `onCommit` notice, not by what a read finds.
+ *
+ * Not promised: that reads made one after another see the same state; that the arrays returned are
+ * safe to change.
+ */
+export interface Store {
+  readonly capabilities: Capabilities;
+
+  /**
+   * Applies a change whole. Resolves once it is as durable as `capabilities` say; commits are
+   * applied and acknowledged in the order of the calls, and may overlap.
+   *
+   * The check against `before` includes commits that were called earlier and are still under way.
+   *
+   * Errors: RevisionConflictError when the session is not at `before` (the caller may read again
+   * and decide anew), WritesRefusedError before anything was written (deletes are still taken),
+   * CommitUnknownError: the outcome is unknown and every later commit fails the same way; the
+   * process must end.
+   */
+  commit(change: Change): Promise<Committed>;
+
+  /** Calls the listener after every durable commit, in commit order, before `commit` resolves. */
+  onCommit(listener: (committed: Committed) => void): () => void;
+
+  /** Calls the listener once, when a commit has failed with unknown outcome. */
+  onFailure(listener: (error: Error) => void): () => void;
+
+  /** Errors: DataLossError. */
+  getSession(name: { namespace: string; sessionId: string }): Promise<StoredSession | undefined>;
+
+  /** Events in order; fewer than asked for at a limit or at the end of the log. Errors: DataLossError. */
+  readEvents(range: EventRange): Promise<Event[]>;
+
+  /** Errors: DataLossError. */
+  listSessions(query: SessionQuery): Promise<StoredSession[]>;
+
+  /** Entries behind `afterOffset`, oldest first. */
+  readNamespaceLog(args: {
+    namespace: string;
+    afterOffset: number;
+    limit: number;
+  }): Promise<{ offset: number; entry: NamespaceLogEntry }[]>;
+
+  /** Offset of the newest durable entry in the log of a namespace; 0 for none. */
+  namespaceOffset(namespace: string): number;
+
+  /** Errors: DataLossError. */
+  getRequest(key: Uint8Array): Promise<RequestRecord | undefined>;
+
+  /** Sessions whose `expire_time` is at or before `nowMs`, earliest first. */
+  dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]>;
+
+  /**
+   * Does a bounded piece of housekeeping: removes request records that expired before `nowMs` and
+   * the logs of deleted sessions. Returns true while there is more to do.
+   */
+  maintain(args: { nowMs: number; limit: number }): Promise<boolean>;
+
+  /** Why writes are refused now; undefined while they are taken. */
+  writesRefused(): string | undefined;
+
+  /** Waits for commits under way, then closes. Calls after it fail. */
+  close(): Promise<void>;
+}
