@@ -65,6 +65,11 @@ export interface EventRange {
   readonly maxEvents: number;
   /** Stop before exceeding this many stored bytes; at least one event is returned. */
   readonly maxBytes: number;
+  /**
+   * Stop only where a commit ended, even beyond `maxEvents` and `maxBytes`, so that a reader that
+   * began at the end of a commit never sees a part of one. Not together with `reverse`. Default false.
+   */
+  readonly wholeBatches?: boolean;
 }
 
 /** Which list of sessions: all of a namespace, or those with one value. */

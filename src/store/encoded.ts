@@ -1,0 +1,18 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { type Event, EventSchema } from "@sessiond/contract";
+
+const encoded = new WeakMap<Event, Uint8Array>();
+
+/**
+ * The binary form of an event that will not change any more.
+ *
+ * Made once: its size is counted when the event is decided on, its bytes are stored later.
+ */
+export function encodedEvent(event: Event): Uint8Array {
+  let bytes = encoded.get(event);
+  if (bytes === undefined) {
+    bytes = toBinary(EventSchema, event);
+    encoded.set(event, bytes);
+  }
+  return bytes;
+}

@@ -1,0 +1,84 @@
+import { RevisionConflictError } from "../errors.ts";
+import type { Change, SessionKey } from "./store.ts";
+
+/** Where a session is: its log, and the revision of its newest event. */
+export interface SessionPlace {
+  readonly uid: string;
+  readonly revision: number;
+}
+
+/**
+ * Where sessions with commits under way will be once these are done.
+ *
+ * An engine that writes later than it answers decides by this, and by what it has stored only for
+ * sessions that are not in here. Holds one small entry for each such session.
+ */
+export class InFlight {
+  readonly #sessions = new Map<string, { place: SessionPlace | undefined; commits: number }>();
+
+  /**
+   * Checks a change against the session as it will be after the commits called before.
+   *
+   * Errors: RevisionConflictError when the session is not at `before`; RangeError when the change
+   * contradicts itself, which is a defect of the caller.
+   */
+  check(change: Change, stored: () => SessionPlace | undefined): void {
+    assertConsistent(change);
+    const entry = this.#sessions.get(nameOf(change.key));
+    const actual = entry === undefined ? stored() : entry.place;
+    const expected = change.before?.head.revision;
+    const same = expected === undefined ? !actual : actual?.uid === change.key.uid;
+    if (same && actual?.revision === expected) return;
+    throw new RevisionConflictError({
+      sessionId: change.key.sessionId,
+      expected: expected ?? 0,
+      actual: actual?.revision ?? 0,
+    });
+  }
+
+  /** Notes that a checked change is under way. Each needs one `end`. */
+  begin(change: Change): void {
+    const name = nameOf(change.key);
+    const commits = (this.#sessions.get(name)?.commits ?? 0) + 1;
+    const revision = change.after?.head.revision;
+    const place = revision === undefined ? undefined : { uid: change.key.uid, revision };
+    this.#sessions.set(name, { place, commits });
+  }
+
+  /** Notes that the oldest change under way of its session is stored. */
+  end(change: Change): void {
+    const name = nameOf(change.key);
+    const entry = this.#sessions.get(name);
+    if (entry === undefined) return;
+    if (entry.commits === 1) this.#sessions.delete(name);
+    else entry.commits -= 1;
+  }
+}
+
+function nameOf({ namespace, sessionId }: SessionKey): string {
+  // The length keeps ("a", "bc") and ("ab", "c") apart.
+  return `${namespace.length}:${namespace}${sessionId}`;
+}
+
+function assertConsistent({ before, after, events, key }: Change): void {
+  if (before === undefined && after === undefined) {
+    throw new RangeError(`change of "${key.sessionId}" has neither before nor after`);
+  }
+  if (after === undefined && events.length > 0) {
+    throw new RangeError(`change of "${key.sessionId}" deletes the session and adds events`);
+  }
+  let revision = before?.head.revision ?? 0;
+  for (const event of events) {
+    revision += 1;
+    if (event.revision !== revision) {
+      throw new RangeError(
+        `event of "${key.sessionId}" has revision ${event.revision}, not ${revision}`,
+      );
+    }
+  }
+  if (after !== undefined && after.head.revision !== revision) {
+    throw new RangeError(
+      `head of "${key.sessionId}" is at ${after.head.revision}, its events at ${revision}`,
+    );
+  }
+}

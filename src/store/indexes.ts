@@ -1,0 +1,89 @@
+import { create } from "@bufbuild/protobuf";
+import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import type { Session } from "@sessiond/contract";
+import { type NamespaceLogEntry, NamespaceLogEntrySchema } from "@sessiond/contract/store";
+import { deadlineKey, indexKey, uidBytes } from "./keys.ts";
+import type { Change, SessionIndex, SessionKey } from "./store.ts";
+
+/** Keys to add and to remove. The keys say everything, they have no values. */
+export interface KeyChanges {
+  readonly puts: readonly Uint8Array[];
+  readonly removes: readonly Uint8Array[];
+}
+
+/** What a change means for everything that is derived from sessions, the same in every engine. */
+export interface Derived {
+  /** Lists of sessions, see `indexKey`. */
+  readonly indexes: KeyChanges;
+  /** Sessions by the time they expire, see `deadlineKey`. */
+  readonly deadlines: KeyChanges;
+  /** Entry for the log of the namespace; absent when the change has no events and deletes nothing. */
+  readonly logEntry?: NamespaceLogEntry;
+}
+
+const NONE: KeyChanges = { puts: [], removes: [] };
+
+/** Derives index entries, deadlines and the namespace log from a change. */
+export function derive(change: Change): Derived {
+  const before = change.before?.session;
+  const after = change.after?.session;
+  const logEntry = logEntryOf(change);
+  // An append changes the head only: nothing derived from the session's own fields moves.
+  const unchanged = before === after;
+  return {
+    indexes: unchanged
+      ? NONE
+      : difference(indexKeysOf(change.key, before), indexKeysOf(change.key, after)),
+    deadlines: unchanged
+      ? NONE
+      : difference(deadlineKeysOf(change.key, before), deadlineKeysOf(change.key, after)),
+    ...(logEntry === undefined ? {} : { logEntry }),
+  };
+}
+
+function logEntryOf(change: Change): NamespaceLogEntry | undefined {
+  const deleted = change.after === undefined;
+  if (!deleted && change.events.length === 0) return undefined;
+  const revision = change.before?.head.revision ?? 0;
+  return create(NamespaceLogEntrySchema, {
+    sessionId: change.key.sessionId,
+    sessionUid: new Uint8Array(uidBytes(change.key.uid)),
+    firstRevision: deleted ? Math.min(1, revision) : revision + 1,
+    lastRevision: revision + change.events.length,
+    deleted,
+  });
+}
+
+function indexKeysOf(key: SessionKey, session: Session | undefined): Uint8Array[] {
+  if (session === undefined) return [];
+  const indexes: SessionIndex[] = [{ by: "all" }, { by: "state", value: session.state }];
+  if (session.agentId !== "") indexes.push({ by: "agent", value: session.agentId });
+  if (session.userId !== "") indexes.push({ by: "user", value: session.userId });
+  const createTimeMs = milliseconds(session.createTime);
+  return indexes.map((index) =>
+    indexKey({
+      namespace: key.namespace,
+      index,
+      position: { createTimeMs, sessionId: key.sessionId },
+    }),
+  );
+}
+
+function deadlineKeysOf(key: SessionKey, session: Session | undefined): Uint8Array[] {
+  if (session?.expireTime === undefined) return [];
+  return [deadlineKey({ dueMs: milliseconds(session.expireTime), key })];
+}
+
+/** A time in whole milliseconds since 1970; 0 for none and for what lies before. */
+function milliseconds(time: Timestamp | undefined): number {
+  return time === undefined ? 0 : Math.max(0, Math.floor(timestampMs(time)));
+}
+
+function difference(before: readonly Uint8Array[], after: readonly Uint8Array[]): KeyChanges {
+  const lacks = (keys: readonly Uint8Array[], key: Uint8Array) =>
+    !keys.some((other) => Buffer.compare(other, key) === 0);
+  return {
+    puts: after.filter((key) => lacks(before, key)),
+    removes: before.filter((key) => lacks(after, key)),
+  };
+}

@@ -1,0 +1,249 @@
+import { createHash } from "node:crypto";
+import type { SessionIndex, SessionKey, SessionPosition } from "./store.ts";
+
+/*
+ * Every key of a store, as bytes whose order is the order of what they name. Numbers are big
+ * endian. `name` stands for one byte with the length of the namespace, then the namespace: no text
+ * needs escaping, and no namespace is the beginning of another.
+ *
+ *   session    name, session id
+ *   head       uid (16)
+ *   event      uid (16), revision (4)
+ *   log        name, offset (8)
+ *   index      name, kind (1), length of value (2), value, create time in ms (8), session id
+ *   deadline   due time in ms (8), uid (16), name, session id
+ *   request    hash (16)
+ *   expiry     expire time in ms (8), hash (16)
+ */
+
+/** What the engines take. Names are limited far below, see `limits.ts`. */
+export const MAX_KEY_BYTES = 1_977;
+
+const UID_BYTES = 16;
+const REQUEST_KEY_BYTES = 16;
+
+/** First byte after the namespace of an index key. Part of the layout: never renumber. */
+const INDEX_KINDS = { all: 1, state: 2, agent: 3, user: 4 } as const satisfies Record<
+  SessionIndex["by"],
+  number
+>;
+
+/** Name of a session within a store. */
+export interface SessionName {
+  readonly namespace: string;
+  readonly sessionId: string;
+}
+
+/** What an index key says. */
+export interface IndexKey {
+  readonly namespace: string;
+  readonly index: SessionIndex;
+  readonly position: SessionPosition;
+}
+
+function assertKey(condition: boolean, what: string): asserts condition {
+  if (!condition) throw new RangeError(`key: ${what}`);
+}
+
+function checked(key: Buffer): Buffer {
+  assertKey(key.length > 0 && key.length <= MAX_KEY_BYTES, `${key.length} bytes`);
+  return key;
+}
+
+function uint64(value: number): Buffer {
+  assertKey(Number.isSafeInteger(value) && value >= 0, `${value} is no unsigned integer`);
+  const bytes = Buffer.allocUnsafe(8);
+  bytes.writeBigUInt64BE(BigInt(value));
+  return bytes;
+}
+
+function nameBytes(namespace: string): Buffer {
+  const bytes = Buffer.byteLength(namespace);
+  assertKey(bytes <= 255, `namespace of ${bytes} bytes`);
+  const name = Buffer.allocUnsafe(1 + bytes);
+  name[0] = bytes;
+  name.write(namespace, 1);
+  return name;
+}
+
+/** Takes a key apart from left to right; throws when it ends too early. */
+class KeyReader {
+  readonly #key: Buffer;
+  #at = 0;
+
+  constructor(key: Uint8Array) {
+    this.#key = Buffer.from(key.buffer, key.byteOffset, key.byteLength);
+  }
+
+  take(bytes: number): Buffer {
+    assertKey(this.#at + bytes <= this.#key.length, "ends too early");
+    this.#at += bytes;
+    return this.#key.subarray(this.#at - bytes, this.#at);
+  }
+
+  uint64(): number {
+    const value = Number(this.take(8).readBigUInt64BE());
+    assertKey(Number.isSafeInteger(value), "number too large");
+    return value;
+  }
+
+  name(): string {
+    return this.take(this.take(1).readUInt8()).toString("utf8");
+  }
+
+  rest(): Buffer {
+    return this.take(this.#key.length - this.#at);
+  }
+
+  end(): void {
+    assertKey(this.#at === this.#key.length, "goes on after its end");
+  }
+}
+
+/** 16 bytes of a UUID in its lower-case text form. */
+export function uidBytes(uid: string): Buffer {
+  const bytes = Buffer.from(uid.replaceAll("-", ""), "hex");
+  assertKey(bytes.length === UID_BYTES && uidText(bytes) === uid, `"${uid}" is no UUID`);
+  return bytes;
+}
+
+/** Text form of 16 bytes: the inverse of `uidBytes`. */
+export function uidText(bytes: Uint8Array): string {
+  assertKey(bytes.length === UID_BYTES, `uid of ${bytes.length} bytes`);
+  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+export function sessionKey({ namespace, sessionId }: SessionName): Buffer {
+  return checked(Buffer.concat([nameBytes(namespace), Buffer.from(sessionId)]));
+}
+
+export function eventKey({ uid, revision }: { uid: string; revision: number }): Buffer {
+  const key = Buffer.allocUnsafe(UID_BYTES + 4);
+  uidBytes(uid).copy(key);
+  key.writeUInt32BE(revision, UID_BYTES);
+  return key;
+}
+
+export function parseEventKey(key: Uint8Array): { uid: string; revision: number } {
+  const reader = new KeyReader(key);
+  const uid = uidText(reader.take(UID_BYTES));
+  const revision = reader.take(4).readUInt32BE();
+  reader.end();
+  return { uid, revision };
+}
+
+export function logKey({ namespace, offset }: { namespace: string; offset: number }): Buffer {
+  return Buffer.concat([nameBytes(namespace), uint64(offset)]);
+}
+
+export function parseLogKey(key: Uint8Array): { namespace: string; offset: number } {
+  const reader = new KeyReader(key);
+  const namespace = reader.name();
+  const offset = reader.uint64();
+  reader.end();
+  return { namespace, offset };
+}
+
+/** What the keys of one list of sessions begin with. */
+export function indexPrefix(namespace: string, index: SessionIndex): Buffer {
+  const value = Buffer.from(index.by === "all" ? "" : String(index.value));
+  const head = Buffer.allocUnsafe(3);
+  head.writeUInt8(INDEX_KINDS[index.by]);
+  head.writeUInt16BE(value.length, 1);
+  return Buffer.concat([nameBytes(namespace), head, value]);
+}
+
+export function indexKey({ namespace, index, position }: IndexKey): Buffer {
+  return checked(
+    Buffer.concat([
+      indexPrefix(namespace, index),
+      uint64(position.createTimeMs),
+      Buffer.from(position.sessionId),
+    ]),
+  );
+}
+
+export function parseIndexKey(key: Uint8Array): IndexKey {
+  const reader = new KeyReader(key);
+  const namespace = reader.name();
+  const kind = reader.take(1).readUInt8();
+  const value = reader.take(reader.take(2).readUInt16BE()).toString("utf8");
+  const createTimeMs = reader.uint64();
+  const sessionId = reader.rest().toString("utf8");
+  return { namespace, index: indexOf(kind, value), position: { createTimeMs, sessionId } };
+}
+
+function indexOf(kind: number, value: string): SessionIndex {
+  switch (kind) {
+    case INDEX_KINDS.all:
+      return { by: "all" };
+    case INDEX_KINDS.state:
+      return { by: "state", value: Number(value) };
+    case INDEX_KINDS.agent:
+      return { by: "agent", value };
+    case INDEX_KINDS.user:
+      return { by: "user", value };
+    default:
+      throw new RangeError(`key: unknown index ${kind}`);
+  }
+}
+
+export function deadlineKey({ dueMs, key }: { dueMs: number; key: SessionKey }): Buffer {
+  return checked(
+    Buffer.concat([
+      uint64(dueMs),
+      uidBytes(key.uid),
+      nameBytes(key.namespace),
+      Buffer.from(key.sessionId),
+    ]),
+  );
+}
+
+export function parseDeadlineKey(bytes: Uint8Array): { dueMs: number; key: SessionKey } {
+  const reader = new KeyReader(bytes);
+  const dueMs = reader.uint64();
+  const uid = uidText(reader.take(UID_BYTES));
+  const namespace = reader.name();
+  return { dueMs, key: { namespace, sessionId: reader.rest().toString("utf8"), uid } };
+}
+
+/** Key of a request record: 16 bytes that stand for one request id of one session name. */
+export function requestKey(args: {
+  namespace: string;
+  sessionId: string;
+  requestId: string;
+}): Uint8Array {
+  const hash = createHash("sha256");
+  for (const part of [args.namespace, args.sessionId, args.requestId]) {
+    // The length in front keeps ("a", "bc") and ("ab", "c") apart.
+    hash.update(uint64(Buffer.byteLength(part))).update(part);
+  }
+  return hash.digest().subarray(0, REQUEST_KEY_BYTES);
+}
+
+export function expiryKey(args: { expireTimeMs: number; request: Uint8Array }): Buffer {
+  assertKey(args.request.length === REQUEST_KEY_BYTES, `request of ${args.request.length} bytes`);
+  return Buffer.concat([uint64(args.expireTimeMs), args.request]);
+}
+
+export function parseExpiryKey(key: Uint8Array): { expireTimeMs: number; request: Buffer } {
+  const reader = new KeyReader(key);
+  const expireTimeMs = reader.uint64();
+  const request = reader.take(REQUEST_KEY_BYTES);
+  reader.end();
+  return { expireTimeMs, request };
+}
+
+/** First key behind every key that begins with the prefix. */
+export function prefixEnd(prefix: Uint8Array): Buffer {
+  const end = Buffer.from(prefix);
+  for (let at = end.length - 1; at >= 0; at--) {
+    const byte = end.readUInt8(at);
+    if (byte < 0xff) {
+      end.writeUInt8(byte + 1, at);
+      return end.subarray(0, at + 1);
+    }
+  }
+  throw new RangeError("key: nothing lies behind a prefix of 0xff");
+}

@@ -1,0 +1,121 @@
+import { CommitUnknownError } from "../../errors.ts";
+import { driverCause } from "./errors.ts";
+import type { Write } from "./tables.ts";
+
+interface Pending {
+  readonly submittedAtMs: number;
+  readonly onDurable: () => void;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+  durable: boolean;
+}
+
+/**
+ * Hands writes to the disk and acknowledges them in the order they came.
+ *
+ * As soon as one fails, or does not settle in time, nothing is known about it and what follows:
+ * every pending and later one is rejected with CommitUnknownError, and nothing is acknowledged any
+ * more. The process has to end; the next start finds what is really stored.
+ */
+export class Committer {
+  readonly #write: (writes: readonly Write[]) => Promise<void>;
+  readonly #timeoutMs: number;
+  readonly #pending: Pending[] = [];
+  readonly #failureListeners = new Set<(error: Error) => void>();
+  readonly #idleWaiters: (() => void)[] = [];
+  #failure: CommitUnknownError | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: {
+    /** Applies writes together, in the order of the calls; resolves when they are durable. */
+    write: (writes: readonly Write[]) => Promise<void>;
+    timeoutMs: number;
+  }) {
+    this.#write = options.write;
+    this.#timeoutMs = options.timeoutMs;
+  }
+
+  /**
+   * Writes together. `onDurable` runs when these and all earlier writes are on disk, before the
+   * promise resolves.
+   *
+   * Errors: CommitUnknownError.
+   */
+  submit(writes: readonly Write[], onDurable: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure !== undefined) {
+        reject(this.#failure);
+        return;
+      }
+      const entry: Pending = {
+        submittedAtMs: performance.now(),
+        onDurable,
+        resolve,
+        reject,
+        durable: false,
+      };
+      this.#pending.push(entry);
+      this.#timer ??= setTimeout(() => this.#checkTime(), this.#timeoutMs);
+      this.#write(writes).then(
+        () => {
+          entry.durable = true;
+          this.#acknowledge();
+        },
+        async (error: unknown) => this.#fail(await driverCause(error)),
+      );
+    });
+  }
+
+  /** Calls the listener once, at the first failure. */
+  onFailure(listener: (error: Error) => void): () => void {
+    this.#failureListeners.add(listener);
+    return () => this.#failureListeners.delete(listener);
+  }
+
+  get failure(): CommitUnknownError | undefined {
+    return this.#failure;
+  }
+
+  /** Waits until nothing is pending. */
+  idle(): Promise<void> {
+    if (this.#pending.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idleWaiters.push(resolve));
+  }
+
+  #acknowledge(): void {
+    if (this.#failure !== undefined) return;
+    while (this.#pending[0]?.durable === true) {
+      const entry = this.#pending.shift();
+      entry?.onDurable();
+      entry?.resolve();
+    }
+    this.#settleIdle();
+  }
+
+  #settleIdle(): void {
+    if (this.#pending.length > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
+  /** One timer for all: looks at the oldest and sleeps until that one could be late. */
+  #checkTime(): void {
+    this.#timer = undefined;
+    const oldest = this.#pending[0];
+    if (oldest === undefined) return;
+    const leftMs = oldest.submittedAtMs + this.#timeoutMs - performance.now();
+    if (leftMs > 0) this.#timer = setTimeout(() => this.#checkTime(), leftMs);
+    else this.#fail(new Error(`a commit did not settle within ${this.#timeoutMs} ms`));
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#failure !== undefined) return;
+    const failure = new CommitUnknownError(cause);
+    this.#failure = failure;
+    for (const entry of this.#pending.splice(0)) entry.reject(failure);
+    this.#settleIdle();
+    for (const listener of this.#failureListeners) listener(failure);
+    this.#failureListeners.clear();
+  }
+}

@@ -1,0 +1,184 @@
+import { existsSync, mkdirSync, statSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { type StoreHeader, StoreHeaderSchema } from "@sessiond/contract/store";
+import { open, type RootDatabase } from "lmdb";
+import { DataLossError, StartError } from "../../errors.ts";
+import { decodeRecord, encodeRecord } from "../records.ts";
+import { assertReadable, newStoreHeader } from "../schema.ts";
+import { errorCode, errorText } from "./errors.ts";
+import { type FolderLock, lockFolder } from "./lock.ts";
+import { pagesOf } from "./pages.ts";
+import { TABLE_NAMES, type Table, type Tables, type Write } from "./tables.ts";
+
+/**
+ * Address space for the file, and so its largest size. Takes no memory and no disk ahead of need;
+ * 128 GiB fit beside everything else where a process has only 39 bits of it.
+ */
+export const DEFAULT_MAP_BYTES = 128 * 1024 ** 3;
+
+/** Slots for read transactions. One process with one thread has one or two at a time. */
+const MAX_READERS = 64;
+/** Named databases: those of today and some of tomorrow; each costs a few bytes. */
+const MAX_DBS = 32;
+
+const HEADER_KEY = Buffer.from("header");
+const DATA_FILE = "data.mdb";
+const BINARY = { encoding: "binary", keyEncoding: "binary" } as const;
+
+/** An open folder: its lock, its LMDB environment and what its header says. */
+export interface Environment {
+  readonly path: string;
+  readonly header: StoreHeader;
+  readonly root: RootDatabase<Buffer, Buffer>;
+  readonly tables: Tables;
+  /** The folder is on a read-only file system. */
+  readonly readOnly: boolean;
+  /** Applies the writes together; resolves when they are on disk. Rejects: outcome unknown. */
+  write(writes: readonly Write[]): Promise<void>;
+  /** Closes the environment and gives up the lock. Nothing may be under way. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a folder, making what is missing.
+ *
+ * Errors: StartError, with one sentence that says what to do.
+ */
+export async function openEnvironment(options: {
+  path: string;
+  mapSizeBytes: number;
+  nowMs: number;
+}): Promise<Environment> {
+  const { path, mapSizeBytes, nowMs } = options;
+  makeFolder(path);
+  const lock = lockFolder(path, nowMs);
+  let root: RootDatabase<Buffer, Buffer> | undefined;
+  try {
+    root = openRoot({ path, mapSizeBytes, readOnly: lock === undefined });
+    extendToPages(root, path);
+    const tables = openTables(root, path);
+    const header = readHeader(tables.meta, path) ?? (await writeHeader(tables, path, nowMs));
+    assertReadable(header, `the store in ${path}`);
+    return environment({ path, header, root, tables, lock });
+  } catch (error) {
+    await root?.close();
+    lock?.release();
+    if (error instanceof StartError) throw error;
+    throw new StartError(startMessage(path, error), error);
+  }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new StartError(
+      `cannot make folder ${path} (${errorCode(cause)}); choose another with --data`,
+      cause,
+    );
+  }
+}
+
+function openRoot(args: {
+  path: string;
+  mapSizeBytes: number;
+  readOnly: boolean;
+}): RootDatabase<Buffer, Buffer> {
+  return open({
+    ...BINARY,
+    path: args.path,
+    readOnly: args.readOnly,
+    noSubdir: false,
+    mapSize: args.mapSizeBytes,
+    maxReaders: MAX_READERS,
+    maxDbs: MAX_DBS,
+    // With it a commit would be acknowledged before it is on disk.
+    overlappingSync: false,
+  });
+}
+
+/**
+ * Gives a file that is shorter than its pages its full length. What was cut off then reads as a
+ * damaged page; without this, touching it would kill the process.
+ */
+function extendToPages(root: RootDatabase<Buffer, Buffer>, path: string): void {
+  const file = join(path, DATA_FILE);
+  const { fileBytes } = pagesOf(root, []);
+  if (statSync(file).size < fileBytes) truncateSync(file, fileBytes);
+}
+
+function openTables(root: RootDatabase<Buffer, Buffer>, path: string): Tables {
+  const opened = TABLE_NAMES.map((name): [string, Table] => {
+    const table: Table | undefined = root.openDB<Buffer, Buffer>({ name, ...BINARY });
+    if (table === undefined) {
+      throw new StartError(
+        `folder ${path} has no store and is read-only; make it writable or choose another with --data`,
+      );
+    }
+    return [name, table];
+  });
+  return Object.fromEntries(opened) as Tables;
+}
+
+function readHeader(meta: Table, path: string): StoreHeader | undefined {
+  const value = meta.getBinary(HEADER_KEY);
+  if (value === undefined) return undefined;
+  try {
+    const content = decodeRecord(HEADER_KEY, value, () => ({ record: "header" }));
+    return fromBinary(StoreHeaderSchema, content);
+  } catch (cause) {
+    if (!(cause instanceof DataLossError)) throw cause;
+    // An empty header is refused with the right words.
+    assertReadable(create(StoreHeaderSchema), `the store in ${path}`);
+    return undefined;
+  }
+}
+
+async function writeHeader(tables: Tables, path: string, nowMs: number): Promise<StoreHeader> {
+  for (const _ of tables.sessions.getKeys({ limit: 1 })) {
+    assertReadable(create(StoreHeaderSchema), `the store in ${path}`);
+  }
+  const header = newStoreHeader({ nowMs });
+  const value = encodeRecord(HEADER_KEY, toBinary(StoreHeaderSchema, header));
+  await tables.meta.put(HEADER_KEY, value);
+  return header;
+}
+
+function environment(args: {
+  path: string;
+  header: StoreHeader;
+  root: RootDatabase<Buffer, Buffer>;
+  tables: Tables;
+  lock: FolderLock | undefined;
+}): Environment {
+  const { root, tables, lock } = args;
+  return {
+    ...args,
+    readOnly: lock === undefined,
+    async write(writes) {
+      // Not `transaction`: with overlappingSync off its promise never settles.
+      await root.batch(() => {
+        for (const { table, key, value } of writes) {
+          if (value === undefined) tables[table].remove(key as Buffer);
+          else tables[table].put(key as Buffer, value as Buffer);
+        }
+      });
+    },
+    async close() {
+      await root.close();
+      lock?.release();
+    },
+  };
+}
+
+function startMessage(path: string, error: unknown): string {
+  const text = errorText(error);
+  if (/no space|ENOSPC|MAP_FULL/i.test(`${text} ${errorCode(error)}`)) {
+    return `no space to open the store in ${path}; free some and start again`;
+  }
+  if (existsSync(join(path, DATA_FILE))) {
+    return `cannot read the store in ${path} (${text}); restore it from a backup, or start with an empty folder`;
+  }
+  return `cannot open a store in ${path} (${text}); choose another folder with --data`;
+}

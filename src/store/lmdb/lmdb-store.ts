@@ -1,0 +1,225 @@
+import { Durability, type Event } from "@sessiond/contract";
+import type { NamespaceLogEntry, RequestRecord } from "@sessiond/contract/store";
+import { ShuttingDownError, WritesRefusedError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import { InFlight } from "../in-flight.ts";
+import { derive } from "../indexes.ts";
+import type { SessionName } from "../keys.ts";
+import { CommitListeners } from "../listeners.ts";
+import type {
+  Capabilities,
+  Change,
+  Committed,
+  Deadline,
+  EventRange,
+  SessionQuery,
+  Store,
+  StoredSession,
+} from "../store.ts";
+import { Committer } from "./committer.ts";
+import { DEFAULT_MAP_BYTES, type Environment, openEnvironment } from "./environment.ts";
+import { findGarbage } from "./maintenance.ts";
+import { NamespaceOffsets } from "./offsets.ts";
+import { Reads } from "./reads.ts";
+import { costOf, type DiskSpace, diskSpace, SpaceGuard, spaceOf } from "./space-guard.ts";
+import type { Write } from "./tables.ts";
+import { writesOf } from "./writes.ts";
+
+export interface LmdbStoreOptions {
+  /** Folder of the store; made when it is missing. One process at a time may have it open. */
+  readonly path: string;
+  /** Largest size of the data file. Default 128 GiB: address space only, no disk ahead of need. */
+  readonly mapSizeBytes?: number;
+  /** Default: `limits.commitTimeoutMs`. */
+  readonly commitTimeoutMs?: number;
+  /** Wall clock in milliseconds, for the create time of a new store. */
+  readonly now?: () => number;
+  /** Measures the disk. Default: asks the file system. */
+  readonly diskSpace?: DiskSpace;
+}
+
+const READ_ONLY = "the folder is on a read-only file system; make it writable and start again";
+
+/**
+ * Keeps sessions in a folder on the local disk, with LMDB.
+ *
+ * A commit is acknowledged when it was synced to disk; commits under way at the same time share a
+ * sync. Reads see what is on disk.
+ */
+export class LmdbStore implements Store {
+  readonly capabilities: Capabilities;
+  readonly #environment: Environment;
+  readonly #committer: Committer;
+  readonly #guard: SpaceGuard;
+  readonly #reads: Reads;
+  readonly #offsets: NamespaceOffsets;
+  readonly #inFlight = new InFlight();
+  readonly #listeners = new CommitListeners();
+  #closed: Promise<void> | undefined;
+
+  private constructor(options: {
+    environment: Environment;
+    commitTimeoutMs: number;
+    diskSpace: DiskSpace;
+  }) {
+    const { environment, commitTimeoutMs } = options;
+    const { header, tables } = environment;
+    this.#environment = environment;
+    this.#committer = new Committer({
+      write: (writes) => environment.write(writes),
+      timeoutMs: commitTimeoutMs,
+    });
+    this.#guard = new SpaceGuard(() => spaceOf(environment, options.diskSpace));
+    this.#reads = new Reads(tables);
+    this.#offsets = new NamespaceOffsets({
+      log: tables.log,
+      maxNamespaces: limits.cachedSessions,
+    });
+    this.capabilities = {
+      engine: "lmdb",
+      storeId: header.storeId,
+      schemaVersion: header.schemaVersion,
+      durability: Durability.SYNCED,
+    };
+  }
+
+  /**
+   * Opens the store of a folder. The caller closes it.
+   *
+   * On a full disk it opens and refuses writes; on a read-only one it refuses deletes, too.
+   *
+   * Errors: StartError when the folder is in use, cannot be written, or holds what this version
+   * cannot read.
+   */
+  static async open(options: LmdbStoreOptions): Promise<LmdbStore> {
+    const environment = await openEnvironment({
+      path: options.path,
+      mapSizeBytes: options.mapSizeBytes ?? DEFAULT_MAP_BYTES,
+      nowMs: (options.now ?? Date.now)(),
+    });
+    return new LmdbStore({
+      environment,
+      commitTimeoutMs: options.commitTimeoutMs ?? limits.commitTimeoutMs,
+      diskSpace: options.diskSpace ?? diskSpace,
+    });
+  }
+
+  // Asynchronous so that every error is a rejection; up to the first await it runs in the call,
+  // which is what gives commits their order.
+  async commit(change: Change): Promise<Committed> {
+    this.#assertOpen();
+    this.#assertWritable();
+    this.#inFlight.check(change, () => this.#reads.place(change.key));
+    const { namespace } = change.key;
+    const derived = derive(change);
+    const logged = derived.logEntry !== undefined;
+    const offset = logged ? this.#offsets.next(namespace) : 0;
+    const writes = writesOf(change, derived, offset);
+    const committed: Committed = { change, offset };
+    const kind = change.after === undefined ? "relief" : "write";
+    const done = this.#write(writes, kind, () => {
+      this.#inFlight.end(change);
+      if (logged) this.#offsets.settle(namespace, offset);
+      this.#listeners.notify(committed);
+    });
+    if (logged) this.#offsets.take(namespace);
+    this.#inFlight.begin(change);
+    await done;
+    return committed;
+  }
+
+  onCommit(listener: (committed: Committed) => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  onFailure(listener: (error: Error) => void): () => void {
+    return this.#committer.onFailure(listener);
+  }
+
+  async getSession(name: SessionName): Promise<StoredSession | undefined> {
+    this.#assertOpen();
+    return this.#reads.session(name);
+  }
+
+  async readEvents(range: EventRange): Promise<Event[]> {
+    this.#assertOpen();
+    return this.#reads.events(range);
+  }
+
+  async listSessions(query: SessionQuery): Promise<StoredSession[]> {
+    this.#assertOpen();
+    return this.#reads.sessions(query);
+  }
+
+  async readNamespaceLog(args: {
+    namespace: string;
+    afterOffset: number;
+    limit: number;
+  }): Promise<{ offset: number; entry: NamespaceLogEntry }[]> {
+    this.#assertOpen();
+    return this.#reads.log(args);
+  }
+
+  namespaceOffset(namespace: string): number {
+    this.#assertOpen();
+    return this.#offsets.durable(namespace);
+  }
+
+  async getRequest(key: Uint8Array): Promise<RequestRecord | undefined> {
+    this.#assertOpen();
+    return this.#reads.request(key);
+  }
+
+  async dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]> {
+    this.#assertOpen();
+    return this.#reads.deadlines(args);
+  }
+
+  async maintain(args: { nowMs: number; limit: number }): Promise<boolean> {
+    this.#assertOpen();
+    if (this.#environment.readOnly) return false;
+    const { writes, more } = findGarbage(this.#environment.tables, args);
+    if (writes.length > 0) await this.#write(writes, "relief", () => {});
+    return more;
+  }
+
+  writesRefused(): string | undefined {
+    this.#assertOpen();
+    return this.#environment.readOnly ? READ_ONLY : this.#guard.refused();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** Errors: WritesRefusedError, thrown in the call; CommitUnknownError. */
+  #write(writes: readonly Write[], kind: "write" | "relief", onDurable: () => void): Promise<void> {
+    const cost = costOf(writes);
+    this.#guard.assertRoom(cost, kind);
+    this.#guard.begin(cost);
+    return this.#committer.submit(writes, () => {
+      this.#guard.end(cost);
+      onDurable();
+    });
+  }
+
+  async #close(): Promise<void> {
+    await this.#committer.idle();
+    // After a failure the driver may never let go: the end of the process does it instead.
+    if (this.#committer.failure === undefined) await this.#environment.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed !== undefined) throw new ShuttingDownError();
+  }
+
+  #assertWritable(): void {
+    if (this.#committer.failure !== undefined) throw this.#committer.failure;
+    if (this.#environment.readOnly) throw new WritesRefusedError(READ_ONLY);
+  }
+}

@@ -1,0 +1,172 @@
+import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import { type Event, EventSchema, SessionSchema } from "@sessiond/contract";
+import {
+  type NamespaceLogEntry,
+  NamespaceLogEntrySchema,
+  type RequestRecord,
+  RequestRecordSchema,
+  type SessionHead,
+  SessionHeadSchema,
+} from "@sessiond/contract/store";
+import { DataLossError } from "../../errors.ts";
+import type { SessionPlace } from "../in-flight.ts";
+import {
+  eventKey,
+  indexKey,
+  indexPrefix,
+  logKey,
+  parseDeadlineKey,
+  parseEventKey,
+  parseIndexKey,
+  parseLogKey,
+  prefixEnd,
+  type SessionName,
+  sessionKey,
+  uidBytes,
+} from "../keys.ts";
+import { decodeRecord, type RecordName } from "../records.ts";
+import type { Deadline, EventRange, SessionKey, SessionQuery, StoredSession } from "../store.ts";
+import { REQUEST_TIME_BYTES, type Tables } from "./tables.ts";
+
+/**
+ * Reads what is on disk. Every method begins and ends its walk before it returns: no read
+ * transaction is held open, or the file could not reuse pages.
+ */
+export class Reads {
+  readonly #tables: Tables;
+
+  constructor(tables: Tables) {
+    this.#tables = tables;
+  }
+
+  session(name: SessionName): StoredSession | undefined {
+    const key = sessionKey(name);
+    const value = this.#tables.sessions.getBinary(key);
+    if (value === undefined) return undefined;
+    const record = () => ({ record: `session "${name.sessionId}"` });
+    const session = decode(SessionSchema, key, value, record);
+    const head = this.#head(session.uid);
+    if (head === undefined) throw new DataLossError({ record: "head", sessionUid: session.uid });
+    return { session, head };
+  }
+
+  /** Where a session is, for the check of a commit on it. */
+  place({ namespace, sessionId, uid }: SessionKey): SessionPlace | undefined {
+    const head = this.#head(uid);
+    // A uid belongs to one name for ever, so its head is the head of that name.
+    if (head !== undefined) return { uid, revision: head.revision };
+    const other = this.session({ namespace, sessionId });
+    return other && { uid: other.session.uid, revision: other.head.revision };
+  }
+
+  events({ uid, first, last, reverse = false, maxEvents, maxBytes }: EventRange): Event[] {
+    if (first > last || maxEvents < 1) return [];
+    const oldest = eventKey({ uid, revision: first });
+    const newest = eventKey({ uid, revision: last });
+    const events: Event[] = [];
+    let bytes = 0;
+    for (const { key, value } of this.#tables.events.getRange({
+      start: reverse ? newest : oldest,
+      end: reverse ? oldest : newest,
+      inclusiveEnd: true,
+      reverse,
+      limit: maxEvents,
+    })) {
+      const record = () => ({
+        record: `event ${parseEventKey(key).revision}`,
+        sessionUid: uid,
+      });
+      const content = decodeRecord(key, value, record);
+      bytes += content.length;
+      if (events.length > 0 && bytes > maxBytes) break;
+      events.push(message(EventSchema, content, record));
+    }
+    return events;
+  }
+
+  sessions({ namespace, index, reverse = false, after, limit }: SessionQuery): StoredSession[] {
+    if (limit < 1) return [];
+    const first = indexPrefix(namespace, index);
+    const end = prefixEnd(first);
+    const from = after && indexKey({ namespace, index, position: after });
+    const found: StoredSession[] = [];
+    for (const key of this.#tables.indexes.getKeys({
+      start: from ?? (reverse ? end : first),
+      end: reverse ? first : end,
+      exclusiveStart: from !== undefined || reverse,
+      reverse,
+      limit,
+    })) {
+      const { sessionId } = parseIndexKey(key).position;
+      const session = this.session({ namespace, sessionId });
+      if (session === undefined) throw new DataLossError({ record: `session "${sessionId}"` });
+      found.push(session);
+    }
+    return found;
+  }
+
+  log(args: {
+    namespace: string;
+    afterOffset: number;
+    limit: number;
+  }): { offset: number; entry: NamespaceLogEntry }[] {
+    const { namespace, afterOffset, limit } = args;
+    if (limit < 1) return [];
+    const start = logKey({ namespace, offset: afterOffset + 1 });
+    const end = prefixEnd(start.subarray(0, start.length - 8));
+    const entries = [];
+    for (const { key, value } of this.#tables.log.getRange({ start, end, limit })) {
+      const { offset } = parseLogKey(key);
+      const record = () => ({ record: `log entry ${offset} of namespace "${namespace}"` });
+      entries.push({ offset, entry: decode(NamespaceLogEntrySchema, key, value, record) });
+    }
+    return entries;
+  }
+
+  request(key: Uint8Array): RequestRecord | undefined {
+    const value = this.#tables.requests.getBinary(Buffer.from(key));
+    if (value === undefined) return undefined;
+    const record = () => ({ record: `request ${Buffer.from(key).toString("hex")}` });
+    const content = decodeRecord(key, value, record);
+    return message(RequestRecordSchema, content.subarray(REQUEST_TIME_BYTES), record);
+  }
+
+  deadlines({ nowMs, limit }: { nowMs: number; limit: number }): Deadline[] {
+    if (limit < 1) return [];
+    const due: Deadline[] = [];
+    for (const key of this.#tables.deadlines.getKeys({ limit })) {
+      const deadline = parseDeadlineKey(key);
+      if (deadline.dueMs > nowMs) break;
+      due.push(deadline);
+    }
+    return due;
+  }
+
+  #head(uid: string): SessionHead | undefined {
+    const key = uidBytes(uid);
+    const value = this.#tables.heads.getBinary(key);
+    if (value === undefined) return undefined;
+    return decode(SessionHeadSchema, key, value, () => ({ record: "head", sessionUid: uid }));
+  }
+}
+
+function decode<Desc extends DescMessage>(
+  schema: Desc,
+  key: Uint8Array,
+  value: Buffer,
+  name: () => RecordName,
+): MessageShape<Desc> {
+  return message(schema, decodeRecord(key, value, name), name);
+}
+
+function message<Desc extends DescMessage>(
+  schema: Desc,
+  content: Uint8Array,
+  name: () => RecordName,
+): MessageShape<Desc> {
+  try {
+    return fromBinary(schema, content);
+  } catch (cause) {
+    throw new DataLossError({ ...name(), cause });
+  }
+}

@@ -1,0 +1,44 @@
+import type { Database } from "lmdb";
+
+/*
+ * The named databases. Keys are laid out in `keys.ts`, values in `records.ts`.
+ *
+ *   meta        "header"   → StoreHeader
+ *   sessions    session    → Session, without what the head carries
+ *   heads       uid        → SessionHead
+ *   events      event      → Event
+ *   log         log        → NamespaceLogEntry
+ *   indexes     index      → nothing
+ *   deadlines   deadline   → nothing
+ *   requests    request    → expire time in ms (8), RequestRecord
+ *   expiries    expiry     → nothing
+ *   garbage     uid        → nothing: a deleted session whose events are still there
+ */
+export const TABLE_NAMES = [
+  "meta",
+  "sessions",
+  "heads",
+  "events",
+  "log",
+  "indexes",
+  "deadlines",
+  "requests",
+  "expiries",
+  "garbage",
+] as const;
+
+export type TableName = (typeof TABLE_NAMES)[number];
+export type Table = Database<Buffer, Buffer>;
+export type Tables = { readonly [name in TableName]: Table };
+
+/** One put, or without a value one remove. */
+export interface Write {
+  readonly table: TableName;
+  readonly key: Uint8Array;
+  readonly value?: Uint8Array;
+}
+
+export const NO_VALUE = Buffer.alloc(0);
+
+/** Length of the expire time in front of a request record: milliseconds, big endian. */
+export const REQUEST_TIME_BYTES = 8;

@@ -1,0 +1,78 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { EventSchema, SessionSchema } from "@sessiond/contract";
+import {
+  NamespaceLogEntrySchema,
+  RequestRecordSchema,
+  SessionHeadSchema,
+} from "@sessiond/contract/store";
+import type { Derived, KeyChanges } from "../indexes.ts";
+import { eventKey, expiryKey, logKey, sessionKey, uidBytes } from "../keys.ts";
+import { encodeRecord } from "../records.ts";
+import type { Change } from "../store.ts";
+import { NO_VALUE, REQUEST_TIME_BYTES, type TableName, type Write } from "./tables.ts";
+
+/** Everything a change writes, ready for one batch. Nothing in here can fail half-way later. */
+export function writesOf(change: Change, derived: Derived, offset: number): Write[] {
+  return [
+    ...sessionWrites(change),
+    ...eventWrites(change),
+    ...keyWrites("indexes", derived.indexes),
+    ...keyWrites("deadlines", derived.deadlines),
+    ...logWrites(change, derived, offset),
+    ...requestWrites(change),
+  ];
+}
+
+function record(table: TableName, key: Uint8Array, content: Uint8Array): Write {
+  return { table, key, value: encodeRecord(key, content) };
+}
+
+function sessionWrites({ key, before, after }: Change): Write[] {
+  const uid = uidBytes(key.uid);
+  if (after === undefined) {
+    return [
+      { table: "sessions", key: sessionKey(key) },
+      { table: "heads", key: uid },
+      { table: "garbage", key: uid, value: NO_VALUE },
+    ];
+  }
+  const head = record("heads", uid, toBinary(SessionHeadSchema, after.head));
+  // An append leaves the session as it is: its instructions may be long.
+  if (before?.session === after.session) return [head];
+  return [head, record("sessions", sessionKey(key), toBinary(SessionSchema, after.session))];
+}
+
+function eventWrites({ key, events }: Change): Write[] {
+  return events.map((event) =>
+    record(
+      "events",
+      eventKey({ uid: key.uid, revision: event.revision }),
+      toBinary(EventSchema, event),
+    ),
+  );
+}
+
+function keyWrites(table: TableName, { puts, removes }: KeyChanges): Write[] {
+  return [
+    ...removes.map((key): Write => ({ table, key })),
+    ...puts.map((key): Write => ({ table, key, value: NO_VALUE })),
+  ];
+}
+
+function logWrites(change: Change, { logEntry }: Derived, offset: number): Write[] {
+  if (logEntry === undefined) return [];
+  const key = logKey({ namespace: change.key.namespace, offset });
+  return [record("log", key, toBinary(NamespaceLogEntrySchema, logEntry))];
+}
+
+function requestWrites({ request }: Change): Write[] {
+  if (request === undefined) return [];
+  const { key, expireTimeMs } = request;
+  const time = Buffer.alloc(REQUEST_TIME_BYTES);
+  time.writeBigUInt64BE(BigInt(expireTimeMs));
+  const content = Buffer.concat([time, toBinary(RequestRecordSchema, request.record)]);
+  return [
+    record("requests", key, content),
+    { table: "expiries", key: expiryKey({ expireTimeMs, request: key }), value: NO_VALUE },
+  ];
+}

@@ -1,0 +1,59 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { EventSchema, SessionSchema } from "@sessiond/contract";
+import {
+  NamespaceLogEntrySchema,
+  RequestRecordSchema,
+  SessionHeadSchema,
+} from "@sessiond/contract/store";
+import type { SessionPlace } from "../in-flight.ts";
+import { type Derived, derive } from "../indexes.ts";
+import type { Change, SessionKey } from "../store.ts";
+
+/** A session in binary form; `uid` and `revision` are those in it. */
+export interface SessionBytes extends SessionPlace {
+  readonly session: Uint8Array;
+  readonly head: Uint8Array;
+}
+
+/** A change in binary form: what a caller does to its objects later does not reach the store. */
+export interface Effects {
+  readonly key: SessionKey;
+  /** Absent: the session is deleted. */
+  readonly after?: SessionBytes;
+  readonly events: readonly Uint8Array[];
+  readonly indexes: Derived["indexes"];
+  readonly deadlines: Derived["deadlines"];
+  readonly logEntry?: Uint8Array;
+  readonly request?: {
+    readonly key: Uint8Array;
+    readonly record: Uint8Array;
+    readonly expireTimeMs: number;
+  };
+}
+
+export function effectsOf(change: Change): Effects {
+  const { key, after, request } = change;
+  const { indexes, deadlines, logEntry } = derive(change);
+  return {
+    key,
+    indexes,
+    deadlines,
+    events: change.events.map((event) => toBinary(EventSchema, event)),
+    ...(after && {
+      after: {
+        uid: key.uid,
+        revision: after.head.revision,
+        session: toBinary(SessionSchema, after.session),
+        head: toBinary(SessionHeadSchema, after.head),
+      },
+    }),
+    ...(logEntry && { logEntry: toBinary(NamespaceLogEntrySchema, logEntry) }),
+    ...(request && {
+      request: {
+        key: Uint8Array.from(request.key),
+        record: toBinary(RequestRecordSchema, request.record),
+        expireTimeMs: request.expireTimeMs,
+      },
+    }),
+  };
+}

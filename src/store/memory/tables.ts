@@ -1,0 +1,177 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { type Event, EventSchema, SessionSchema } from "@sessiond/contract";
+import {
+  type NamespaceLogEntry,
+  NamespaceLogEntrySchema,
+  type RequestRecord,
+  RequestRecordSchema,
+  SessionHeadSchema,
+} from "@sessiond/contract/store";
+import type { SessionPlace } from "../in-flight.ts";
+import {
+  expiryKey,
+  indexKey,
+  indexPrefix,
+  parseDeadlineKey,
+  parseExpiryKey,
+  parseIndexKey,
+  prefixEnd,
+  type SessionName,
+} from "../keys.ts";
+import type { Deadline, EventRange, SessionQuery, StoredSession } from "../store.ts";
+import type { Effects, SessionBytes } from "./effects.ts";
+import { OrderedKeys } from "./ordered-keys.ts";
+
+/** What is in a memory store: applies effects, and reads like any engine. */
+export class MemoryTables {
+  /** Namespace → session id → session. */
+  readonly #sessions = new Map<string, Map<string, SessionBytes>>();
+  /** Uid → events; revision r stands at r - 1. */
+  readonly #events = new Map<string, Uint8Array[]>();
+  /** Namespace → entries; offset o stands at o - 1. */
+  readonly #logs = new Map<string, Uint8Array[]>();
+  /** Hexadecimal request key → record. */
+  readonly #requests = new Map<string, { record: Uint8Array; expireTimeMs: number }>();
+  readonly #indexes = new OrderedKeys();
+  readonly #deadlines = new OrderedKeys();
+  readonly #expiries = new OrderedKeys();
+
+  /** Applies a change; gives its offset in the log of the namespace, 0 for none. */
+  apply(effects: Effects): number {
+    const { key, after, events, request } = effects;
+    const sessions = getOrAdd(this.#sessions, key.namespace, () => new Map());
+    if (after === undefined) {
+      sessions.delete(key.sessionId);
+      this.#events.delete(key.uid);
+    } else {
+      sessions.set(key.sessionId, after);
+      if (events.length > 0) getOrAdd(this.#events, key.uid, () => []).push(...events);
+    }
+    update(this.#indexes, effects.indexes);
+    update(this.#deadlines, effects.deadlines);
+    if (request !== undefined) {
+      this.#requests.set(hex(request.key), request);
+      const { expireTimeMs } = request;
+      this.#expiries.add(expiryKey({ expireTimeMs, request: request.key }));
+    }
+    if (effects.logEntry === undefined) return 0;
+    return getOrAdd(this.#logs, key.namespace, () => []).push(effects.logEntry);
+  }
+
+  place({ namespace, sessionId }: SessionName): SessionPlace | undefined {
+    return this.#sessions.get(namespace)?.get(sessionId);
+  }
+
+  session({ namespace, sessionId }: SessionName): StoredSession | undefined {
+    const bytes = this.#sessions.get(namespace)?.get(sessionId);
+    return bytes && stored(bytes);
+  }
+
+  events({ uid, first, last, reverse = false, maxEvents, maxBytes }: EventRange): Event[] {
+    const log = this.#events.get(uid) ?? [];
+    const newest = Math.min(last, log.length);
+    const oldest = Math.max(first, 1);
+    const count = Math.min(newest - oldest + 1, maxEvents);
+    const events: Event[] = [];
+    let bytes = 0;
+    for (let i = 0; i < count; i++) {
+      const content = log[(reverse ? newest - i : oldest + i) - 1];
+      if (content === undefined) break;
+      bytes += content.length;
+      if (events.length > 0 && bytes > maxBytes) break;
+      events.push(fromBinary(EventSchema, Uint8Array.from(content)));
+    }
+    return events;
+  }
+
+  sessions({ namespace, index, reverse = false, after, limit }: SessionQuery): StoredSession[] {
+    const prefix = indexPrefix(namespace, index);
+    const from = after && indexKey({ namespace, index, position: after });
+    const found: StoredSession[] = [];
+    for (const key of this.#indexes.range({
+      // No key lies between one and the same with a zero byte behind.
+      start: from && !reverse ? Buffer.concat([from, Buffer.alloc(1)]) : prefix,
+      end: from && reverse ? from : prefixEnd(prefix),
+      reverse,
+    })) {
+      if (found.length >= limit) break;
+      const { sessionId } = parseIndexKey(key).position;
+      const session = this.session({ namespace, sessionId });
+      if (session !== undefined) found.push(session);
+    }
+    return found;
+  }
+
+  log(args: {
+    namespace: string;
+    afterOffset: number;
+    limit: number;
+  }): { offset: number; entry: NamespaceLogEntry }[] {
+    const log = this.#logs.get(args.namespace) ?? [];
+    const from = args.afterOffset;
+    return log.slice(from, from + args.limit).map((entry, i) => ({
+      offset: from + i + 1,
+      entry: fromBinary(NamespaceLogEntrySchema, Uint8Array.from(entry)),
+    }));
+  }
+
+  offset(namespace: string): number {
+    return this.#logs.get(namespace)?.length ?? 0;
+  }
+
+  request(key: Uint8Array): RequestRecord | undefined {
+    const found = this.#requests.get(hex(key));
+    return found && fromBinary(RequestRecordSchema, Uint8Array.from(found.record));
+  }
+
+  deadlines({ nowMs, limit }: { nowMs: number; limit: number }): Deadline[] {
+    const due: Deadline[] = [];
+    for (const key of this.#deadlines.all()) {
+      const deadline = parseDeadlineKey(key);
+      if (due.length >= limit || deadline.dueMs > nowMs) break;
+      due.push(deadline);
+    }
+    return due;
+  }
+
+  /** Removes up to `limit` requests that expired; true when there may be more. */
+  removeExpired({ nowMs, limit }: { nowMs: number; limit: number }): boolean {
+    for (let removed = 0; removed < limit; removed++) {
+      const [key] = this.#expiries.all();
+      if (key === undefined) return false;
+      const { expireTimeMs, request } = parseExpiryKey(key);
+      if (expireTimeMs >= nowMs) return false;
+      this.#expiries.delete(key);
+      // A record written again under the same key lives as long as the newer one says.
+      if (this.#requests.get(hex(request))?.expireTimeMs === expireTimeMs) {
+        this.#requests.delete(hex(request));
+      }
+    }
+    return true;
+  }
+}
+
+function stored({ session, head }: SessionBytes): StoredSession {
+  // Copies, because a message hands out parts of the bytes it was decoded from.
+  return {
+    session: fromBinary(SessionSchema, Uint8Array.from(session)),
+    head: fromBinary(SessionHeadSchema, Uint8Array.from(head)),
+  };
+}
+
+function update(keys: OrderedKeys, { puts, removes }: Effects["indexes"]): void {
+  for (const key of removes) keys.delete(key);
+  for (const key of puts) keys.add(key);
+}
+
+function getOrAdd<V>(map: Map<string, V>, key: string, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+function hex(key: Uint8Array): string {
+  return Buffer.from(key).toString("hex");
+}
