@@ -1,0 +1,89 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type AppendEventsResponse,
+  type AppendStreamRequest,
+  AppendStreamRequestSchema,
+  type AppendStreamResponse,
+  AppendStreamResponseSchema,
+} from "@sessiond/contract";
+import { limits } from "../limits.ts";
+import type { Events } from "./events.ts";
+import { validate } from "./validation/validate.ts";
+
+/**
+ * Appends batches as they come in, and answers them in order.
+ *
+ * Many are under way at once: they are counted side by side, decided one after another, and their
+ * commits overlap. The first that fails ends the stream; no later one is stored.
+ *
+ * Errors: those of `Events.append`.
+ */
+export async function* appendStream(
+  events: Events,
+  requests: AsyncIterable<AppendStreamRequest>,
+): AsyncGenerator<AppendStreamResponse> {
+  const underWay: Promise<AppendEventsResponse>[] = [];
+  let turn: Promise<void> = Promise.resolve();
+
+  const begin = (request: AppendStreamRequest) => {
+    const decision = Promise.withResolvers<void>();
+    const answer = appendOne(events, request, { turn, decided: decision.resolve });
+    // A repeated request is answered without a decision; a failed one must stop those behind it.
+    answer.then(() => decision.resolve(), decision.reject);
+    decision.promise.catch(() => {});
+    turn = decision.promise;
+    underWay.push(answer);
+  };
+
+  const source = requests[Symbol.asyncIterator]();
+  const read = () => {
+    const request = source.next();
+    // Not always awaited at once: a broken stream must not count as an unhandled rejection.
+    request.catch(() => {});
+    return request;
+  };
+  try {
+    let incoming: ReturnType<typeof read> | undefined = read();
+    for (;;) {
+      const oldest = underWay[0];
+      if (incoming === undefined && oldest === undefined) return;
+      const mayRead = underWay.length < limits.appendStreamInFlight ? incoming : undefined;
+      const next = await first(oldest, mayRead);
+      if (next.from === "answer") {
+        underWay.shift();
+        yield create(AppendStreamResponseSchema, { append: next.value });
+      } else if (next.value.done) {
+        incoming = undefined;
+      } else {
+        begin(next.value.value);
+        incoming = read();
+      }
+    }
+  } finally {
+    for (const answer of underWay) answer.catch(() => {});
+    await source.return?.();
+  }
+}
+
+async function appendOne(
+  events: Events,
+  request: AppendStreamRequest,
+  order: { turn: Promise<void>; decided: () => void },
+): Promise<AppendEventsResponse> {
+  validate(AppendStreamRequestSchema, request);
+  if (request.append === undefined) throw new Error("validation requires append");
+  return events.append(request.append, order);
+}
+
+type First<A, B> = { from: "answer"; value: A } | { from: "request"; value: B };
+
+/** The first of the two to settle; an answer that is ready goes before a request. */
+function first<A, B>(
+  answer: Promise<A> | undefined,
+  request: Promise<B> | undefined,
+): Promise<First<A, B>> {
+  const candidates: Promise<First<A, B>>[] = [];
+  if (answer) candidates.push(answer.then((value) => ({ from: "answer", value })));
+  if (request) candidates.push(request.then((value) => ({ from: "request", value })));
+  return Promise.race(candidates);
+}

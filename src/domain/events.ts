@@ -1,0 +1,199 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type AppendedEvent,
+  AppendedEventSchema,
+  type AppendEventsRequest,
+  AppendEventsRequestSchema,
+  type AppendEventsResponse,
+  AppendEventsResponseSchema,
+  EventOrder,
+  type Event,
+  type Hint,
+  HintSchema,
+  type ListEventsRequest,
+  ListEventsRequestSchema,
+  type ListEventsResponse,
+  ListEventsResponseSchema,
+  SessionSchema,
+} from "@sessiond/contract";
+import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
+import { InvalidFieldError } from "../errors.ts";
+import type { Clock, Ids } from "../ids.ts";
+import { limits } from "../limits.ts";
+import type { Store, StoredSession } from "../store/store.ts";
+import { appendEvents, createSession, type EventDraft, type Outcome } from "./decisions.ts";
+import { namespaceOf } from "./names.ts";
+import { pageSizeOf } from "./pages.ts";
+import { textOf } from "./payloads.ts";
+import type { Requests } from "./requests.ts";
+import { checkRevision, type SessionCell, type SessionCells } from "./session-cells.ts";
+import { checkLogSize } from "./sizes.ts";
+import type { TokenCounter } from "./tokens/counter.ts";
+import { encodingForModel, scaleCount } from "./tokens/encodings.ts";
+import { validate } from "./validation/validate.ts";
+import { contextUsage } from "./views.ts";
+
+/** Messages above which a session is long enough to think of starting another. */
+const longSessionMessages = 30;
+
+/** Keeps batches that are counted side by side in the order they were sent. */
+export interface Order {
+  /** Resolves when the batch before is decided on; rejects when it failed. */
+  readonly turn: Promise<void>;
+  /** Says that this batch is decided on. */
+  decided(): void;
+}
+
+/** Appends events to sessions and lists them. */
+export class Events {
+  readonly #store: Store;
+  readonly #cells: SessionCells;
+  readonly #requests: Requests;
+  readonly #tokens: TokenCounter;
+  readonly #clock: Clock;
+  readonly #ids: Ids;
+
+  constructor(args: {
+    store: Store;
+    cells: SessionCells;
+    requests: Requests;
+    tokens: TokenCounter;
+    clock: Clock;
+    ids: Ids;
+  }) {
+    this.#store = args.store;
+    this.#cells = args.cells;
+    this.#requests = args.requests;
+    this.#tokens = args.tokens;
+    this.#clock = args.clock;
+    this.#ids = args.ids;
+  }
+
+  /**
+   * Appends a batch.
+   *
+   * Errors: as documented at the rpc.
+   */
+  async append(request: AppendEventsRequest, order?: Order): Promise<AppendEventsResponse> {
+    validate(AppendEventsRequestSchema, request);
+    checkPayloads(request.events);
+    const name = { namespace: namespaceOf(request.namespace), sessionId: request.sessionId };
+    return this.#requests.once(
+      {
+        ...name,
+        schema: AppendEventsRequestSchema,
+        message: request,
+        responseSchema: AppendEventsResponseSchema,
+      },
+      (remember) =>
+        this.#cells.use(name, async (cell) => {
+          const drafts = await this.#counted(request.events, cell.latest);
+          await order?.turn;
+          // From here to the commit nothing waits: the decision is made on the latest state.
+          checkRevision(cell, request.expectedRevision);
+          const before = cell.latest;
+          const { after, events } = this.#decide(cell, request, drafts);
+          checkLogSize({ after, events }, drafts.length);
+          const response = create(AppendEventsResponseSchema, {
+            sessionUid: after.session.uid,
+            sessionCreated: before === undefined,
+            events: events.slice(-drafts.length).map(receipt),
+            headRevision: after.head.revision,
+            durability: this.#store.capabilities.durability,
+            contextUsage: contextUsage(after),
+            hints: hintsFor(after),
+          });
+          const record = remember(response);
+          const commit = cell.commit({ after, events, ...(record && { request: record }) });
+          order?.decided();
+          await commit;
+          return response;
+        }),
+    );
+  }
+
+  /** Errors: as documented at the rpc. */
+  async list(request: ListEventsRequest): Promise<ListEventsResponse> {
+    validate(ListEventsRequestSchema, request);
+    const name = { namespace: namespaceOf(request.namespace), sessionId: request.sessionId };
+    return this.#cells.use(name, async (cell) => {
+      const { session, head } = cell.requireDurable();
+      const { uid } = session;
+      const { firstRevision, lastRevision, order, pageToken } = request;
+      const scope = scopeOf(uid, JSON.stringify([firstRevision, lastRevision, order]));
+      const reverse = order === EventOrder.NEWEST_FIRST;
+
+      let first = Math.max(1, firstRevision);
+      let last = lastRevision === 0 ? head.revision : Math.min(lastRevision, head.revision);
+      if (pageToken !== "") {
+        const next = Number(decodePageToken(scope, pageToken));
+        if (reverse) last = Math.min(last, next);
+        else first = Math.max(first, next);
+      }
+      if (first > last) return create(ListEventsResponseSchema);
+      const events = await this.#store.readEvents({
+        uid,
+        first,
+        last,
+        reverse,
+        maxEvents: pageSizeOf(request.pageSize),
+        maxBytes: limits.pageBytes,
+      });
+      const next = (events.at(-1)?.revision ?? 0) + (reverse ? -1 : 1);
+      const more = events.length > 0 && next >= first && next <= last;
+      return create(ListEventsResponseSchema, {
+        events,
+        nextPageToken: more ? encodePageToken(scope, String(next)) : "",
+      });
+    });
+  }
+
+  async #counted(events: readonly Event[], session: StoredSession | undefined) {
+    const { encoding, factor } = encodingForModel(session?.session.model);
+    const counts = await this.#tokens.count(events.map(textOf), encoding);
+    return events.map((event, index): EventDraft => {
+      const tokens = counts[index];
+      return tokens === undefined ? { event } : { event, tokens: scaleCount(tokens, factor) };
+    });
+  }
+
+  #decide(
+    cell: SessionCell,
+    request: AppendEventsRequest,
+    drafts: readonly EventDraft[],
+  ): Outcome {
+    const nowMs = this.#clock();
+    if (cell.latest !== undefined || !request.createIfMissing) {
+      return appendEvents(cell.requireLatest(), drafts, nowMs);
+    }
+    const session = create(SessionSchema, { ...cell.name });
+    const uid = this.#ids.uid();
+    const created = createSession(session, { uid, nowMs, deferredStart: false });
+    const appended = appendEvents(created.after, drafts, nowMs);
+    return { after: appended.after, events: [...created.events, ...appended.events] };
+  }
+}
+
+function checkPayloads(events: readonly Event[]): void {
+  const index = events.findIndex(({ payload }) => payload.case === undefined);
+  if (index === -1) return;
+  throw new InvalidFieldError({
+    field: `events[${index}]`,
+    description: "needs a payload, for example message, tool_call or tool_result",
+  });
+}
+
+function receipt({ revision, tokens, turn, step }: Event): AppendedEvent {
+  return create(AppendedEventSchema, { revision, turn, step, ...(tokens && { tokens }) });
+}
+
+function hintsFor({ head }: StoredSession): Hint[] {
+  const messages = head.metrics?.messages ?? 0;
+  if (messages <= longSessionMessages) return [];
+  return [
+    create(HintSchema, {
+      code: "long_session",
+      message: `the session has ${messages} messages; think of starting another for a new topic`,
+    }),
+  ];
+}

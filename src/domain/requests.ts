@@ -1,0 +1,100 @@
+import { createHash } from "node:crypto";
+import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { RequestRecordSchema } from "@sessiond/contract/store";
+import { RequestIdReusedError } from "../errors.ts";
+import type { Clock } from "../ids.ts";
+import { limits } from "../limits.ts";
+import { requestKey } from "../store/keys.ts";
+import type { Change, Store } from "../store/store.ts";
+
+/** A mutation as its caller sent it. */
+export interface Request<Req extends DescMessage, Res extends DescMessage> {
+  readonly namespace: string;
+  readonly sessionId: string;
+  readonly schema: Req;
+  readonly message: MessageShape<Req> & { requestId: string };
+  readonly responseSchema: Res;
+}
+
+/** Makes the record that a change carries, from the answer it leads to. */
+export type Remember<Res extends DescMessage> = (
+  response: MessageShape<Res>,
+) => Change["request"] | undefined;
+
+/**
+ * Gives every request id one effect and one answer (promise: Idempotent).
+ *
+ * The answer is stored in the same commit as the effect. A request whose twin is under way waits
+ * for it and shares its outcome.
+ */
+export class Requests {
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #underWay = new Map<string, { hash: Buffer; response: Promise<unknown> }>();
+
+  constructor({ store, clock }: { store: Store; clock: Clock }) {
+    this.#store = store;
+    this.#clock = clock;
+  }
+
+  /**
+   * Runs the request, unless it ran before.
+   *
+   * Errors: RequestIdReusedError, and those of `run`.
+   */
+  async once<Req extends DescMessage, Res extends DescMessage>(
+    request: Request<Req, Res>,
+    run: (remember: Remember<Res>) => Promise<MessageShape<Res>>,
+  ): Promise<MessageShape<Res>> {
+    const { requestId } = request.message;
+    if (requestId === "") return run(() => undefined);
+
+    const key = requestKey({ ...request, requestId });
+    const hash = payloadHash(request);
+    const name = Buffer.from(key).toString("latin1");
+    const twin = this.#underWay.get(name);
+    if (twin !== undefined) {
+      if (!twin.hash.equals(hash)) throw new RequestIdReusedError({ requestId });
+      return (await twin.response) as MessageShape<Res>;
+    }
+    const response = this.#look(key, hash, request, run);
+    this.#underWay.set(name, { hash, response });
+    try {
+      return await response;
+    } finally {
+      this.#underWay.delete(name);
+    }
+  }
+
+  async #look<Req extends DescMessage, Res extends DescMessage>(
+    key: Uint8Array,
+    hash: Buffer,
+    { message: { requestId }, responseSchema }: Request<Req, Res>,
+    run: (remember: Remember<Res>) => Promise<MessageShape<Res>>,
+  ): Promise<MessageShape<Res>> {
+    const record = await this.#store.getRequest(key);
+    if (record !== undefined) {
+      if (!hash.equals(record.payloadHash)) throw new RequestIdReusedError({ requestId });
+      return fromBinary(responseSchema, record.response);
+    }
+    return run((response) => ({
+      key,
+      record: create(RequestRecordSchema, {
+        payloadHash: hash,
+        response: toBinary(responseSchema, response),
+      }),
+      expireTimeMs: this.#clock() + limits.requestIdTtlMs,
+    }));
+  }
+}
+
+/** Hash of everything a request says, so that an id used for something else is noticed. */
+function payloadHash<Req extends DescMessage, Res extends DescMessage>({
+  schema,
+  message,
+}: Request<Req, Res>): Buffer {
+  return createHash("sha256")
+    .update(schema.typeName)
+    .update(toBinary(schema, message))
+    .digest();
+}

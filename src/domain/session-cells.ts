@@ -1,0 +1,200 @@
+import { RevisionConflictError, SessionNotFoundError } from "../errors.ts";
+import type { Change, Committed, SessionKey, Store, StoredSession } from "../store/store.ts";
+
+export interface SessionName {
+  readonly namespace: string;
+  readonly sessionId: string;
+}
+
+/**
+ * One session in memory: what the next decision starts from, and what is durable.
+ *
+ * Decisions are synchronous and start from the speculative state, so they follow one another
+ * without waiting for the disk; their commits overlap and settle in order. Reads see only what is
+ * durable.
+ */
+export class SessionCell {
+  readonly name: SessionName;
+  readonly #store: Store;
+  #speculative: StoredSession | undefined;
+  #durable: StoredSession | undefined;
+  #underWay = 0;
+  #failure: unknown;
+  #newest: Promise<unknown> = Promise.resolve();
+
+  constructor(store: Store, name: SessionName, stored: StoredSession | undefined) {
+    this.#store = store;
+    this.name = name;
+    this.#speculative = stored;
+    this.#durable = stored;
+  }
+
+  /** What the next decision starts from; undefined: there is no such session. */
+  get latest(): StoredSession | undefined {
+    return this.#speculative;
+  }
+
+  /** What a reader may see; undefined: there is no such session. */
+  get durable(): StoredSession | undefined {
+    return this.#durable;
+  }
+
+  /** Errors: SessionNotFoundError. */
+  requireLatest(): StoredSession {
+    if (this.#speculative === undefined) throw new SessionNotFoundError(this.name);
+    return this.#speculative;
+  }
+
+  /** Errors: SessionNotFoundError. */
+  requireDurable(): StoredSession {
+    if (this.#durable === undefined) throw new SessionNotFoundError(this.name);
+    return this.#durable;
+  }
+
+  /** Takes note that a commit is durable; called for each, in order. */
+  acknowledge(after: StoredSession | undefined): void {
+    this.#durable = after;
+  }
+
+  /** Waits for the commits under way, so that an answer about `latest` tells what is durable. */
+  async settled(): Promise<void> {
+    await this.#newest;
+  }
+
+  get isIdle(): boolean {
+    return this.#underWay === 0;
+  }
+
+  /**
+   * Commits a decision made on `latest`, and makes its outcome the new `latest` at once.
+   *
+   * Must be called in the same turn of the event loop as the decision. Resolves when durable.
+   * When a commit fails, those decided on top of it fail with the same error.
+   *
+   * Errors: those of `Store.commit`.
+   */
+  async commit(change: Omit<Change, "key" | "before">): Promise<Committed> {
+    if (this.#failure !== undefined) throw this.#failure;
+    const before = this.#speculative;
+    const session = (change.after ?? before)?.session;
+    if (session === undefined) throw new Error("a change needs a session before or after it");
+    const key: SessionKey = { ...this.name, uid: session.uid };
+    this.#speculative = change.after;
+    this.#underWay++;
+    try {
+      const commit = this.#store.commit({
+        ...change,
+        key,
+        ...(before === undefined ? {} : { before }),
+      });
+      this.#newest = commit;
+      return await commit;
+    } catch (error) {
+      this.#failure ??= error;
+      throw this.#failure;
+    } finally {
+      this.#underWay--;
+      if (this.#failure !== undefined && this.#underWay === 0) {
+        this.#failure = undefined;
+        this.#speculative = this.#durable;
+      }
+    }
+  }
+}
+
+interface Entry {
+  readonly cell: Promise<SessionCell>;
+  /** Set once loaded. */
+  loaded?: SessionCell;
+  /** Calls that hold the cell now. */
+  users: number;
+}
+
+/** The sessions in memory, by name; the least recently used leave when there are too many. */
+export class SessionCells {
+  readonly #store: Store;
+  readonly #limit: number;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor({ store, limit }: { store: Store; limit: number }) {
+    this.#store = store;
+    this.#limit = limit;
+    store.onCommit(({ change }) => {
+      this.#entries.get(keyOf(change.key))?.loaded?.acknowledge(change.after);
+    });
+  }
+
+  /**
+   * Runs with the cell of a session, whether the session exists or not. While it runs the cell
+   * stays the only one of its session.
+   *
+   * Errors: DataLossError, and those of `run`.
+   */
+  async use<T>(name: SessionName, run: (cell: SessionCell) => T | Promise<T>): Promise<T> {
+    const key = keyOf(name);
+    const entry = this.#entry(key, name);
+    entry.users++;
+    try {
+      return await run(entry.loaded ?? (await entry.cell));
+    } catch (error) {
+      if (entry.loaded === undefined) this.#entries.delete(key);
+      throw error;
+    } finally {
+      entry.users--;
+    }
+  }
+
+  /**
+   * What a reader may see of a session found in the store, where a commit under way may show
+   * before it is acknowledged. Undefined: not yet, or no more, there.
+   */
+  durable(stored: StoredSession): StoredSession | undefined {
+    const cell = this.#entries.get(keyOf(stored.session))?.loaded;
+    return cell === undefined || cell.isIdle ? stored : cell.durable;
+  }
+
+  #entry(key: string, name: SessionName): Entry {
+    const known = this.#entries.get(key);
+    if (known !== undefined) {
+      this.#entries.delete(key);
+      this.#entries.set(key, known);
+      return known;
+    }
+    this.#evict();
+    const entry: Entry = { cell: this.#load(name), users: 0 };
+    entry.cell.then(
+      (cell) => {
+        entry.loaded = cell;
+      },
+      () => {},
+    );
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
+  async #load(name: SessionName): Promise<SessionCell> {
+    return new SessionCell(this.#store, name, await this.#store.getSession(name));
+  }
+
+  #evict(): void {
+    for (const [key, { loaded, users }] of this.#entries) {
+      if (this.#entries.size < this.#limit) return;
+      if (users === 0 && loaded?.isIdle) this.#entries.delete(key);
+    }
+  }
+}
+
+function keyOf({ namespace, sessionId }: SessionName): string {
+  return `${namespace}\0${sessionId}`;
+}
+
+/** Errors: RevisionConflictError when the caller expected another revision. */
+export function checkRevision(
+  cell: SessionCell,
+  expected: number | undefined,
+): void {
+  const actual = cell.latest?.head.revision ?? 0;
+  if (expected !== undefined && expected !== actual) {
+    throw new RevisionConflictError({ sessionId: cell.name.sessionId, expected, actual });
+  }
+}

@@ -1,0 +1,102 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  type ListSessionsRequest,
+  ListSessionsRequestSchema,
+  type ListSessionsResponse,
+  ListSessionsResponseSchema,
+  SessionOrder,
+  SessionState,
+} from "@sessiond/contract";
+import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
+import type { SessionIndex, SessionPosition, Store, StoredSession } from "../store/store.ts";
+import { namespaceOf } from "./names.ts";
+import { pageSizeOf } from "./pages.ts";
+import type { SessionCells } from "./session-cells.ts";
+import { validate } from "./validation/validate.ts";
+import { sessionView } from "./views.ts";
+
+/** Sessions read at once from the store. */
+const chunk = 200;
+/** Sessions looked at for one page; a page may be short, even empty, when few of them match. */
+const scannedPerPage = 5_000;
+
+/** Lists sessions by the narrowest index there is, and filters what it cannot. */
+export class SessionList {
+  readonly #store: Store;
+  readonly #cells: SessionCells;
+
+  constructor({ store, cells }: { store: Store; cells: SessionCells }) {
+    this.#store = store;
+    this.#cells = cells;
+  }
+
+  /** Errors: as documented at the rpc. */
+  async list(request: ListSessionsRequest): Promise<ListSessionsResponse> {
+    validate(ListSessionsRequestSchema, request);
+    const namespace = namespaceOf(request.namespace);
+    const { state, agentId, userId, labels, order, pageToken } = request;
+    const filters = JSON.stringify([state, agentId, userId, Object.entries(labels).sort(), order]);
+    const scope = scopeOf(this.#store.capabilities.storeId, namespace, filters);
+    const pageSize = pageSizeOf(request.pageSize);
+
+    let after = pageToken === "" ? undefined : parsePosition(decodePageToken(scope, pageToken));
+    const sessions: StoredSession[] = [];
+    for (let scanned = 0; scanned < scannedPerPage; scanned += chunk) {
+      const found = await this.#store.listSessions({
+        namespace,
+        index: indexFor(request),
+        reverse: order !== SessionOrder.OLDEST_FIRST,
+        limit: chunk,
+        ...(after && { after }),
+      });
+      for (const stored of found) {
+        after = positionOf(stored);
+        const durable = this.#cells.durable(stored);
+        if (durable === undefined || !matches(durable, request)) continue;
+        sessions.push(durable);
+        if (sessions.length === pageSize) return page(sessions, scope, after);
+      }
+      if (found.length < chunk) return page(sessions, scope, undefined);
+    }
+    return page(sessions, scope, after);
+  }
+}
+
+function page(
+  sessions: readonly StoredSession[],
+  scope: Uint8Array,
+  next: SessionPosition | undefined,
+): ListSessionsResponse {
+  return create(ListSessionsResponseSchema, {
+    sessions: sessions.map(sessionView),
+    nextPageToken: next ? encodePageToken(scope, `${next.createTimeMs} ${next.sessionId}`) : "",
+  });
+}
+
+function parsePosition(text: string): SessionPosition {
+  const space = text.indexOf(" ");
+  return { createTimeMs: Number(text.slice(0, space)), sessionId: text.slice(space + 1) };
+}
+
+function positionOf({ session }: StoredSession): SessionPosition {
+  const createTimeMs = session.createTime ? timestampMs(session.createTime) : 0;
+  return { createTimeMs, sessionId: session.sessionId };
+}
+
+function indexFor({ state, agentId, userId }: ListSessionsRequest): SessionIndex {
+  if (userId !== "") return { by: "user", value: userId };
+  if (agentId !== "") return { by: "agent", value: agentId };
+  if (state !== SessionState.UNSPECIFIED) return { by: "state", value: state };
+  return { by: "all" };
+}
+
+function matches({ session }: StoredSession, request: ListSessionsRequest): boolean {
+  const { state, agentId, userId, labels } = request;
+  return (
+    (state === SessionState.UNSPECIFIED || session.state === state) &&
+    (agentId === "" || session.agentId === agentId) &&
+    (userId === "" || session.userId === userId) &&
+    Object.entries(labels).every(([key, value]) => session.labels[key] === value)
+  );
+}

@@ -1,0 +1,284 @@
+import { create, isFieldSet } from "@bufbuild/protobuf";
+import {
+  type CreateSessionRequest,
+  CreateSessionRequestSchema,
+  type CreateSessionResponse,
+  CreateSessionResponseSchema,
+  type DeleteSessionRequest,
+  DeleteSessionRequestSchema,
+  type DeleteSessionResponse,
+  DeleteSessionResponseSchema,
+  type EndSessionRequest,
+  EndSessionRequestSchema,
+  type EndSessionResponse,
+  EndSessionResponseSchema,
+  type GetSessionRequest,
+  GetSessionRequestSchema,
+  IfExists,
+  type Session,
+  SessionEndSchema,
+  SessionSchema,
+  SessionState,
+  type UpdateSessionRequest,
+  UpdateSessionRequestSchema,
+  type UpdateSessionResponse,
+  UpdateSessionResponseSchema,
+} from "@sessiond/contract";
+import {
+  EtagMismatchError,
+  InvalidFieldError,
+  NotSupportedError,
+  SessionAlreadyExistsError,
+} from "../errors.ts";
+import type { Clock, Ids } from "../ids.ts";
+import type { Store } from "../store/store.ts";
+import { createSession, endSession, updateSession } from "./decisions.ts";
+import { namespaceOf } from "./names.ts";
+import type { Requests } from "./requests.ts";
+import type { SessionCell, SessionCells } from "./session-cells.ts";
+import { checkSessionSize } from "./sizes.ts";
+import { validate } from "./validation/validate.ts";
+import { sessionView } from "./views.ts";
+
+/** States a caller may end a session in. */
+const callerEnds: ReadonlySet<SessionState> = new Set([
+  SessionState.COMPLETED,
+  SessionState.FAILED,
+  SessionState.CANCELLED,
+  SessionState.EXPIRED,
+]);
+
+/** Fields of a session that callers change, by their names in the contract. */
+const callerFields: ReadonlySet<string> = new Set([
+  "agent_id",
+  "user_id",
+  "title",
+  "goal",
+  "context",
+  "system_instructions",
+  "tools",
+  "model",
+  "labels",
+  "metadata",
+  "limits",
+  "expiry",
+  "context_policy",
+  "fingerprint",
+]);
+
+/** Creates, reads, changes, ends and deletes single sessions. */
+export class Sessions {
+  readonly #store: Store;
+  readonly #cells: SessionCells;
+  readonly #requests: Requests;
+  readonly #clock: Clock;
+  readonly #ids: Ids;
+
+  constructor(args: {
+    store: Store;
+    cells: SessionCells;
+    requests: Requests;
+    clock: Clock;
+    ids: Ids;
+  }) {
+    this.#store = args.store;
+    this.#cells = args.cells;
+    this.#requests = args.requests;
+    this.#clock = args.clock;
+    this.#ids = args.ids;
+  }
+
+  /** Errors: as documented at the rpc; so for all methods here. */
+  async create(request: CreateSessionRequest): Promise<CreateSessionResponse> {
+    validate(CreateSessionRequestSchema, request);
+    const fields = request.session ?? create(SessionSchema);
+    if (fields.ephemeral && this.#store.capabilities.engine !== "memory") {
+      throw new NotSupportedError(
+        "ephemeral sessions need a server started with --store memory; leave session.ephemeral out",
+      );
+    }
+    if (request.ifExists === IfExists.RENEW) {
+      throw new NotSupportedError("if_exists RENEW is not available yet; use RETURN or FAIL");
+    }
+    const nowMs = this.#clock();
+    const name = {
+      namespace: namespaceOf(fields.namespace),
+      // A generated name belongs to one request id, so that a retry finds the first answer.
+      sessionId: fields.sessionId || (request.requestId === "" ? this.#ids.sessionId(nowMs) : ""),
+    };
+    return this.#requests.once(
+      {
+        ...name,
+        schema: CreateSessionRequestSchema,
+        message: request,
+        responseSchema: CreateSessionResponseSchema,
+      },
+      (remember) => {
+        const sessionId = name.sessionId || this.#ids.sessionId(nowMs);
+        const session: Session = { ...fields, namespace: name.namespace, sessionId };
+        return this.#cells.use(session, async (cell) => {
+          const found = await foundAnswer(cell, request);
+          if (found !== undefined) return found;
+          const outcome = createSession(session, {
+            uid: this.#ids.uid(),
+            nowMs,
+            deferredStart: request.deferredStart,
+          });
+          checkSessionSize(outcome.after.session);
+          const response = create(CreateSessionResponseSchema, {
+            session: sessionView(outcome.after),
+            created: true,
+          });
+          await cell.commit({ ...outcome, ...remembered(remember(response)) });
+          return response;
+        });
+      },
+    );
+  }
+
+  async get(request: GetSessionRequest): Promise<Session> {
+    validate(GetSessionRequestSchema, request);
+    return this.#cells.use(
+      { namespace: namespaceOf(request.namespace), sessionId: request.sessionId },
+      (cell) => sessionView(cell.requireDurable()),
+    );
+  }
+
+  async update(request: UpdateSessionRequest): Promise<UpdateSessionResponse> {
+    const sent = request.session ?? create(SessionSchema);
+    const paths = request.updateMask?.paths ?? [];
+    const changes = callerChanges(sent, paths);
+    const { namespace, sessionId } = sent;
+    // Of a session that was read before, what the caller may not change is ignored, not refused.
+    const session: Session = { ...create(SessionSchema), ...changes, namespace, sessionId };
+    const checked: UpdateSessionRequest = { ...request, session };
+    validate(UpdateSessionRequestSchema, checked);
+    if (sessionId === "") {
+      throw new InvalidFieldError({ field: "session.session_id", description: "is required" });
+    }
+    const name = { namespace: namespaceOf(namespace), sessionId };
+    return this.#requests.once(
+      {
+        ...name,
+        schema: UpdateSessionRequestSchema,
+        message: request,
+        responseSchema: UpdateSessionResponseSchema,
+      },
+      (remember) =>
+        this.#cells.use(name, async (cell) => {
+          const before = cell.requireLatest();
+          const actual = before.session.etag;
+          if (sent.etag !== "" && sent.etag !== actual) {
+            throw new EtagMismatchError({ sessionId, expected: sent.etag, actual });
+          }
+          const outcome = updateSession(before, changes, this.#clock());
+          checkSessionSize(outcome.after.session);
+          const response = create(UpdateSessionResponseSchema, {
+            session: sessionView(outcome.after),
+          });
+          await cell.commit({ ...outcome, ...remembered(remember(response)) });
+          return response;
+        }),
+    );
+  }
+
+  async end(request: EndSessionRequest): Promise<EndSessionResponse> {
+    validate(EndSessionRequestSchema, request);
+    const state = request.state || SessionState.COMPLETED;
+    if (!callerEnds.has(state)) {
+      throw new InvalidFieldError({
+        field: "state",
+        description: "must be COMPLETED, FAILED, CANCELLED or EXPIRED",
+      });
+    }
+    const name = { namespace: namespaceOf(request.namespace), sessionId: request.sessionId };
+    return this.#requests.once(
+      {
+        ...name,
+        schema: EndSessionRequestSchema,
+        message: request,
+        responseSchema: EndSessionResponseSchema,
+      },
+      (remember) =>
+        this.#cells.use(name, async (cell) => {
+          const before = cell.requireLatest();
+          const end = request.end ?? create(SessionEndSchema);
+          const outcome = endSession(before, { state, end }, this.#clock());
+          if (outcome === undefined) {
+            await cell.settled();
+            return create(EndSessionResponseSchema, { session: sessionView(before) });
+          }
+          const response = create(EndSessionResponseSchema, {
+            session: sessionView(outcome.after),
+            ended: true,
+          });
+          await cell.commit({ ...outcome, ...remembered(remember(response)) });
+          return response;
+        }),
+    );
+  }
+
+  async delete(request: DeleteSessionRequest): Promise<DeleteSessionResponse> {
+    validate(DeleteSessionRequestSchema, request);
+    const name = { namespace: namespaceOf(request.namespace), sessionId: request.sessionId };
+    return this.#requests.once(
+      {
+        ...name,
+        schema: DeleteSessionRequestSchema,
+        message: request,
+        responseSchema: DeleteSessionResponseSchema,
+      },
+      (remember) =>
+        this.#cells.use(name, async (cell) => {
+          if (cell.latest === undefined && request.allowMissing) {
+            await cell.settled();
+            return create(DeleteSessionResponseSchema);
+          }
+          cell.requireLatest();
+          const response = create(DeleteSessionResponseSchema, { deleted: true });
+          await cell.commit({ events: [], ...remembered(remember(response)) });
+          return response;
+        }),
+    );
+  }
+}
+
+/** The answer when the name is taken; undefined: it is free. */
+async function foundAnswer(
+  cell: SessionCell,
+  request: CreateSessionRequest,
+): Promise<CreateSessionResponse | undefined> {
+  const found = cell.latest;
+  if (found === undefined) return undefined;
+  await cell.settled();
+  if (request.ifExists !== IfExists.RETURN) throw new SessionAlreadyExistsError(cell.name);
+  const fingerprint = request.session?.fingerprint ?? "";
+  return create(CreateSessionResponseSchema, {
+    session: sessionView(found),
+    fingerprintChanged: fingerprint !== "" && fingerprint !== found.session.fingerprint,
+  });
+}
+
+function remembered<T>(request: T | undefined): { request?: T } {
+  return request === undefined ? {} : { request };
+}
+
+/** Values for the fields of a mask, or for every set field that callers own without one. */
+function callerChanges(sent: Session, paths: readonly string[]): Partial<Session> {
+  for (const [index, path] of paths.entries()) {
+    if (!callerFields.has(path)) {
+      throw new InvalidFieldError({
+        field: `update_mask.paths[${index}]`,
+        description: `"${path.slice(0, 100)}" is not a field that callers change; those are ${[...callerFields].join(", ")}`,
+      });
+    }
+  }
+  const chosen = SessionSchema.fields.filter((field) =>
+    paths.length > 0
+      ? paths.includes(field.name)
+      : callerFields.has(field.name) && isFieldSet(sent, field),
+  );
+  return Object.fromEntries(
+    chosen.map((field) => [field.localName, sent[field.localName as keyof Session]]),
+  );
+}

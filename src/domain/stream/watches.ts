@@ -1,0 +1,164 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type WatchEventsRequest,
+  WatchEventsRequestSchema,
+  type WatchEventsResponse,
+  WatchEventsResponseSchema,
+  WatchStart,
+} from "@sessiond/contract";
+import { cursorCodec, scopeOf } from "../../cursor.ts";
+import {
+  CursorInvalidError,
+  InvalidFieldError,
+  SessionDeletedError,
+  ShuttingDownError,
+  TooManyWatchesError,
+} from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import type { Store } from "../../store/store.ts";
+import { namespaceOf } from "../names.ts";
+import type { SessionCells } from "../session-cells.ts";
+import { validate } from "../validation/validate.ts";
+import type { Channel } from "./channel.ts";
+import type { Hub } from "./hub.ts";
+import { namespaceFeed } from "./namespace-feed.ts";
+import { type Feed, sessionFeed } from "./session-feed.ts";
+import { waitForWake } from "./wait.ts";
+
+/** A watch that is ready to run. */
+interface Opened {
+  readonly feed: Feed;
+  readonly created: Pick<WatchEventsResponse, "message">;
+}
+
+/** Streams the events of a session or a namespace to those who watch it. */
+export class Watches {
+  readonly #store: Store;
+  readonly #cells: SessionCells;
+  readonly #hub: Hub;
+  readonly #shutdown: AbortSignal;
+  readonly #progressIntervalMs: number;
+  #open = 0;
+
+  constructor(args: {
+    store: Store;
+    cells: SessionCells;
+    hub: Hub;
+    /** Fires when the server is about to stop. */
+    shutdown: AbortSignal;
+    /** How often a quiet watch says it is current. Default from `limits.ts`. */
+    progressIntervalMs?: number;
+  }) {
+    this.#store = args.store;
+    this.#cells = args.cells;
+    this.#hub = args.hub;
+    this.#shutdown = args.shutdown;
+    // One listener for all watches: each of thousands adding its own would cost them all.
+    args.shutdown.addEventListener("abort", () => args.hub.wakeAll(), { once: true });
+    this.#progressIntervalMs = args.progressIntervalMs ?? limits.progressIntervalMs;
+  }
+
+  /**
+   * Runs a watch until `signal` fires; a slow consumer just makes it read later.
+   *
+   * Errors: as documented at the rpc.
+   */
+  async *watch(
+    request: WatchEventsRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<WatchEventsResponse> {
+    validate(WatchEventsRequestSchema, request);
+    if (request.untilEnded && request.sessionId === "") {
+      throw new InvalidFieldError({ field: "until_ended", description: "needs session_id" });
+    }
+    if (this.#open >= limits.watches) throw new TooManyWatchesError({ limit: limits.watches });
+    this.#open++;
+    let channel: Channel | undefined;
+    try {
+      const { feed, created } = await this.#openFeed(request);
+      channel = feed.channel;
+      const place = startOf(feed, request);
+      yield create(WatchEventsResponseSchema, { ...created, cursor: feed.cursor.encode(place) });
+      yield* this.#follow({ feed, place, request, signal });
+    } finally {
+      this.#open--;
+      if (channel !== undefined) this.#hub.release(channel);
+    }
+  }
+
+  async *#follow(args: {
+    feed: Feed;
+    place: number;
+    request: WatchEventsRequest;
+    signal: AbortSignal;
+  }): AsyncGenerator<WatchEventsResponse> {
+    const { feed, request, signal } = args;
+    const { channel } = feed;
+    let { place } = args;
+    while (!signal.aborted) {
+      if (this.#shutdown.aborted) throw new ShuttingDownError();
+      if (place < channel.place) {
+        const step = await feed.read(place);
+        place = step.place;
+        if (step.message !== undefined) yield step.message;
+        continue;
+      }
+      // Nothing waits between these looks at the channel and the wait, so no wake-up is missed.
+      if (channel.isDeleted) throw new SessionDeletedError({ sessionId: request.sessionId });
+      if (request.untilEnded && channel.hasEnded) return;
+      const woken = await waitForWake(channel, {
+        signal,
+        timeoutMs: this.#progressIntervalMs,
+      });
+      if (woken === "timeout") {
+        yield create(WatchEventsResponseSchema, {
+          cursor: feed.cursor.encode(place),
+          message: {
+            case: "progress",
+            value: { headRevision: request.sessionId === "" ? 0 : channel.place },
+          },
+        });
+      }
+    }
+  }
+
+  #openFeed(request: WatchEventsRequest): Promise<Opened> | Opened {
+    const namespace = namespaceOf(request.namespace);
+    const { storeId } = this.#store.capabilities;
+    const store = this.#store;
+    const { sessionId } = request;
+    if (sessionId === "") {
+      const cursor = cursorCodec("namespace", scopeOf(storeId, namespace));
+      const channel = this.#hub.openNamespace(namespace);
+      const feed = namespaceFeed({ store, channel, cursor, namespace });
+      return { feed, created: createdMessage({}) };
+    }
+    return this.#cells.use({ namespace, sessionId }, (cell) => {
+      const durable = cell.requireDurable();
+      const { uid, state } = durable.session;
+      const cursor = cursorCodec("session", scopeOf(storeId, uid));
+      const channel = this.#hub.openSession(durable);
+      const feed = sessionFeed({ store, channel, cursor, sessionId, uid });
+      const headRevision = durable.head.revision;
+      return { feed, created: createdMessage({ headRevision, earliestRevision: 1, state }) };
+    });
+  }
+}
+
+function createdMessage(value: {
+  headRevision?: number;
+  earliestRevision?: number;
+  state?: number;
+}): Opened["created"] {
+  return create(WatchEventsResponseSchema, { message: { case: "created", value } });
+}
+
+/** Place behind which a watch begins. Errors: CursorInvalidError. */
+function startOf({ channel, cursor }: Feed, { cursor: given, start }: WatchEventsRequest): number {
+  if (given === "") return start === WatchStart.NOW ? channel.place : 0;
+  const place = cursor.decode(given);
+  if (place > channel.place) {
+    throw new CursorInvalidError("is ahead of the log, which was restored or replaced since");
+  }
+  return place;
+}

@@ -1,0 +1,188 @@
+import { limits } from "../../limits.ts";
+
+/**
+ * What a field of the contract takes beyond its type.
+ *
+ * Tables of these are keyed by the message's full name and the field's name in the contract, so
+ * that they read beside the .proto files. A field that is not listed is free within its type.
+ */
+export interface FieldRule {
+  /** Only the server writes it: callers must leave it at its default. */
+  readonly setByServer?: true;
+  /** Must not be absent or empty. */
+  readonly required?: true;
+  /** Largest size of a text in UTF-8, or of a Struct or Value in its binary form. */
+  readonly maxBytes?: number;
+  /** Most entries of a list or map. */
+  readonly maxItems?: number;
+  /** Smallest number. */
+  readonly min?: number;
+  /** What a text that is not empty has to match, and that in words. */
+  readonly pattern?: { readonly regexp: RegExp; readonly words: string };
+  /** Which texts are taken. */
+  readonly oneOf?: readonly string[];
+  /** Largest sizes of the keys and values of a map of texts. */
+  readonly keyBytes?: number;
+  readonly valueBytes?: number;
+  /** A Duration: shortest one taken. */
+  readonly minMs?: number;
+}
+
+const KiB = 1024;
+const setByServer = { setByServer: true } as const;
+
+const printable = {
+  // No control, format or unassigned characters, no line breaks, no space at either end.
+  regexp: /^(?! )[^\p{Cc}\p{Zl}\p{Zp}]+(?<! )$/u,
+  words: "printable text without line breaks or spaces at its ends",
+};
+const word = { maxBytes: limits.idBytes, pattern: printable };
+const namespace = {
+  maxBytes: limits.namespaceBytes,
+  pattern: { regexp: /^[A-Za-z0-9._-]+$/, words: "letters, digits, '.', '_' and '-'" },
+};
+const sessionName = { namespace, session_id: { ...word, required: true } } as const;
+const request = { request_id: word };
+const reason = { maxBytes: 4 * KiB };
+const structure = { maxBytes: limits.metadataBytes };
+const value = { maxBytes: 256 * KiB };
+
+export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>> = {
+  "sessiond.v1.Session": {
+    namespace,
+    session_id: word,
+    uid: setByServer,
+    state: setByServer,
+    preset: { oneOf: ["conversation", "managed", "memory", "terminal", "execution"] },
+    agent_id: word,
+    user_id: word,
+    title: { maxBytes: 1_000 },
+    goal: { maxBytes: 64 * KiB },
+    context: value,
+    system_instructions: { maxBytes: 256 * KiB },
+    tools: { maxItems: limits.tools },
+    model: word,
+    labels: {
+      maxItems: limits.labels,
+      keyBytes: limits.labelKeyBytes,
+      valueBytes: limits.labelValueBytes,
+    },
+    metadata: structure,
+    end: setByServer,
+    parent: setByServer,
+    fingerprint: word,
+    create_time: setByServer,
+    update_time: setByServer,
+    last_activity_time: setByServer,
+    start_time: setByServer,
+    end_time: setByServer,
+    expire_time: setByServer,
+    head_revision: setByServer,
+    metrics: setByServer,
+  },
+  "sessiond.v1.Tool": {
+    name: { ...word, required: true },
+    description: { maxBytes: 16 * KiB },
+    input_schema: structure,
+  },
+  "sessiond.v1.SessionEnd": {
+    reason,
+    error_code: word,
+    error_message: { maxBytes: 16 * KiB },
+  },
+  "sessiond.v1.SessionLimits": { timeout: { minMs: 1 } },
+  "sessiond.v1.SessionExpiry": {
+    idle_ttl: { minMs: 1 },
+    ttl: { minMs: 1 },
+    retention: { minMs: 0 },
+  },
+  "sessiond.v1.ContextPolicy": { encoding: word, protection_rules: { maxItems: 64 } },
+  "sessiond.v1.CompactionPolicy": { trigger_ratio: { min: 0 }, target_ratio: { min: 0 } },
+  "sessiond.v1.ProtectionRule": {
+    expression: { maxBytes: 2 * KiB, required: true },
+    reason: { maxBytes: limits.kindBytes, required: true },
+  },
+
+  "sessiond.v1.Event": {
+    revision: setByServer,
+    event_id: word,
+    create_time: setByServer,
+    author: word,
+    turn: setByServer,
+    step: setByServer,
+    kind: { maxBytes: limits.kindBytes, pattern: printable },
+    duration: { minMs: 0 },
+    metadata: structure,
+    tokens: setByServer,
+    protection: setByServer,
+    session_started: setByServer,
+    session_ended: setByServer,
+    session_reopened: setByServer,
+    state_changed: setByServer,
+    rewind: setByServer,
+    amendment: setByServer,
+    compaction: setByServer,
+    compaction_reverted: setByServer,
+    protection_changed: setByServer,
+    redaction: setByServer,
+    forked: setByServer,
+  },
+  "sessiond.v1.Message": { parts: { maxItems: limits.parts } },
+  "sessiond.v1.ImageReference": {
+    uri: { maxBytes: 8 * KiB, required: true },
+    media_type: word,
+  },
+  "sessiond.v1.FileReference": {
+    uri: { maxBytes: 8 * KiB, required: true },
+    media_type: word,
+    name: word,
+  },
+  "sessiond.v1.ToolCall": {
+    call_id: { ...word, required: true },
+    name: { ...word, required: true },
+  },
+  "sessiond.v1.ToolResult": {
+    call_id: { ...word, required: true },
+    parts: { maxItems: limits.parts },
+  },
+  "sessiond.v1.ApprovalRequest": {
+    approval_id: { ...word, required: true },
+    call_id: { ...word, required: true },
+  },
+  "sessiond.v1.ApprovalResponse": { approval_id: { ...word, required: true } },
+  "sessiond.v1.Error": { code: word, message: { maxBytes: 16 * KiB } },
+  "sessiond.v1.Handoff": { from: word, to: { ...word, required: true }, reason },
+  "sessiond.v1.RequestRecorded": { processing_time: { minMs: 0 } },
+  "sessiond.v1.Custom": { type: { ...word, required: true } },
+  "sessiond.v1.Usage": { model: word, cost: { min: 0 } },
+  "sessiond.v1.TraceContext": {
+    traceparent: { maxBytes: 255, pattern: printable },
+    tracestate: { maxBytes: 512, pattern: printable },
+  },
+  "sessiond.v1.RawItem": { format: { maxBytes: limits.kindBytes, required: true } },
+
+  "sessiond.v1.CreateSessionRequest": request,
+  "sessiond.v1.GetSessionRequest": sessionName,
+  "sessiond.v1.ListSessionsRequest": {
+    namespace,
+    agent_id: word,
+    user_id: word,
+    labels: {
+      maxItems: limits.labels,
+      keyBytes: limits.labelKeyBytes,
+      valueBytes: limits.labelValueBytes,
+    },
+    page_size: { min: 0 },
+  },
+  "sessiond.v1.UpdateSessionRequest": { session: { required: true }, ...request },
+  "sessiond.v1.EndSessionRequest": { ...sessionName, ...request },
+  "sessiond.v1.DeleteSessionRequest": { ...sessionName, ...request },
+  "sessiond.v1.AppendEventsRequest": {
+    ...sessionName,
+    ...request,
+    events: { required: true, maxItems: limits.eventsPerAppend },
+  },
+  "sessiond.v1.AppendStreamRequest": { append: { required: true } },
+  "sessiond.v1.ListEventsRequest": { ...sessionName, page_size: { min: 0 } },
+  "sessiond.v1.WatchEventsRequest": { namespace, session_id: word },
+};
