@@ -1,0 +1,7 @@
+/** What the transport needs of a logger. Fields first, sentence second. */
+export interface Log {
+  error(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+}
