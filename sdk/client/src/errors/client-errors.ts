@@ -1,0 +1,18 @@
+import { SessiondError } from "./sessiond-error.ts";
+
+/** The client was closed before the call or while it was under way. */
+export class ClientClosedError extends SessiondError {
+  constructor() {
+    super({ message: "this client is closed; make a new one", code: "CANCELLED" });
+  }
+}
+
+/** No answer: nothing listens at the address, or the connection was lost. */
+export class ServerUnavailableError extends SessiondError {}
+
+/** An option or argument is wrong. Nothing was sent. */
+export class UsageError extends SessiondError {
+  constructor(message: string) {
+    super({ message, code: "INVALID_ARGUMENT" });
+  }
+}

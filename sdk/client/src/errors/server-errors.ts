@@ -1,0 +1,142 @@
+import { type Reason, SessiondError } from "./sessiond-error.ts";
+
+/** A field is missing, malformed or out of range; nothing was stored. */
+export class InvalidFieldError extends SessiondError {
+  /** Path of the first wrong field, for example `events[0].message.text`. */
+  get field(): string {
+    return this.text("field");
+  }
+}
+
+/** No session of that name in the namespace. */
+export class SessionNotFoundError extends SessiondError {}
+
+/** The name is taken. */
+export class SessionAlreadyExistsError extends SessiondError {}
+
+/** The session has ended and takes no events. */
+export class SessionEndedError extends SessiondError {
+  /** State it is in, for example "COMPLETED". */
+  get state(): string {
+    return this.text("state");
+  }
+}
+
+/** The watched session was deleted. */
+export class SessionDeletedError extends SessiondError {}
+
+/** Somebody else wrote: read from `expected` on, decide again, append with `actual`. */
+export class RevisionConflictError extends SessiondError {
+  /** Revision the call expected. */
+  get expected(): number {
+    return this.number("expected");
+  }
+  /** Revision the session is at. */
+  get actual(): number {
+    return this.number("actual");
+  }
+}
+
+/** Somebody else changed the session: refresh it and apply the change again. */
+export class EtagMismatchError extends SessiondError {
+  get expected(): string {
+    return this.text("expected");
+  }
+  get actual(): string {
+    return this.text("actual");
+  }
+}
+
+/** The request id was used with other content. */
+export class RequestIdReusedError extends SessiondError {}
+
+/** An event is larger than the limit. */
+export class EventTooLargeError extends SessiondError {
+  get actualBytes(): number {
+    return this.number("actual_bytes");
+  }
+  get limitBytes(): number {
+    return this.number("limit_bytes");
+  }
+}
+
+/** The log of the session has reached its limit; continue in a new session. */
+export class SessionLogFullError extends SessiondError {
+  get limitBytes(): number {
+    return this.number("limit_bytes");
+  }
+}
+
+/** The page token is malformed or belongs to another query. */
+export class PageTokenInvalidError extends SessiondError {}
+
+/** The cursor is from another store or session, or ahead of the log; watch from the start. */
+export class CursorInvalidError extends SessiondError {}
+
+/** Events behind the cursor were removed and are lost to this reader; watch from the start. */
+export class HistoryGoneError extends SessiondError {}
+
+/** The server has as many open watches as it allows. */
+export class TooManyWatchesError extends SessiondError {}
+
+/** The server is shutting down. */
+export class ShuttingDownError extends SessiondError {}
+
+/** The store takes no writes until somebody frees space; reads and deletes still work. */
+export class WritesRefusedError extends SessiondError {}
+
+/** The store failed during a commit; retried with the same request id it is applied once. */
+export class CommitUnknownError extends SessiondError {}
+
+/** A stored record of this session is damaged. */
+export class DataLossError extends SessiondError {}
+
+/** The request asks for something this server or store does not do. */
+export class NotSupportedError extends SessiondError {}
+
+/** A defect of the server; its log has the details under the request id. */
+export class InternalError extends SessiondError {}
+
+/** The call was aborted or its time was over; a write may still have taken effect. */
+export class CallAbandonedError extends SessiondError {}
+
+/** The server does not allow the Host or Origin of the request. */
+export class OriginRefusedError extends SessiondError {}
+
+/** The request is larger than the server reads. */
+export class RequestTooLargeError extends SessiondError {
+  get limitBytes(): number {
+    return this.number("limit_bytes");
+  }
+}
+
+/** The transport does not carry this call. */
+export class WrongTransportError extends SessiondError {}
+
+/** Class of each reason; a new reason in the contract does not compile without one. */
+export const errorByReason = {
+  INVALID_FIELD: InvalidFieldError,
+  SESSION_NOT_FOUND: SessionNotFoundError,
+  SESSION_ALREADY_EXISTS: SessionAlreadyExistsError,
+  SESSION_ENDED: SessionEndedError,
+  SESSION_DELETED: SessionDeletedError,
+  REVISION_CONFLICT: RevisionConflictError,
+  ETAG_MISMATCH: EtagMismatchError,
+  REQUEST_ID_REUSED: RequestIdReusedError,
+  EVENT_TOO_LARGE: EventTooLargeError,
+  SESSION_LOG_FULL: SessionLogFullError,
+  PAGE_TOKEN_INVALID: PageTokenInvalidError,
+  CURSOR_INVALID: CursorInvalidError,
+  HISTORY_GONE: HistoryGoneError,
+  TOO_MANY_WATCHES: TooManyWatchesError,
+  SHUTTING_DOWN: ShuttingDownError,
+  WRITES_REFUSED: WritesRefusedError,
+  COMMIT_UNKNOWN: CommitUnknownError,
+  DATA_LOSS: DataLossError,
+  NOT_SUPPORTED: NotSupportedError,
+  INTERNAL: InternalError,
+  CALL_ABANDONED: CallAbandonedError,
+  ORIGIN_REFUSED: OriginRefusedError,
+  REQUEST_TOO_LARGE: RequestTooLargeError,
+  WRONG_TRANSPORT: WrongTransportError,
+} satisfies Record<Reason, typeof SessiondError>;

@@ -1,0 +1,87 @@
+import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { Session, SessionSchema } from "@sessiond/contract";
+
+type SessionInit = Exclude<MessageInitShape<typeof SessionSchema>, Session>;
+
+/** Limits of a run; reaching one ends the session. Absent fields: no limit. */
+export interface LimitsInput {
+  readonly maxSteps?: number;
+  readonly maxTokens?: number;
+  readonly timeoutMs?: number;
+  readonly maxHistory?: number;
+}
+
+/** When a session expires, and how long it is kept after its end. Absent fields: never, kept. */
+export interface ExpiryInput {
+  /** Time without an event after which it expires. */
+  readonly idleTtlMs?: number;
+  /** Time after creation after which it expires. */
+  readonly ttlMs?: number;
+  /** Time after its end after which it is removed. */
+  readonly retentionMs?: number;
+}
+
+/** Fields of a session that can be changed after its creation. */
+export interface SessionChanges {
+  readonly agentId?: string;
+  readonly userId?: string;
+  readonly title?: string;
+  /** Task of the run. */
+  readonly goal?: string;
+  /** What the agent should know beside the goal: a text, a structure, a file reference. */
+  readonly context?: NonNullable<SessionInit["context"]>;
+  /** System prompt. */
+  readonly systemInstructions?: string;
+  readonly tools?: NonNullable<SessionInit["tools"]>;
+  /** Model the session talks to; chooses the tokenizer. */
+  readonly model?: string;
+  readonly labels?: Record<string, string>;
+  readonly metadata?: JsonObject;
+  readonly limits?: LimitsInput;
+  readonly expiry?: ExpiryInput;
+  readonly contextPolicy?: NonNullable<SessionInit["contextPolicy"]>;
+  /** What the content depends on, for example a git commit. */
+  readonly fingerprint?: string;
+}
+
+/** Fields of a new session. */
+export interface SessionFields extends SessionChanges {
+  /** "conversation", "managed", "memory", "terminal" or "execution". Default: nothing expires. */
+  readonly preset?: string;
+  /** Kept in memory only, gone after a restart. */
+  readonly ephemeral?: boolean;
+}
+
+/** Turns fields into the contract's form; absent fields stay absent. */
+export function toSessionInit(fields: SessionFields): SessionInit {
+  const { limits, expiry, ...same } = fields;
+  return {
+    ...same,
+    ...(limits === undefined ? {} : { limits: toLimits(limits) }),
+    ...(expiry === undefined ? {} : { expiry: toExpiry(expiry) }),
+  };
+}
+
+/** Paths of the given fields for an update mask, in the names of the contract. */
+export function pathsOf(changes: SessionChanges): string[] {
+  return Object.entries(changes)
+    .filter(([, value]) => value !== undefined)
+    .map(([name]) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
+}
+
+function toLimits({ timeoutMs, ...counts }: LimitsInput): NonNullable<SessionInit["limits"]> {
+  return timeoutMs === undefined ? counts : { ...counts, timeout: durationFromMs(timeoutMs) };
+}
+
+function toExpiry({
+  idleTtlMs,
+  ttlMs,
+  retentionMs,
+}: ExpiryInput): NonNullable<SessionInit["expiry"]> {
+  return {
+    ...(idleTtlMs === undefined ? {} : { idleTtl: durationFromMs(idleTtlMs) }),
+    ...(ttlMs === undefined ? {} : { ttl: durationFromMs(ttlMs) }),
+    ...(retentionMs === undefined ? {} : { retention: durationFromMs(retentionMs) }),
+  };
+}

@@ -1,0 +1,229 @@
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import type { Event, Session as SessionMessage } from "@sessiond/contract";
+import { type AppendOptions, type AppendResult, appendEvents } from "./append.ts";
+import { type CallOptions, toConnectOptions, type WriteOptions } from "./call-options.ts";
+import { type ClientContext, translated } from "./context.ts";
+import { type DeleteOptions, deleteSession } from "./delete-session.ts";
+import type { EventInput } from "./event-input.ts";
+import { type EventQuery, listEvents } from "./event-list.ts";
+import type { PageList } from "./page.ts";
+import { type SessionEvent, toSessionEvent } from "./session-event.ts";
+import { pathsOf, type SessionChanges, toSessionInit } from "./session-input.ts";
+import { Watch, type WatchOptions } from "./watch.ts";
+import { type StateWord, states, wordFor } from "./words.ts";
+
+export interface SessionWatchOptions extends WatchOptions {
+  /** End the watch after the session's end. Default false: a reopened session goes on. */
+  readonly untilEnded?: boolean | undefined;
+}
+
+export interface UpdateOptions extends WriteOptions {
+  /** Fail with EtagMismatchError if somebody changed the session since this handle read it. */
+  readonly ifUnchanged?: boolean | undefined;
+}
+
+export interface EndOptions extends WriteOptions {
+  /** Default "completed". */
+  readonly state?: "completed" | "failed" | "cancelled" | "expired" | undefined;
+  /** Why, in words. */
+  readonly reason?: string | undefined;
+  /** What failed, for "failed". */
+  readonly error?: { readonly code?: string; readonly message?: string } | undefined;
+}
+
+/** How a handle came to be. */
+export interface SessionOrigin {
+  /** The session was created by this call, not found. */
+  readonly created: boolean;
+  /** It was found with another fingerprint than the one given: what it depends on changed. */
+  readonly fingerprintChanged: boolean;
+}
+
+/**
+ * A handle on one session. Its fields are the session as this handle last saw it; `refresh()`
+ * reads it anew. It holds nothing open.
+ *
+ * Errors of every method: SessionNotFoundError, ServerUnavailableError and CallAbandonedError.
+ */
+export class Session {
+  readonly #context: ClientContext;
+  #message: SessionMessage;
+  readonly created: boolean;
+  readonly fingerprintChanged: boolean;
+
+  constructor(context: ClientContext, message: SessionMessage, origin?: SessionOrigin) {
+    this.#context = context;
+    this.#message = message;
+    this.created = origin?.created ?? false;
+    this.fingerprintChanged = origin?.fingerprintChanged ?? false;
+  }
+
+  get namespace(): string {
+    return this.#message.namespace;
+  }
+  get sessionId(): string {
+    return this.#message.sessionId;
+  }
+  /** Key of its log; another one when it was deleted and created again. */
+  get uid(): string {
+    return this.#message.uid;
+  }
+  get title(): string {
+    return this.#message.title;
+  }
+  /** Undefined for a state newer than this client. */
+  get state(): StateWord | undefined {
+    return wordFor(states, this.#message.state);
+  }
+  /** Revision of its newest event; 0 for an empty log. */
+  get headRevision(): number {
+    return this.#message.headRevision;
+  }
+  get createTime(): Date {
+    const { createTime } = this.#message;
+    return createTime === undefined ? new Date(0) : timestampDate(createTime);
+  }
+  /** All its fields, in the form of the contract. */
+  get message(): SessionMessage {
+    return this.#message;
+  }
+
+  /**
+   * Appends an event, or several as one batch that is stored whole or not at all.
+   *
+   * When it resolves the events are as durable as the answer says. A call that fails for a moment
+   * is repeated with the same request id, which has one effect.
+   *
+   * Errors: SessionEndedError, RevisionConflictError, RequestIdReusedError, InvalidFieldError,
+   * EventTooLargeError, SessionLogFullError, WritesRefusedError, CommitUnknownError.
+   *
+   * ```ts
+   * await session.append({ role: "user", text: "I want to visit Japan next month" });
+   * await session.append([
+   *   { toolCall: { callId: "1", name: "flights", arguments: { to: "HND" } } },
+   *   { toolResult: { callId: "1", content: "3 flights" } },
+   * ]);
+   * ```
+   */
+  async append(
+    events: EventInput | readonly EventInput[],
+    options: AppendOptions = {},
+  ): Promise<AppendResult> {
+    const batch = isBatch(events) ? events : [events];
+    const call = { sessionId: this.sessionId, events: batch };
+    const result = await appendEvents(this.#context, call, options);
+    const headRevision = Math.max(this.headRevision, result.headRevision);
+    this.#message = { ...this.#message, headRevision };
+    return result;
+  }
+
+  /**
+   * Lists its events: awaited a page, iterated all of them.
+   *
+   * ```ts
+   * for await (const event of session.events({ first: 10 })) console.log(event.text);
+   * const { items } = await session.events({ order: "newest", pageSize: 1 });
+   * ```
+   */
+  events(query: EventQuery = {}): PageList<SessionEvent> {
+    return listEvents(this.#context, this.sessionId, query);
+  }
+
+  /**
+   * Streams its events as they become durable, see `Watch`.
+   *
+   * ```ts
+   * for await (const event of session.watch({ untilEnded: true })) console.log(event.text);
+   * ```
+   */
+  watch({ untilEnded = false, ...options }: SessionWatchOptions = {}): Watch<SessionEvent> {
+    const { sessionId } = this;
+    const items = ({ events }: { events: Event[] }) => events.map(toSessionEvent);
+    return new Watch(this.#context, { sessionId, untilEnded, items }, options);
+  }
+
+  /**
+   * Changes the fields given, and no others.
+   *
+   * Errors: EtagMismatchError with `ifUnchanged`, InvalidFieldError.
+   *
+   * ```ts
+   * await session.update({ title: "Japan in May" });
+   * ```
+   */
+  async update(changes: SessionChanges, options: UpdateOptions = {}): Promise<this> {
+    const { requestId = this.#context.newId(), ifUnchanged = false } = options;
+    const session = {
+      ...toSessionInit(changes),
+      ...this.#name(),
+      ...(ifUnchanged ? { etag: this.#message.etag } : {}),
+    };
+    const request = { session, requestId, updateMask: { paths: pathsOf(changes) } };
+    const call = this.#context.clients.sessions.updateSession(request, toConnectOptions(options));
+    return this.#take((await this.#translated(call, requestId)).session);
+  }
+
+  /**
+   * Ends it; it takes no more events. Ending an ended session changes nothing.
+   *
+   * ```ts
+   * await session.end();
+   * await session.end({ state: "failed", error: { code: "tool", message: "no flights" } });
+   * ```
+   */
+  async end(options: EndOptions = {}): Promise<this> {
+    const { requestId = this.#context.newId(), state = "completed", reason = "", error } = options;
+    const end = { reason, errorCode: error?.code ?? "", errorMessage: error?.message ?? "" };
+    const request = {
+      ...this.#name(),
+      requestId,
+      state: states[state],
+      ...(reason === "" && error === undefined ? {} : { end }),
+    };
+    const call = this.#context.clients.sessions.endSession(request, toConnectOptions(options));
+    return this.#take((await this.#translated(call, requestId)).session);
+  }
+
+  /**
+   * Reads it anew.
+   *
+   * ```ts
+   * console.log((await session.refresh()).headRevision);
+   * ```
+   */
+  async refresh(options: CallOptions = {}): Promise<this> {
+    const { sessions } = this.#context.clients;
+    const call = sessions.getSession(this.#name(), toConnectOptions(options));
+    return this.#take((await this.#translated(call)).session);
+  }
+
+  /**
+   * Deletes it with its log. The handle is of no more use.
+   *
+   * ```ts
+   * await session.delete({ allowMissing: true });
+   * ```
+   */
+  async delete(options: DeleteOptions = {}): Promise<boolean> {
+    return deleteSession(this.#context, this.sessionId, options);
+  }
+
+  #name(): { namespace: string; sessionId: string } {
+    return { namespace: this.#context.namespace, sessionId: this.sessionId };
+  }
+
+  #take(message: SessionMessage | undefined): this {
+    if (message !== undefined) this.#message = message;
+    return this;
+  }
+
+  #translated<T>(call: Promise<T>, requestId?: string): Promise<T> {
+    const { sessionId } = this;
+    return translated(call, requestId === undefined ? { sessionId } : { sessionId, requestId });
+  }
+}
+
+/** `Array.isArray` alone does not narrow a readonly array. */
+function isBatch(events: EventInput | readonly EventInput[]): events is readonly EventInput[] {
+  return Array.isArray(events);
+}

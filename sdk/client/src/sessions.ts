@@ -1,0 +1,149 @@
+import type { Session as SessionMessage } from "@sessiond/contract";
+import { type CallOptions, toConnectOptions, type WriteOptions } from "./call-options.ts";
+import { type ClientContext, translated } from "./context.ts";
+import { type DeleteOptions, deleteSession } from "./delete-session.ts";
+import { PageList } from "./page.ts";
+import { Session, type SessionOrigin } from "./session.ts";
+import { type SessionFields, toSessionInit } from "./session-input.ts";
+import { ifExists, type OrderWord, type StateWord, sessionOrders, states } from "./words.ts";
+
+/** A new session: its fields, and how to create it. */
+export interface NewSession extends SessionFields {
+  /** 1 to 200 bytes. Default: the server makes one up. */
+  readonly sessionId?: string;
+}
+
+export interface CreateOptions extends WriteOptions {
+  /**
+   * What to do when the name is taken: "fail" with SessionAlreadyExistsError, "return" the session
+   * as it is, or "renew" it if it has ended. Default "fail".
+   */
+  readonly ifExists?: keyof typeof ifExists | undefined;
+  /** The session starts with its first event instead of now. Default false. */
+  readonly deferredStart?: boolean | undefined;
+}
+
+/** Which sessions of the namespace, and in what pages. All given filters must match. */
+export interface SessionQuery extends CallOptions {
+  readonly state?: StateWord | undefined;
+  readonly agentId?: string | undefined;
+  readonly userId?: string | undefined;
+  /** Sessions that carry these labels. */
+  readonly labels?: Record<string, string> | undefined;
+  /** By creation time. Default "newest" first. */
+  readonly order?: OrderWord | undefined;
+  /** Sessions of a page, up to 1,000. Default 50. */
+  readonly pageSize?: number | undefined;
+  /** Begin at this page, from `nextPageToken` of the same query. */
+  readonly pageToken?: string | undefined;
+}
+
+/** The sessions of a namespace. */
+export class Sessions {
+  readonly #context: ClientContext;
+
+  constructor(context: ClientContext) {
+    this.#context = context;
+  }
+
+  /**
+   * Creates a session.
+   *
+   * Errors: SessionAlreadyExistsError, InvalidFieldError, RequestIdReusedError, NotSupportedError.
+   *
+   * ```ts
+   * const session = await sessiond.sessions.create({ sessionId: "user-42", agentId: "travel" });
+   * ```
+   */
+  async create(fields: NewSession = {}, options: CreateOptions = {}): Promise<Session> {
+    const { requestId = this.#context.newId(), deferredStart = false } = options;
+    const { sessionId = "", ...rest } = fields;
+    const { namespace, clients } = this.#context;
+    const request = {
+      session: { ...toSessionInit(rest), namespace, sessionId },
+      ifExists: ifExists[options.ifExists ?? "fail"],
+      deferredStart,
+      requestId,
+    };
+    const call = clients.sessions.createSession(request, toConnectOptions(options));
+    const response = await translated(call, { sessionId, requestId });
+    return this.#handle(response.session, response);
+  }
+
+  /**
+   * Gets a session. Errors: SessionNotFoundError.
+   *
+   * ```ts
+   * const session = await sessiond.sessions.get("user-42");
+   * ```
+   */
+  async get(sessionId: string, options: CallOptions = {}): Promise<Session> {
+    const { namespace, clients } = this.#context;
+    const call = clients.sessions.getSession({ namespace, sessionId }, toConnectOptions(options));
+    return this.#handle((await translated(call, { sessionId })).session);
+  }
+
+  /**
+   * Gets a session, or creates it with these fields. `session.created` says which.
+   *
+   * ```ts
+   * const session = await sessiond.sessions.getOrCreate("user-42", { agentId: "travel" });
+   * ```
+   */
+  getOrCreate(
+    sessionId: string,
+    fields: SessionFields = {},
+    options: CreateOptions = {},
+  ): Promise<Session> {
+    return this.create({ ...fields, sessionId }, { ifExists: "return", ...options });
+  }
+
+  /**
+   * Lists sessions: awaited a page, iterated all of them. Errors: PageTokenInvalidError.
+   *
+   * ```ts
+   * const page = await sessiond.sessions.list({ state: "active", pageSize: 20 });
+   * for await (const session of sessiond.sessions.list({ userId: "42" })) await session.end();
+   * ```
+   */
+  list(query: SessionQuery = {}): PageList<Session> {
+    const { state, agentId = "", userId = "", labels = {}, order = "newest", pageSize = 0 } = query;
+    const { namespace, clients } = this.#context;
+    const request = {
+      namespace,
+      agentId,
+      userId,
+      labels,
+      pageSize,
+      order: sessionOrders[order],
+      ...(state === undefined ? {} : { state: states[state] }),
+    };
+    return new PageList(async (pageToken = "") => {
+      const call = clients.sessions.listSessions(
+        { ...request, pageToken },
+        toConnectOptions(query),
+      );
+      const { sessions, nextPageToken } = await translated(call);
+      const items = sessions.map((message) => new Session(this.#context, message));
+      return { items, nextPageToken: nextPageToken || undefined };
+    }, query.pageToken);
+  }
+
+  /**
+   * Deletes a session with its log. Resolves to whether there was one.
+   *
+   * Errors: SessionNotFoundError unless `allowMissing`.
+   *
+   * ```ts
+   * await sessiond.sessions.delete("user-42", { allowMissing: true });
+   * ```
+   */
+  delete(sessionId: string, options: DeleteOptions = {}): Promise<boolean> {
+    return deleteSession(this.#context, sessionId, options);
+  }
+
+  #handle(session: SessionMessage | undefined, origin?: SessionOrigin): Session {
+    if (session === undefined) throw new TypeError("the server answered without a session");
+    return new Session(this.#context, session, origin);
+  }
+}

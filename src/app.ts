@@ -1,0 +1,130 @@
+import { EventService, ServerService, SessionService } from "@sessiond/contract";
+import type { Address } from "./config-values.ts";
+import type { Config } from "./config.ts";
+import { wireDomain } from "./domain/domain.ts";
+import { encodingForModel } from "./domain/tokens/encodings.ts";
+import { WorkerTokenCounter } from "./domain/tokens/worker-counter.ts";
+import { type Clock, type Ids, randomIds } from "./ids.ts";
+import { limits } from "./limits.ts";
+import { Housekeeping } from "./store/housekeeping.ts";
+import type { Store } from "./store/store.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { eventService } from "./transport/event-service.ts";
+import { route } from "./transport/routes.ts";
+import { serverService } from "./transport/server-service.ts";
+import { TransportServer } from "./transport/server.ts";
+import { sessionService } from "./transport/session-service.ts";
+
+/** A running server. */
+export interface App {
+  /** Where it listens, as a client would write it: `127.0.0.1:7377`, `/run/sessiond.sock`. */
+  readonly addresses: {
+    readonly listen?: string;
+    readonly unix?: string;
+    readonly probe?: string;
+  };
+  /**
+   * Ends in order: health says NOT_SERVING, no new calls, running ones finish, streams end with an
+   * error that can be resumed from, the store is closed.
+   */
+  stop(): Promise<void>;
+  /**
+   * Resolves when the store failed during a commit. What it holds is then unknown until it is
+   * opened again, so the process must end.
+   */
+  readonly failed: Promise<Error>;
+}
+
+export interface AppOptions {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Parts that tests replace. */
+  readonly overrides?: {
+    readonly store?: Store;
+    readonly clock?: Clock;
+    readonly ids?: Ids;
+    readonly progressIntervalMs?: number;
+  };
+}
+
+/** Wires the parts together and starts them. Errors: StartError. */
+export async function startApp({ config, log, overrides = {} }: AppOptions): Promise<App> {
+  const clock = overrides.clock ?? Date.now;
+  const store = overrides.store ?? (await openStore(config));
+  const tokens = new WorkerTokenCounter({ log });
+  const shutdown = new AbortController();
+  const housekeeping = new Housekeeping({ store, clock, log });
+  const { encoding: defaultEncoding } = encodingForModel(undefined);
+  try {
+    const { ids = randomIds, progressIntervalMs } = overrides;
+    const domain = wireDomain({
+      store,
+      tokens,
+      clock,
+      ids,
+      shutdown: shutdown.signal,
+      ...(progressIntervalMs !== undefined && { progressIntervalMs }),
+    });
+    const transport = new TransportServer({
+      listen: config.listen,
+      ...(config.unix !== undefined && { unix: config.unix }),
+      ...(config.probeListen && { probeListen: config.probeListen }),
+      routes: [
+        route(SessionService, sessionService(domain)),
+        route(EventService, eventService(domain)),
+        route(ServerService, serverService({ store, startTimeMs: clock(), defaultEncoding })),
+      ],
+      allowHosts: config.allowHosts,
+      allowOrigins: config.allowOrigins,
+      limits,
+      log,
+      // Refused writes are not ill health: reads and deletes still work, a restart frees nothing.
+      healthz: () => ({ ok: true, detail: store.writesRefused() ?? "ok" }),
+      shutdown,
+    });
+    const bound = await transport.open();
+    housekeeping.start();
+    // After the start, because loading takes a tenth of a second and 65 MB.
+    if (config.preloadTokenizer) tokens.preload(defaultEncoding).catch(() => {});
+
+    const failed = new Promise<Error>((resolve) => store.onFailure(resolve));
+    return {
+      addresses: {
+        ...(bound.listen && { listen: written(bound.listen) }),
+        ...(bound.unix !== undefined && { unix: bound.unix }),
+        ...(bound.probeListen && { probe: written(bound.probeListen) }),
+      },
+      async stop() {
+        await transport.drain(limits.drainMs);
+        await housekeeping.stop();
+        await tokens.close();
+        await store.close();
+      },
+      failed,
+    };
+  } catch (error) {
+    await tokens.close();
+    await store.close();
+    throw error;
+  }
+}
+
+async function openStore({ store, data, maxMapSize }: Config): Promise<Store> {
+  switch (store) {
+    case "memory": {
+      const { MemoryStore } = await import("./store/memory/memory-store.ts");
+      return MemoryStore.open();
+    }
+    case "lmdb": {
+      const { LmdbStore } = await import("./store/lmdb/lmdb-store.ts");
+      return LmdbStore.open({
+        path: data,
+        ...(maxMapSize !== undefined && { mapSizeBytes: maxMapSize }),
+      });
+    }
+  }
+}
+
+function written({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

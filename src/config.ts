@@ -1,0 +1,122 @@
+import { dirname, resolve } from "node:path";
+import { readConfigFile } from "./config-file.ts";
+import { settings } from "./config-settings.ts";
+import { type Address, isLoopback } from "./config-values.ts";
+import { StartError } from "./errors.ts";
+import type { LogLevel } from "./telemetry/logger.ts";
+
+/** What an operator can decide about a server. */
+export interface Config {
+  /** Where calls are taken. Default 127.0.0.1:7377. */
+  readonly listen: Address;
+  /** Absolute path of a unix socket that takes calls too. Default none. */
+  readonly unix: string | undefined;
+  /** Where health and metrics are, and nothing else. Default 127.0.0.1:7378; undefined: nowhere. */
+  readonly probeListen: Address | undefined;
+  /** Absolute path of the data folder. Default `.sessiond` in the working folder. */
+  readonly data: string;
+  /** What keeps the sessions. Default lmdb; memory forgets everything at the end. */
+  readonly store: "lmdb" | "memory";
+  /** The least level that is logged. Default info. */
+  readonly logLevel: LogLevel;
+  /** `Host` headers taken beside those of this machine, in lower case. Default none. */
+  readonly allowHosts: readonly string[];
+  /** `Origin` headers taken. Default none: no web page reaches the server through a browser. */
+  readonly allowOrigins: readonly string[];
+  /** The tokenizer is loaded after the start rather than at the first count. Default true. */
+  readonly preloadTokenizer: boolean;
+  /** Bytes the data may grow to. Default: the store's own limit. */
+  readonly maxMapSize: number | undefined;
+  /** `listen` may be an address that other machines reach. Default false. */
+  readonly dangerouslyAllowRemote: boolean;
+}
+
+type Key = keyof Config;
+
+/** Values of the command line by their names in `Config`, and the file to read. */
+export type Flags = { readonly [K in Key | "config"]?: unknown };
+
+/** A value, and where it came from: `flag --listen`, `env SESSIOND_LISTEN`, `file F` or `default`. */
+export interface Source {
+  readonly value: unknown;
+  readonly from: string;
+}
+
+/** A configuration and the origin of each value. */
+export interface LoadedConfig {
+  readonly config: Config;
+  readonly sources: { readonly [K in Key]: Source };
+}
+
+/**
+ * Works out the configuration: a flag beats the environment, that beats the file, that beats the
+ * default. An empty variable counts as not set.
+ *
+ * The file is the one `--config` or `SESSIOND_CONFIG` names, or else `sessiond.yaml` or
+ * `sessiond.json` in `cwd` if there is one. Paths in it start at its folder, all others at `cwd`.
+ *
+ * Errors: StartError, one sentence that names the value, its origin and what would be right.
+ */
+export async function loadConfig(args: {
+  flags: Flags;
+  env: Readonly<Record<string, string | undefined>>;
+  cwd: string;
+}): Promise<LoadedConfig> {
+  const { flags, env, cwd } = args;
+  const { SESSIOND_CONFIG: variable } = env;
+  const named = flags.config ?? (variable || undefined);
+  const file = await readConfigFile({
+    name: named === undefined ? undefined : String(named),
+    folder: cwd,
+    keys: Object.keys(settings),
+  });
+
+  const find = (key: Key): Source & { readonly folder: string } => {
+    const { flag, env: name, default: fallback } = settings[key];
+    const given = flags[key];
+    if (given !== undefined) return { value: given, from: `flag ${nameOf(flag)}`, folder: cwd };
+    if (env[name]) return { value: env[name], from: `env ${name}`, folder: cwd };
+    const inFile = file?.content[key] ?? undefined;
+    if (file === undefined || inFile === undefined) {
+      return { value: fallback, from: "default", folder: cwd };
+    }
+    return { value: inFile, from: `file ${file.name}`, folder: dirname(resolve(cwd, file.name)) };
+  };
+  const take = <K extends Key>(key: K): Config[K] => {
+    const { value, from } = find(key);
+    const parsed = settings[key].schema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    const what = from.startsWith("file ") ? `${from} has ${key}` : `${from} is`;
+    throw new StartError(
+      `${what} ${JSON.stringify(value)}; it must be ${settings[key].expected}`,
+      parsed.error,
+    );
+  };
+
+  const unix = take("unix");
+  const config: Config = {
+    listen: take("listen"),
+    unix: unix && resolve(find("unix").folder, unix),
+    probeListen: take("probeListen"),
+    data: resolve(find("data").folder, take("data")),
+    store: take("store"),
+    logLevel: take("logLevel"),
+    allowHosts: take("allowHosts"),
+    allowOrigins: take("allowOrigins"),
+    preloadTokenizer: take("preloadTokenizer"),
+    maxMapSize: take("maxMapSize"),
+    dangerouslyAllowRemote: take("dangerouslyAllowRemote"),
+  };
+  if (!config.dangerouslyAllowRemote && !isLoopback(config.listen.host)) {
+    throw new StartError(
+      `${find("listen").from} lets other machines read and write every session at ${config.listen.host}; listen on 127.0.0.1 or a unix socket, or add --dangerously-allow-remote`,
+    );
+  }
+  const keys = Object.keys(settings) as Key[];
+  const sources = keys.map((key) => [key, { value: config[key], from: find(key).from }]);
+  return { config, sources: Object.fromEntries(sources) as LoadedConfig["sources"] };
+}
+
+function nameOf(flag: string): string {
+  return flag.replace(/ .*/, "");
+}

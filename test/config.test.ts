@@ -1,0 +1,251 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { type Flags, loadConfig } from "../src/config.ts";
+import { settings } from "../src/config-settings.ts";
+import { StartError } from "../src/errors.ts";
+
+let cwd: string;
+
+beforeEach(async () => {
+  const folder = await mkdtemp(join(tmpdir(), "sessiond-config-"));
+  cwd = folder;
+  onTestFinished(() => rm(folder, { recursive: true }));
+});
+
+interface Inputs {
+  readonly flags?: Flags;
+  readonly env?: Record<string, string>;
+  readonly files?: Record<string, string>;
+}
+
+async function load({ flags = {}, env = {}, files = {} }: Inputs) {
+  for (const [name, text] of Object.entries(files)) await writeFile(join(cwd, name), text);
+  return loadConfig({ flags, env, cwd });
+}
+
+async function sentence(inputs: Inputs): Promise<string> {
+  const error = await load(inputs).then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof StartError)) throw new Error(`expected a StartError, got ${error}`);
+  return error.message;
+}
+
+test("without any input everything has its default", async () => {
+  const { config, sources } = await load({});
+  expect(config).toEqual({
+    listen: { host: "127.0.0.1", port: 7377 },
+    unix: undefined,
+    probeListen: { host: "127.0.0.1", port: 7378 },
+    data: join(cwd, ".sessiond"),
+    store: "lmdb",
+    logLevel: "info",
+    allowHosts: [],
+    allowOrigins: [],
+    preloadTokenizer: true,
+    maxMapSize: undefined,
+    dangerouslyAllowRemote: false,
+  });
+  expect(new Set(Object.values(sources).map((source) => source.from))).toEqual(
+    new Set(["default"]),
+  );
+});
+
+/** For each setting two right inputs and what they mean; the first as typed, the second in a file. */
+const inputs = {
+  listen: ["8000", { host: "127.0.0.1", port: 8000 }, '"[::1]:9"', { host: "::1", port: 9 }],
+  unix: ["/run/s", "/run/s", "/run/t", "/run/t"],
+  probeListen: ["0.0.0.0:1", { host: "0.0.0.0", port: 1 }, "off", undefined],
+  data: ["/var/a", "/var/a", "/var/b", "/var/b"],
+  store: ["memory", "memory", "lmdb", "lmdb"],
+  logLevel: ["debug", "debug", "silent", "silent"],
+  allowHosts: ["A.example, b:1", ["a.example", "b:1"], "[c.example]", ["c.example"]],
+  allowOrigins: ["http://a:1,https://b", ["http://a:1", "https://b"], "http://c", ["http://c"]],
+  preloadTokenizer: ["false", false, "true", true],
+  maxMapSize: ["64GiB", 64 * 2 ** 30, "1048576", 2 ** 20],
+  dangerouslyAllowRemote: ["true", true, "false", false],
+} satisfies Record<keyof typeof settings, readonly [string, unknown, string, unknown]>;
+
+describe.each(Object.entries(inputs))("%s", (name, [typed, typedValue, inFile, fileValue]) => {
+  const key = name as keyof typeof settings;
+  const { env: variable, flag } = settings[key];
+  const file = { "sessiond.yaml": `${key}: ${inFile}\n` };
+
+  test("comes from the flag before all else", async () => {
+    const loaded = await load({
+      flags: { [key]: typed },
+      env: { [variable]: "wrong, and not read" },
+      files: file,
+    });
+    expect(loaded.sources[key]).toEqual({ value: typedValue, from: `flag ${flag.split(" ")[0]}` });
+    expect(loaded.config[key]).toEqual(typedValue);
+  });
+
+  test("comes from the environment before the file", async () => {
+    const loaded = await load({ env: { [variable]: typed }, files: file });
+    expect(loaded.sources[key]).toEqual({ value: typedValue, from: `env ${variable}` });
+  });
+
+  test("comes from the file before the default, also when a variable is empty", async () => {
+    const loaded = await load({ env: { [variable]: "" }, files: file });
+    expect(loaded.sources[key]).toEqual({ value: fileValue, from: "file sessiond.yaml" });
+  });
+});
+
+describe("a bad value is refused with where it came from and what is right", () => {
+  const form = '"host:port", "[ip6]:port" or a port';
+  test.each<[string, Inputs, string]>([
+    ["a word", { flags: { listen: "web" } }, `flag --listen is "web"; it must be ${form}`],
+    [
+      "a port too high",
+      { env: { SESSIOND_LISTEN: "localhost:65536" } },
+      `env SESSIOND_LISTEN is "localhost:65536"; it must be ${form}`,
+    ],
+    [
+      "an address that is none",
+      { files: { "sessiond.yaml": "listen: 127.0.0.256:80" } },
+      `file sessiond.yaml has listen "127.0.0.256:80"; it must be ${form}`,
+    ],
+    [
+      "no host before the colon",
+      { flags: { probeListen: ":7378" } },
+      `flag --probe-listen is ":7378"; it must be ${form}, or "off"`,
+    ],
+    [
+      "IPv6 without brackets",
+      { flags: { listen: "::1:80" } },
+      `flag --listen is "::1:80"; it must be ${form}`,
+    ],
+    [
+      "a long socket path",
+      { flags: { unix: `/${"x".repeat(107)}` } },
+      `flag --unix is "/${"x".repeat(107)}"; it must be a path of at most 107 bytes`,
+    ],
+    [
+      "another engine",
+      { env: { SESSIOND_STORE: "redis" } },
+      'env SESSIOND_STORE is "redis"; it must be "lmdb" or "memory"',
+    ],
+    [
+      "another level",
+      { flags: { logLevel: "verbose" } },
+      'flag --log-level is "verbose"; it must be one of trace, debug, info, warn, error, fatal, silent',
+    ],
+    [
+      "a URL for a host",
+      { flags: { allowHosts: ["http://a"] } },
+      'flag --allow-host is ["http://a"]; it must be names such as "sessiond.internal", separated by commas, without scheme and path',
+    ],
+    [
+      "an origin with a path",
+      { env: { SESSIOND_ALLOW_ORIGINS: "http://a/b" } },
+      'env SESSIOND_ALLOW_ORIGINS is "http://a/b"; it must be origins such as "http://localhost:5173", separated by commas, without path',
+    ],
+    [
+      "every origin",
+      { flags: { allowOrigins: ["*"] } },
+      'flag --allow-origin is ["*"]; it must be origins such as "http://localhost:5173", separated by commas, without path',
+    ],
+    [
+      "neither true nor false",
+      { files: { "sessiond.json": '{"preloadTokenizer": 2}' } },
+      "file sessiond.json has preloadTokenizer 2; it must be true or false",
+    ],
+    [
+      "a size without sense",
+      { flags: { maxMapSize: "64" } },
+      'flag --max-map-size is "64"; it must be bytes, at least "1MiB", such as "64GiB"',
+    ],
+    [
+      "a number for a folder",
+      { files: { "sessiond.yaml": "data: 7" } },
+      "file sessiond.yaml has data 7; it must be the path of a folder",
+    ],
+  ])("%s", async (_, given, expected) => {
+    expect(await sentence(given)).toBe(expected);
+  });
+});
+
+describe("the file", () => {
+  test("may be JSON, and may be named by flag before variable", async () => {
+    const files = { "a.json": '{"listen": 1, "unix": null}', "b.yaml": "listen: 2" };
+    const env = { SESSIOND_CONFIG: "b.yaml" };
+    expect((await load({ env, files })).config.listen.port).toBe(2);
+    const loaded = await load({ flags: { config: "a.json" }, env, files });
+    expect(loaded.sources.listen).toEqual({
+      value: { host: "127.0.0.1", port: 1 },
+      from: "file a.json",
+    });
+    expect(loaded.sources.unix.from).toBe("default");
+  });
+
+  test("gives paths from its own folder", async () => {
+    const other = await mkdtemp(join(tmpdir(), "sessiond-config-"));
+    onTestFinished(() => rm(other, { recursive: true }));
+    await writeFile(join(other, "c.yaml"), "data: here\nunix: s");
+    const { config } = await load({ flags: { config: join(other, "c.yaml") } });
+    expect([config.data, config.unix]).toEqual([join(other, "here"), join(other, "s")]);
+  });
+
+  test("may be empty", async () => {
+    expect((await load({ files: { "sessiond.yaml": "# nothing\n" } })).config.store).toBe("lmdb");
+  });
+
+  test.each<[string, Inputs, RegExp]>([
+    [
+      "an unknown key",
+      { files: { "sessiond.yaml": "lisen: 1" } },
+      /^file sessiond\.yaml has the unknown key "lisen"; known are listen, unix, /,
+    ],
+    [
+      "a list",
+      { files: { "sessiond.yaml": "- listen" } },
+      /^file sessiond\.yaml must hold settings, each as "name: value"$/,
+    ],
+    [
+      "broken YAML",
+      { files: { "sessiond.yaml": "listen: [1" } },
+      /^file sessiond\.yaml must be YAML or JSON: .+ at line 1, column 11$/,
+    ],
+    [
+      "a missing file",
+      { env: { SESSIOND_CONFIG: "no.yaml" } },
+      /^file no\.yaml does not exist; name another with --config$/,
+    ],
+    [
+      "a folder",
+      { flags: { config: "." } },
+      /^file \. cannot be read \(EISDIR\); it must be a readable file$/,
+    ],
+    [
+      "two usual files",
+      { files: { "sessiond.yaml": "", "sessiond.json": "" } },
+      /^there are a sessiond\.yaml and a sessiond\.json; remove one, or name one with --config$/,
+    ],
+  ])("is refused in one sentence when it is %s", async (_, given, expected) => {
+    expect(await sentence(given)).toMatch(expected);
+  });
+});
+
+describe("an address other machines reach", () => {
+  test.each(["0.0.0.0:7377", "[::]:7377", "192.168.1.5:1", "example.org:1", "127.evil.org:1"])(
+    "is refused: %s",
+    async (listen) => {
+      expect(await sentence({ flags: { listen } })).toMatch(
+        /^flag --listen lets other machines read and write .+ or add --dangerously-allow-remote$/,
+      );
+    },
+  );
+
+  test("is taken when the operator says so", async () => {
+    const flags = { listen: "0.0.0.0:7377", dangerouslyAllowRemote: true };
+    expect((await load({ flags })).config.listen.host).toBe("0.0.0.0");
+  });
+
+  test.each(["127.0.0.2:1", "localhost:1", "[::1]:1", "1"])("is not %s", async (listen) => {
+    expect((await load({ flags: { listen } })).config.listen.port).toBe(1);
+  });
+});
