@@ -1,4 +1,4 @@
-import { type Session, Sessiond, SessionEndedError } from "@sessiond/client";
+import { RevisionConflictError, type Session, Sessiond, SessionEndedError } from "@sessiond/client";
 import { Role } from "@sessiond/contract";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { collect } from "./support/collect.ts";
@@ -110,6 +110,15 @@ test("events lists a range in the order asked for, over all pages", async () => 
   const events = await collect(session.events(query));
   expect(events.map((event) => event.revision)).toEqual([8, 7, 6, 5, 4, 3]);
   expect(server.callsOf("ListEvents")).toHaveLength(3);
+});
+
+test("an append that expected another revision says which one it found", async () => {
+  await session.append({ role: "user", text: "1" }, { expectedRevision: 1 });
+  const late = session.append({ role: "user", text: "2" }, { expectedRevision: 1 });
+
+  const error = await late.catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(RevisionConflictError);
+  expect(error).toMatchObject({ expected: 1, actual: 2 });
 });
 
 test("an append to an ended session says in which state it is", async () => {

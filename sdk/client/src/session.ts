@@ -32,12 +32,7 @@ export interface EndOptions extends WriteOptions {
 }
 
 /** How a handle came to be. */
-export interface SessionOrigin {
-  /** The session was created by this call, not found. */
-  readonly created: boolean;
-  /** It was found with another fingerprint than the one given: what it depends on changed. */
-  readonly fingerprintChanged: boolean;
-}
+export type SessionOrigin = Pick<Session, "created" | "fingerprintChanged">;
 
 /**
  * A handle on one session. Its fields are the session as this handle last saw it; `refresh()`
@@ -48,7 +43,9 @@ export interface SessionOrigin {
 export class Session {
   readonly #context: ClientContext;
   #message: SessionMessage;
+  /** The session was created by the call that made this handle, not found by it. */
   readonly created: boolean;
+  /** It was found with another fingerprint than the one given: what it depends on changed. */
   readonly fingerprintChanged: boolean;
 
   constructor(context: ClientContext, message: SessionMessage, origin?: SessionOrigin) {

@@ -48,7 +48,8 @@ export class Watch<T> implements AsyncIterableIterator<T>, AsyncDisposable {
   readonly #ended = new AbortController();
   readonly #messages: AsyncGenerator<WatchEventsResponse>;
   readonly #items: AsyncGenerator<T, undefined>;
-  readonly #unlink: () => void;
+  readonly #signal: AbortSignal | undefined;
+  #unlink = () => {};
   #first: Promise<IteratorResult<WatchEventsResponse>> | undefined;
   #cursor: string;
 
@@ -58,7 +59,7 @@ export class Watch<T> implements AsyncIterableIterator<T>, AsyncDisposable {
     this.#source = source;
     this.#subject = sessionId === "" ? {} : { sessionId };
     this.#cursor = cursor;
-    this.#unlink = follow(signal, this.#ended);
+    this.#signal = signal;
     this.#messages = watchMessages({
       clients: context.clients,
       retry: context.retry,
@@ -121,7 +122,10 @@ export class Watch<T> implements AsyncIterableIterator<T>, AsyncDisposable {
   }
 
   #openOnce(): Promise<IteratorResult<WatchEventsResponse>> {
-    this.#first ??= this.#messages.next();
+    if (this.#first === undefined) {
+      this.#unlink = follow(this.#signal, this.#ended);
+      this.#first = this.#messages.next();
+    }
     return this.#first;
   }
 

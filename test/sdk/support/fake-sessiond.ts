@@ -5,10 +5,14 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   Server,
   ServerCredentials,
+  type ServerUnaryCall,
   type ServiceDefinition,
+  type ServiceError,
+  type sendUnaryData,
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
 import { EventService, SessionService } from "@sessiond/contract";
+import { type AppendStream, serveAppends } from "./fake-append-stream.ts";
 import { FakeStore } from "./fake-store.ts";
 import { serveWatch, type WatchStream } from "./fake-watch.ts";
 
@@ -36,6 +40,8 @@ export class FakeSessiond implements AsyncDisposable {
   before: (call: Call) => void | Promise<void> = () => {};
   /** Runs after a call took effect and before its answer; what it throws is the answer. */
   after: (call: Call) => void | Promise<void> = () => {};
+  /** Runs with every unary call as grpc-js has it. */
+  onMetadata: (call: ServerUnaryCall<Message, Message>) => void = () => {};
   /** Runs when a client gives a watch up. */
   onWatchCancelled: () => void = () => {};
   readonly #sockets = new Set<Socket>();
@@ -80,15 +86,21 @@ export class FakeSessiond implements AsyncDisposable {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
 
-  async kill(): Promise<void> {
+  /**
+   * Ends the server. `how` is what its clients notice: connections that are reset, as by the end
+   * of the process, or calls that are cancelled first, as by a server that gives up draining.
+   */
+  async kill(how: "reset" | "cancel" = "reset"): Promise<void> {
     const listener = this.#listener;
     if (listener === undefined) return;
     this.#listener = undefined;
     const closed = once(listener, "close");
     listener.close();
+    if (how === "cancel") this.#grpc?.forceShutdown();
     // A unix socket cannot be reset, only closed.
     for (const socket of this.#sockets) {
-      if (this.#path === undefined) socket.resetAndDestroy();
+      if (how === "cancel") socket.end();
+      else if (this.#path === undefined) socket.resetAndDestroy();
       else socket.destroy();
     }
     this.#grpc?.forceShutdown();
@@ -107,9 +119,20 @@ export class FakeSessiond implements AsyncDisposable {
   #handlersOf(service: DescService): Record<string, UntypedHandleCall> {
     const handlers = service.methods.map((method): [string, UntypedHandleCall] => [
       method.localName,
-      method.methodKind === "unary" ? this.#unary(method) : this.#watch(method),
+      this.#handlerOf(method),
     ]);
     return Object.fromEntries(handlers);
+  }
+
+  #handlerOf(method: DescMethod): UntypedHandleCall {
+    switch (method.methodKind) {
+      case "unary":
+        return this.#unary(method);
+      case "bidi_streaming":
+        return (stream: AppendStream) => serveAppends(this.store, stream);
+      default:
+        return this.#watch(method);
+    }
   }
 
   #unary(method: DescMethod): UntypedHandleCall {
@@ -117,6 +140,7 @@ export class FakeSessiond implements AsyncDisposable {
       const taken = { method: method.name, request: call.request };
       this.calls.push(taken);
       try {
+        this.onMetadata(call);
         await this.before(taken);
         const handler = Reflect.get(this.store, method.localName) as Handler;
         const answer = create(method.output, handler.call(this.store, call.request));

@@ -29,8 +29,9 @@ export function fromConnectError(error: unknown, subject: CallSubject = {}): unk
   if (error.cause instanceof SessiondError) return error.cause;
   const [info] = error.findDetails(ErrorInfoSchema);
   const details = info?.metadata ?? {};
-  const { session_id: sessionId = subject.sessionId, request_id: requestId = subject.requestId } =
-    details;
+  const { session_id: sessionId = subject.sessionId, request_id: serverRequestId } = details;
+  // The id that makes a retry safe is the one that was sent; the server may name one of its own.
+  const { requestId = serverRequestId } = subject;
   return new (classOf(error.code, info?.reason))({
     message: error.rawMessage,
     code: codeNames[error.code],

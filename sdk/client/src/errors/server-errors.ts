@@ -1,7 +1,14 @@
+import { ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema } from "@sessiond/contract/rpc";
 import { type Reason, SessiondError } from "./sessiond-error.ts";
 
 /** A field is missing, malformed or out of range; nothing was stored. */
 export class InvalidFieldError extends SessiondError {
+  /** Every wrong field, and what to do about it. */
+  get violations(): readonly { readonly field: string; readonly description: string }[] {
+    if (!(this.cause instanceof ConnectError)) return [];
+    return this.cause.findDetails(BadRequestSchema).flatMap((detail) => detail.fieldViolations);
+  }
   /** Path of the first wrong field, for example `events[0].message.text`. */
   get field(): string {
     return this.text("field");
@@ -39,9 +46,11 @@ export class RevisionConflictError extends SessiondError {
 
 /** Somebody else changed the session: refresh it and apply the change again. */
 export class EtagMismatchError extends SessiondError {
+  /** Etag the call named. */
   get expected(): string {
     return this.text("expected");
   }
+  /** Etag the session has. */
   get actual(): string {
     return this.text("actual");
   }
@@ -52,9 +61,11 @@ export class RequestIdReusedError extends SessiondError {}
 
 /** An event is larger than the limit. */
 export class EventTooLargeError extends SessiondError {
+  /** Size of the event. */
   get actualBytes(): number {
     return this.number("actual_bytes");
   }
+  /** What the server takes. */
   get limitBytes(): number {
     return this.number("limit_bytes");
   }
@@ -62,6 +73,7 @@ export class EventTooLargeError extends SessiondError {
 
 /** The log of the session has reached its limit; continue in a new session. */
 export class SessionLogFullError extends SessiondError {
+  /** What the server takes. */
   get limitBytes(): number {
     return this.number("limit_bytes");
   }
@@ -105,6 +117,7 @@ export class OriginRefusedError extends SessiondError {}
 
 /** The request is larger than the server reads. */
 export class RequestTooLargeError extends SessiondError {
+  /** What the server takes. */
   get limitBytes(): number {
     return this.number("limit_bytes");
   }

@@ -10,7 +10,6 @@ const MiB = 1024 * 1024;
  */
 const channelOptions: ChannelOptions = {
   "grpc.initial_reconnect_backoff_ms": 100,
-  "grpc.min_reconnect_backoff_ms": 100,
   "grpc.max_reconnect_backoff_ms": 500,
   // One client's refused connections must not make another wait.
   "grpc.use_local_subchannel_pool": 1,

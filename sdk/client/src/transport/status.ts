@@ -22,7 +22,7 @@ export function toConnectError(failed: StatusObject, address: string): ConnectEr
   const { code, message } = local ? explain(failed, address) : plain(failed);
   const error = new ConnectError(message, code, toHeaders(failed.metadata));
   error.details = details;
-  error.cause = failed;
+  if (local) error.cause = failed;
   return error;
 }
 

@@ -1,0 +1,161 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { status } from "@grpc/grpc-js";
+import {
+  CallAbandonedError,
+  ClientClosedError,
+  EventTooLargeError,
+  errorByReason,
+  fromConnectError,
+  InvalidFieldError,
+  RevisionConflictError,
+  ServerUnavailableError,
+  SessiondError,
+} from "@sessiond/client";
+import { ErrorInfoSchema } from "@sessiond/contract/rpc";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { quickClient } from "./support/client.ts";
+import { failure } from "./support/failure.ts";
+import { FakeSessiond } from "./support/fake-sessiond.ts";
+
+let server: FakeSessiond;
+
+beforeEach(async () => {
+  server = await FakeSessiond.start();
+});
+
+afterEach(async () => {
+  await server.kill();
+});
+
+/** What a call fails with when the server answers so. */
+async function thrownFor(answer: Parameters<typeof failure>[0]): Promise<unknown> {
+  await using sessiond = quickClient(server.address, { retry: { attempts: 1 } });
+  server.before = () => {
+    throw failure(answer);
+  };
+  return await sessiond.sessions.get("a").catch((error: unknown) => error);
+}
+
+describe("errors of the server", () => {
+  test.each(Object.entries(errorByReason))("%s has a class of its own", async (reason, type) => {
+    const metadata = { session_id: "a", extra: "1" };
+    const error = await thrownFor({ code: status.INTERNAL, reason, message: "why", metadata });
+
+    expect(error).toBeInstanceOf(type);
+    expect(error).toMatchObject({ name: type.name, message: "why", reason, details: metadata });
+    expect(new Set(Object.values(errorByReason)).size).toBe(Object.keys(errorByReason).length);
+  });
+
+  test("a revision conflict has its revisions as numbers", async () => {
+    const metadata = { session_id: "a", expected: "41", actual: "43" };
+    const code = status.ABORTED;
+    const error = await thrownFor({ code, reason: "REVISION_CONFLICT", metadata });
+
+    expect(error).toBeInstanceOf(RevisionConflictError);
+    expect(error).toMatchObject({ expected: 41, actual: 43, code: "ABORTED", sessionId: "a" });
+  });
+
+  test("an event that is too large has its sizes as numbers", async () => {
+    const metadata = { actual_bytes: "1200000", limit_bytes: "1048576" };
+    const code = status.INVALID_ARGUMENT;
+    const error = await thrownFor({ code, reason: "EVENT_TOO_LARGE", metadata });
+
+    expect(error).toBeInstanceOf(EventTooLargeError);
+    expect(error).toMatchObject({ actualBytes: 1_200_000, limitBytes: 1_048_576 });
+  });
+
+  test("an invalid field names every field that is wrong", async () => {
+    const violations = [
+      { field: "events[0].message.text", description: "is empty" },
+      { field: "request_id", description: "has 300 bytes" },
+    ];
+    const metadata = { field: "events[0].message.text" };
+    const code = status.INVALID_ARGUMENT;
+    const error = await thrownFor({ code, reason: "INVALID_FIELD", metadata, violations });
+
+    expect(error).toBeInstanceOf(InvalidFieldError);
+    expect(error).toMatchObject({ field: "events[0].message.text", violations });
+  });
+
+  test("a reason this client does not know keeps its name", async () => {
+    const error = await thrownFor({ code: status.ABORTED, reason: "NEWER_THAN_THIS" });
+    expect(error).toBeInstanceOf(SessiondError);
+    expect(error).toMatchObject({ reason: "NEWER_THAN_THIS", code: "ABORTED" });
+  });
+
+  test("the raw clients throw ConnectError with the details in it", async () => {
+    await using sessiond = quickClient(server.address);
+    const error = await sessiond.clients.sessions
+      .getSession({ sessionId: "a" })
+      .catch((e: unknown) => e);
+
+    expect(error).toBeInstanceOf(ConnectError);
+    expect(error).toMatchObject({ code: Code.NotFound });
+    const [info] = (error as ConnectError).findDetails(ErrorInfoSchema);
+    expect(info).toMatchObject({ reason: "SESSION_NOT_FOUND", metadata: { session_id: "a" } });
+  });
+
+  test("what is no ConnectError is left as it is", () => {
+    const error = new RangeError("mine");
+    expect(fromConnectError(error)).toBe(error);
+  });
+});
+
+describe("errors of the connection", () => {
+  test("when nothing listens the message says where and what to start", async () => {
+    await using sessiond = quickClient(server.address);
+    await server.kill();
+
+    const error = await sessiond.sessions.get("a").catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(ServerUnavailableError);
+    expect(error).toMatchObject({
+      message: `no sessiond at ${server.address}; start it with \`sessiond serve\``,
+      code: "UNAVAILABLE",
+      sessionId: "a",
+      retryable: true,
+    });
+  });
+
+  test("when no socket is at the path the message is the same", async () => {
+    await using sessiond = quickClient("unix:/nonexistent/sessiond.sock");
+    await expect(sessiond.sessions.get("a")).rejects.toThrow(
+      "no sessiond at unix:/nonexistent/sessiond.sock; start it with `sessiond serve`",
+    );
+  });
+
+  test("a call that takes longer than it may is a CallAbandonedError", async () => {
+    await using sessiond = quickClient(server.address);
+    server.before = () => new Promise(() => {});
+
+    const error = await sessiond.sessions.get("a", { timeoutMs: 20 }).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(CallAbandonedError);
+    expect(error).toMatchObject({ code: "DEADLINE_EXCEEDED", sessionId: "a" });
+  });
+
+  test("aborting a call gives it up", async () => {
+    await using sessiond = quickClient(server.address);
+    const controller = new AbortController();
+    server.before = () => {
+      controller.abort();
+      return new Promise(() => {});
+    };
+
+    const { signal } = controller;
+    const error = await sessiond.sessions.get("a", { signal }).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(CallAbandonedError);
+    expect(error).toMatchObject({ code: "CANCELLED" });
+    expect(server.calls).toHaveLength(1);
+  });
+
+  test("closing the client ends a call under way, and later calls fail", async () => {
+    const sessiond = quickClient(server.address);
+    server.before = () => {
+      sessiond.close();
+      return new Promise(() => {});
+    };
+
+    await expect(sessiond.sessions.get("a")).rejects.toBeInstanceOf(ClientClosedError);
+    await expect(sessiond.sessions.get("a")).rejects.toBeInstanceOf(ClientClosedError);
+    await expect(sessiond.watch().open()).rejects.toBeInstanceOf(ClientClosedError);
+  });
+});
