@@ -36,8 +36,8 @@ export const codeOfReason = {
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.
 const MAX_MESSAGE_CHARACTERS = 1_000;
+const MAX_VALUE_CHARACTERS = 250;
 const MAX_VIOLATIONS = 16;
-const MAX_DESCRIPTION_CHARACTERS = 200;
 
 /** What an answer says about a failure. */
 export interface Failure {
@@ -68,15 +68,15 @@ export function failure(args: Failure): ConnectError {
     [
       {
         desc: ErrorInfoSchema,
-        value: { reason, domain: ERROR_DOMAIN, metadata: { ...args.details } },
+        value: { reason, domain: ERROR_DOMAIN, metadata: cutValues(args.details ?? {}) },
       },
     ],
     args.cause,
   );
   if (violations !== undefined) {
     const fieldViolations = violations.slice(0, MAX_VIOLATIONS).map((violation) => ({
-      field: cut(violation.field, MAX_DESCRIPTION_CHARACTERS),
-      description: cut(violation.description, MAX_DESCRIPTION_CHARACTERS),
+      field: cut(violation.field, MAX_VALUE_CHARACTERS),
+      description: cut(violation.description, MAX_VALUE_CHARACTERS),
     }));
     error.details.push({ desc: BadRequestSchema, value: { fieldViolations } });
   }
@@ -177,8 +177,14 @@ function defect(cause: unknown, onDefect: (defect: Defect) => void): ConnectErro
   });
 }
 
+function cutValues(values: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => [name, cut(value, MAX_VALUE_CHARACTERS)]),
+  );
+}
+
 function cut(text: string, characters: number): string {
-  // A lone surrogate would make the header encoding throw.
+  // A lone surrogate, which JSON can carry, would make the encodings of headers and protobuf throw.
   const whole = text.toWellFormed();
   return whole.length <= characters ? whole : `${whole.slice(0, characters).toWellFormed()}…`;
 }

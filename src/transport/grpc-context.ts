@@ -18,6 +18,13 @@ export interface SurfaceCall
   once(event: "cancelled", listener: () => void): unknown;
 }
 
+// Made once: a signal also fires after a call that went well, where the stack would cost most.
+const CANCELED = abandoned(Code.Canceled);
+const DEADLINE_EXCEEDED = abandoned(Code.DeadlineExceeded);
+
+/** A timer may fire this long before the clock says so. */
+const TIMER_SLACK_MS = 5;
+
 /**
  * What a service sees of a gRPC call beside its request.
  *
@@ -49,8 +56,8 @@ export class GrpcContext implements HandlerContext {
     if (this.#aborter === undefined) {
       const aborter = new AbortController();
       const abort = () => {
-        const late = (this.timeoutMs() ?? 1) <= 0;
-        aborter.abort(abandoned(late ? Code.DeadlineExceeded : Code.Canceled));
+        const late = (this.timeoutMs() ?? Number.POSITIVE_INFINITY) <= TIMER_SLACK_MS;
+        aborter.abort(late ? DEADLINE_EXCEEDED : CANCELED);
       };
       this.#aborter = aborter;
       if (this.#call.cancelled) {

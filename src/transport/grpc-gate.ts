@@ -12,24 +12,37 @@ import type { Calls } from "./calls.ts";
 import { abandoned, failure, requestTooLarge, toConnectError } from "./errors.ts";
 import { statusDetails, toGrpcStatus } from "./grpc-status.ts";
 
+/** Health and reflection: services that grpc-js keeps itself. */
+const STANDARD_PREFIX = "/grpc.";
 const HEALTH_PREFIX = "/grpc.health.v1.Health/";
+
+export interface GateOptions {
+  readonly calls: Calls;
+  /** Paths of the calls that are served, beside health and reflection. */
+  readonly paths: ReadonlySet<string>;
+}
 
 /**
  * Puts a gate before a grpc-js server that sees the headers of every call first.
  *
  * It refuses what grpc-js would misread or answer without a word: gRPC-Web (taken for gRPC),
- * Connect and JSON (a bare 415), compressed requests, and new calls during a shutdown.
+ * Connect and JSON (a bare 415), compressed requests, unknown calls, and new calls during a shutdown.
+ * It also stops calls that were reset before they are looked at: grpc-js would answer an unknown
+ * one all the same, and that throws where nobody catches it.
  *
  * It replaces the private method in which grpc-js checks the content type. A server interceptor
  * cannot do this: the content type is removed before interceptors see the headers.
  */
-export function installGate(server: Server, calls: Calls): void {
+export function installGate(server: Server, options: GateOptions): void {
   const hook = "_verifyContentType";
   if (typeof Reflect.get(server, hook) !== "function") {
     throw new Error(`this version of grpc-js has no ${hook}; the gate needs another place`);
   }
   Reflect.set(server, hook, (stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean => {
-    const refusal = refusalOf(headers, calls);
+    if (stream.destroyed || stream.closed) {
+      return false;
+    }
+    const refusal = refusalOf(headers, options);
     if (refusal === undefined) {
       return true;
     }
@@ -48,7 +61,7 @@ interface Refusal {
   readonly body?: string;
 }
 
-function refusalOf(headers: IncomingHttpHeaders, calls: Calls): Refusal | undefined {
+function refusalOf(headers: IncomingHttpHeaders, options: GateOptions): Refusal | undefined {
   const contentType = headers["content-type"] ?? "";
   if (!isGrpc(contentType)) {
     return contentType.startsWith("application/grpc-web")
@@ -64,8 +77,13 @@ function refusalOf(headers: IncomingHttpHeaders, calls: Calls): Refusal | undefi
       }),
     );
   }
-  if (calls.closed && !headers[":path"]?.startsWith(HEALTH_PREFIX)) {
+  const path = headers[":path"] ?? "";
+  if (options.calls.closed && !path.startsWith(HEALTH_PREFIX)) {
     return trailersOnly(toConnectError(new ShuttingDownError(), () => {}));
+  }
+  if (!options.paths.has(path) && !path.startsWith(STANDARD_PREFIX)) {
+    const message = `nothing is served at ${path.slice(0, 200)}; reflection lists the calls`;
+    return trailersOnly(failure({ reason: "NOT_SUPPORTED", message }));
   }
   return undefined;
 }

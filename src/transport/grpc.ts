@@ -39,8 +39,12 @@ export function addToGrpcServer(server: Server, route: Route, options: GrpcAdapt
   );
 }
 
-/** Path of a call, the same on both front doors. */
-export function pathOf(method: DescMethod): string {
+/** Paths of all calls of a service. */
+export function pathsOf(route: Route): string[] {
+  return route.spec.service.methods.map(pathOf);
+}
+
+function pathOf(method: DescMethod): string {
   return `/${method.parent.typeName}/${method.name}`;
 }
 

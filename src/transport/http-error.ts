@@ -14,7 +14,8 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
  * Answers a request with an error before any library has seen it, in the form its protocol expects:
  * the last frame of a Connect stream, headers for gRPC-Web, else JSON with an HTTP status.
  *
- * The connection is closed afterwards, because the rest of the request is not read.
+ * The rest of the request is read and dropped: closing with bytes unread would reset the
+ * connection, and the client might never see the answer.
  */
 export function sendError(
   request: IncomingMessage,
@@ -22,7 +23,7 @@ export function sendError(
   error: ConnectError,
 ): void {
   const contentType = request.headers["content-type"] ?? "";
-  response.setHeader("connection", "close");
+  request.resume();
   if (contentTypeStreamRegExp.test(contentType)) {
     const end = JSON.stringify(endStreamToJson(new Headers(), error, undefined));
     response.writeHead(200, { "content-type": contentType });

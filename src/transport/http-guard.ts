@@ -21,7 +21,8 @@ const PREFLIGHT_SECONDS = 7_200;
  *
  * It keeps out what would crash the adapter behind it (a malformed or absent Host, a malformed
  * target) and what a page in a browser could send to a local server: a Host that is not this one
- * (DNS rebinding) and an Origin that is not listed.
+ * (DNS rebinding), an Origin that is not listed, and what a page of another site embeds or links to
+ * (browsers send no Origin with a GET).
  *
  * Gives the error to answer with. Absent: the request may go on.
  */
@@ -52,6 +53,10 @@ export class HttpGuard {
     }
     if (origin !== undefined && !this.#origins.has(origin)) {
       return notAllowed("origin", origin, "--allow-origin");
+    }
+    const site = request.headers["sec-fetch-site"];
+    if (origin === undefined && (site === "cross-site" || site === "same-site")) {
+      return fromOtherSite(String(site));
     }
     return undefined;
   }
@@ -101,5 +106,13 @@ function notAllowed(header: "host" | "origin", value: string, option: string): C
     reason: "ORIGIN_REFUSED",
     message: `${header} "${shown}" is not allowed; add it with ${option} if you trust it`,
     details: { header, value: shown },
+  });
+}
+
+function fromOtherSite(site: string): ConnectError {
+  return failure({
+    reason: "ORIGIN_REFUSED",
+    message: "the request comes from a page of another site; use fetch from a listed origin",
+    details: { header: "sec-fetch-site", value: site },
   });
 }

@@ -97,6 +97,11 @@ export class HttpDoor {
     // A client that hangs up is not news; the call's signal tells those who care.
     request.on("error", () => {});
     response.on("error", () => {});
+    response.on("close", () => {
+      if (calls.closed) {
+        this.#server.closeIdleConnections();
+      }
+    });
     try {
       if (calls.closed) {
         response.setHeader("connection", "close");

@@ -2,7 +2,7 @@ import { Server, type ServerOptions } from "@grpc/grpc-js";
 import type { Limits } from "../limits.ts";
 import { Calls } from "./calls.ts";
 import type { Defect } from "./errors.ts";
-import { addToGrpcServer } from "./grpc.ts";
+import { addToGrpcServer, pathsOf } from "./grpc.ts";
 import { explainStatuses, installGate } from "./grpc-gate.ts";
 import { Health } from "./health.ts";
 import { type Healthz, HttpDoor } from "./http.ts";
@@ -144,7 +144,7 @@ export class TransportServer {
       "grpc.max_send_message_length": -1,
       interceptors: [explainStatuses(limits.requestBytes)],
     });
-    installGate(grpc, calls);
+    installGate(grpc, { calls, paths: new Set(routes.flatMap(pathsOf)) });
     for (const route of routes) {
       addToGrpcServer(grpc, route, { calls, onDefect });
     }
@@ -166,7 +166,7 @@ export class TransportServer {
     const { limits, log } = this.#options;
     const calls = this.#calls;
     const grpc = new Server(commonOptions);
-    installGate(grpc, calls);
+    installGate(grpc, { calls, paths: new Set() });
     this.#health.addTo(grpc);
     const http = new HttpDoor({
       routes: [],

@@ -4,6 +4,7 @@ import { BadRequestSchema, ErrorInfoSchema } from "@sessiond/contract/rpc";
 import { describe, expect, it } from "vitest";
 import { InvalidFieldError, RevisionConflictError } from "../../src/errors.ts";
 import { codeOfReason, type Defect, toConnectError } from "../../src/transport/errors.ts";
+import { statusDetails } from "../../src/transport/grpc-status.ts";
 
 const noDefect = () => {
   throw new Error("this is no defect");
@@ -74,7 +75,8 @@ describe("an error on its way out", () => {
     expect(error.rawMessage).not.toContain("secret");
     const info = error.findDetails(ErrorInfoSchema)[0];
     expect(info?.reason).toBe("INTERNAL");
-    expect(defects).toEqual([{ requestId: info?.metadata["request_id"], cause }]);
+    const { request_id } = { ...info?.metadata };
+    expect(defects).toEqual([{ requestId: request_id, cause }]);
   });
 
   it("says that the caller gave up for an abort and for a timeout", () => {
@@ -97,5 +99,6 @@ describe("an error on its way out", () => {
     );
     expect(error.rawMessage.length).toBeLessThan(1_100);
     expect(error.rawMessage.isWellFormed()).toBe(true);
+    expect(statusDetails(error).length).toBeLessThan(4_096);
   });
 });

@@ -11,7 +11,7 @@ async function answerTo(port: number, bytes: string): Promise<string> {
 const closing = { connection: "close" };
 
 describe("a request that would reach the adapter in a bad shape", () => {
-  const info = (lines: string) => `POST ${INFO_PATH} HTTP/1.1\r\n${lines}\r\n`;
+  const info = (lines: string) => `POST ${INFO_PATH} HTTP/1.1\r\n${lines}connection: close\r\n\r\n`;
   it.each([
     ["a Host with spaces", info("host: a b\r\n")],
     ["a Host with a path", info("host: localhost/x\r\n")],
@@ -21,9 +21,15 @@ describe("a request that would reach the adapter in a bad shape", () => {
     ["an empty Host", info("host:\r\n")],
     ["no Host", info("")],
     ["HTTP/1.0 without Host", `POST ${INFO_PATH} HTTP/1.0\r\n\r\n`],
-    ["a whole address as its target", `POST http://localhost${INFO_PATH} HTTP/1.1\r\nhost: localhost\r\n\r\n`],
-    ["* as its target", "OPTIONS * HTTP/1.1\r\nhost: localhost\r\n\r\n"],
-    ["another method", `DELETE ${INFO_PATH} HTTP/1.1\r\nhost: localhost\r\n\r\n`],
+    [
+      "a whole address as its target",
+      `POST http://localhost${INFO_PATH} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`,
+    ],
+    ["* as its target", "OPTIONS * HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"],
+    [
+      "another method",
+      `DELETE ${INFO_PATH} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`,
+    ],
     ["a Host that is not text", info("host: \xff\xfe\r\n")],
   ])("is refused when it has %s, and the server lives on", async (_what, bytes) => {
     await using toy = await openToy(createToy());
@@ -35,7 +41,10 @@ describe("a request that would reach the adapter in a bad shape", () => {
 
   it("is refused when its headers are absurd", async () => {
     await using toy = await openToy(createToy());
-    const answer = await answerTo(toy.port, info(`host: localhost\r\nx: ${"y".repeat(100_000)}\r\n`));
+    const answer = await answerTo(
+      toy.port,
+      info(`host: localhost\r\nx: ${"y".repeat(100_000)}\r\n`),
+    );
     expect(answer).toContain("HTTP/1.1 431");
   });
 });
@@ -95,5 +104,23 @@ describe("the Origin of a request", () => {
     expect(answer).toContain("HTTP/1.1 204");
     expect(answer).toContain("access-control-allow-methods: POST");
     expect(answer).toContain("Connect-Protocol-Version");
+  });
+});
+
+describe("a GET, which browsers send without Origin", () => {
+  const get = (site: string) =>
+    `GET ${INFO_PATH}?encoding=json&message=%7B%7D HTTP/1.1\r\nhost: localhost\r\n` +
+    `${site}connection: close\r\n\r\n`;
+
+  it.each(["cross-site", "same-site"])("is refused when a page is %s", async (site) => {
+    await using toy = await openToy(createToy());
+    const answer = await answerTo(toy.port, get(`sec-fetch-site: ${site}\r\n`));
+    expect(answer).toContain("HTTP/1.1 403");
+    expect(answer).not.toContain('"toy"');
+  });
+
+  it.each(["", "sec-fetch-site: none\r\n"])("is answered with %j", async (site) => {
+    await using toy = await openToy(createToy());
+    expect(await answerTo(toy.port, get(site))).toContain('"toy"');
   });
 });

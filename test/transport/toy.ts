@@ -34,8 +34,6 @@ export interface Toy {
   readonly watchAborted: Promise<unknown>;
   /** Resolves when the generator of a watch is left. */
   readonly watchLeft: Promise<void>;
-  /** Resolves when a watch has given its first message. */
-  readonly watchBegun: Promise<void>;
   /** Messages a "flood" watch was asked for. */
   readonly flooded: () => number;
   /** Resolves when a "slow" append has begun; `release` lets it answer. */
@@ -47,15 +45,14 @@ export interface Toy {
  * Services that behave badly or well by the session's name:
  *
  * appendEvents: "conflict" fails, "defect" throws a plain error, "slow" waits, "echo" answers with
- * the number of events as the head revision.
- * watchEvents: "quiet" gives one message and then nothing, "flood" gives large ones without end,
+ * the number of events as the head revision and the length of the uid.
+ * watchEvents: "silent" gives nothing, "quiet" gives one message and then nothing, "flood" gives large ones without end,
  * "late-error" fails after one message.
  * appendStream: answers each batch with a counter; "fail" fails at once.
  */
 export function createToy(): Toy {
   const aborted = gate<unknown>();
   const left = gate();
-  const begun = gate();
   const appendBegun = gate();
   const released = gate();
   const logged: { fields: object; message: string }[] = [];
@@ -72,7 +69,9 @@ export function createToy(): Toy {
           yield big;
         }
       }
-      begun.resolve();
+      if (sessionId === "silent") {
+        await new Promise((resolve) => context.signal.addEventListener("abort", resolve));
+      }
       yield create(WatchEventsResponseSchema, {
         cursor: "1",
         message: { case: "created", value: { headRevision: 7 } },
@@ -102,7 +101,6 @@ export function createToy(): Toy {
     log: { error: write, warn: write, info: write, debug: write },
     watchAborted: aborted.promise,
     watchLeft: left.promise,
-    watchBegun: begun.promise,
     flooded: () => flooded,
     appendBegun: appendBegun.promise,
     release: released.resolve,
@@ -122,7 +120,7 @@ export function createToy(): Toy {
               appendBegun.resolve();
               await released.promise;
           }
-          return { headRevision: events.length };
+          return { headRevision: events.length, sessionUid: "u".repeat(events.length) };
         },
         watchEvents,
         appendStream,
