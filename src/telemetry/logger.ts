@@ -64,7 +64,9 @@ export function toLine(record: string): string {
 }
 
 function asText(value: unknown): string {
-  return typeof value === "string" && /^\S+$/.test(value) ? value : JSON.stringify(value);
+  return typeof value === "string" && /^[\w.:/@+,[\]-]+$/.test(value)
+    ? value
+    : JSON.stringify(value);
 }
 
 function hasStack(value: unknown): value is { stack: string } {

@@ -11,6 +11,9 @@ type Signal = "SIGINT" | "SIGTERM";
 /** A command line in a process that is none: output is collected, signals are sent by hand. */
 function commandLine(argv: readonly string[], env: Record<string, string> = {}) {
   const out = { stdout: "", stderr: "" };
+  const collect = (stream: keyof typeof out) => (text: string) => {
+    out[stream] += text;
+  };
   const exits: number[] = [];
   const signals = new Set<(signal: Signal) => void>();
   const crashes = new Set<(error: unknown) => void>();
@@ -39,8 +42,8 @@ function commandLine(argv: readonly string[], env: Record<string, string> = {}) 
   const host = {
     env: { SESSIOND_LOG_LEVEL: "silent", ...env },
     cwd: tmpdir(),
-    stdout: { write: (text: string) => void (out.stdout += text) },
-    stderr: { isTerminal: false, write: (text: string) => void (out.stderr += text) },
+    stdout: { write: collect("stdout") },
+    stderr: { isTerminal: false, write: collect("stderr") },
     onSignal: (listener: (signal: Signal) => void) => subscribe(signals, listener),
     onCrash: (listener: (error: unknown) => void) => subscribe(crashes, listener),
     exit: (code: number) => void exits.push(code),
@@ -54,8 +57,12 @@ function commandLine(argv: readonly string[], env: Record<string, string> = {}) 
     failed,
     stops: () => stops,
     listeners: () => signals.size + crashes.size,
-    signal: (signal: Signal) => signals.forEach((listener) => listener(signal)),
-    crash: (error: unknown) => crashes.forEach((listener) => listener(error)),
+    signal: (signal: Signal) => {
+      for (const listener of signals) listener(signal);
+    },
+    crash: (error: unknown) => {
+      for (const listener of crashes) listener(error);
+    },
     run: (overrides: { startApp?: StartApp } = {}) => run({ argv, host, startApp, ...overrides }),
   };
 }

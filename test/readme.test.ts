@@ -1,0 +1,60 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type ServerProcess, startServer } from "./support/server-process.ts";
+
+const root = new URL("..", import.meta.url).pathname;
+const run = promisify(execFile);
+const uuid = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+
+/** Code that the README shows with what it prints: `<!-- run: NAME -->`, a block, a block. */
+async function examples() {
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  const pattern = /<!-- run: (\S+) -->\n```(\w+)\n([\s\S]*?)```\n\n```\n([\s\S]*?)```/g;
+  return [...readme.matchAll(pattern)].map(([, name = "", language, code = "", printed = ""]) => ({
+    name,
+    language,
+    code,
+    printed,
+  }));
+}
+
+let server: ServerProcess;
+let data: string;
+
+beforeAll(async () => {
+  data = await mkdtemp(join(tmpdir(), "sessiond-readme-"));
+  server = await startServer({ data });
+});
+
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await rm(data, { recursive: true });
+});
+
+const shown = await examples();
+
+test("the README shows code with what it prints", () => {
+  expect(shown.map(({ name }) => name)).toEqual([
+    "first-event",
+    "first-session",
+    "namespace-watch",
+    "error",
+  ]);
+});
+
+test.each(shown)("what the README shows at $name is what comes out", async (example) => {
+  const { language, code, printed } = example;
+  const { stdout } =
+    language === "ts"
+      ? await run(process.execPath, ["--input-type=module-typescript", "--eval", code], {
+          cwd: root,
+          env: { ...process.env, SESSIOND_ADDRESS: server.address },
+        })
+      : await run("bash", ["-c", code.replaceAll("localhost:7377", server.address)]);
+  const comparable = (text: string) => text.replaceAll(uuid, "UID").trimEnd();
+  expect(comparable(stdout)).toBe(comparable(printed));
+});
