@@ -25,8 +25,13 @@ export function assertReadable(header: StoreHeader, where: string): void {
     );
   }
   if (schemaVersion < 1 || storeId.length !== 16) {
-    throw new StartError(
-      `${where} has a damaged header; restore it from a backup, or start with an empty folder`,
-    );
+    throw damagedHeader(where);
   }
+}
+
+/** The error of a store whose header is missing or cannot be read. */
+export function damagedHeader(where: string): StartError {
+  return new StartError(
+    `${where} has a damaged header; restore it from a backup, or start with an empty folder`,
+  );
 }

@@ -1,13 +1,14 @@
-import { existsSync, mkdirSync, statSync, truncateSync } from "node:fs";
+import { existsSync, mkdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type StoreHeader, StoreHeaderSchema } from "@sessiond/contract/store";
 import { open, type RootDatabase } from "lmdb";
 import { DataLossError, StartError } from "../../errors.ts";
 import { decodeRecord, encodeRecord } from "../records.ts";
-import { assertReadable, newStoreHeader } from "../schema.ts";
+import { assertReadable, damagedHeader, newStoreHeader } from "../schema.ts";
 import { errorCode, errorText } from "./errors.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
+import { assertMetaPages } from "./meta-pages.ts";
 import { pagesOf } from "./pages.ts";
 import { TABLE_NAMES, type Table, type Tables, type Write } from "./tables.ts";
 
@@ -24,6 +25,9 @@ const MAX_DBS = 32;
 
 const HEADER_KEY = Buffer.from("header");
 const DATA_FILE = "data.mdb";
+const READER_FILE = "lock.mdb";
+/** More than MAX_READERS slots of 64 bytes and a header take. */
+const READER_FILE_BYTES = 8_192;
 const BINARY = { encoding: "binary", keyEncoding: "binary" } as const;
 
 /** An open folder: its lock, its LMDB environment and what its header says. */
@@ -55,6 +59,8 @@ export async function openEnvironment(options: {
   const lock = lockFolder(path, nowMs);
   let root: RootDatabase<Buffer, Buffer> | undefined;
   try {
+    assertMetaPages(join(path, DATA_FILE));
+    if (lock !== undefined) allocateReaderTable(join(path, READER_FILE));
     root = openRoot({ path, mapSizeBytes, readOnly: lock === undefined });
     extendToPages(root, path);
     const tables = openTables(root, path);
@@ -99,6 +105,16 @@ function openRoot(args: {
 }
 
 /**
+ * Takes the disk space of LMDB's reader table ahead. LMDB makes it as a file with holes and writes
+ * to it through memory: without space for a hole the process is killed instead of told.
+ */
+function allocateReaderTable(file: string): void {
+  const blocks = statSync(file, { throwIfNoEntry: false })?.blocks ?? 0;
+  // Nobody else has the folder open, so there are no readers in it to be lost.
+  if (blocks * 512 < READER_FILE_BYTES) writeFileSync(file, Buffer.alloc(READER_FILE_BYTES));
+}
+
+/**
  * Gives a file that is shorter than its pages its full length. What was cut off then reads as a
  * damaged page; without this, touching it would kill the process.
  */
@@ -129,15 +145,14 @@ function readHeader(meta: Table, path: string): StoreHeader | undefined {
     return fromBinary(StoreHeaderSchema, content);
   } catch (cause) {
     if (!(cause instanceof DataLossError)) throw cause;
-    // An empty header is refused with the right words.
-    assertReadable(create(StoreHeaderSchema), `the store in ${path}`);
-    return undefined;
+    throw damagedHeader(`the store in ${path}`);
   }
 }
 
 async function writeHeader(tables: Tables, path: string, nowMs: number): Promise<StoreHeader> {
-  for (const _ of tables.sessions.getKeys({ limit: 1 })) {
-    assertReadable(create(StoreHeaderSchema), `the store in ${path}`);
+  // Only a new store has no header.
+  if (tables.sessions.getKeysCount({ limit: 1 }) > 0) {
+    throw damagedHeader(`the store in ${path}`);
   }
   const header = newStoreHeader({ nowMs });
   const value = encodeRecord(HEADER_KEY, toBinary(StoreHeaderSchema, header));
@@ -153,17 +168,31 @@ function environment(args: {
   lock: FolderLock | undefined;
 }): Environment {
   const { root, tables, lock } = args;
+  let handled = false;
+  // Of the promises the driver makes for one turn of the event loop, one comes back from nowhere.
+  // A failed commit rejects it as well, which would end the process before anybody could say why.
+  function handleDriverPromise(): void {
+    if (handled) return;
+    handled = true;
+    // Behind the driver's own task, which makes that promise.
+    setImmediate(() => {
+      handled = false;
+      root.committed.then(undefined, () => {});
+    });
+  }
   return {
     ...args,
     readOnly: lock === undefined,
     async write(writes) {
       // Not `transaction`: with overlappingSync off its promise never settles.
-      await root.batch(() => {
+      const committed = root.batch(() => {
         for (const { table, key, value } of writes) {
           if (value === undefined) tables[table].remove(key as Buffer);
           else tables[table].put(key as Buffer, value as Buffer);
         }
       });
+      handleDriverPromise();
+      await committed;
     },
     async close() {
       await root.close();

@@ -13,6 +13,11 @@ const RESERVE_BYTES = 64 * MiB;
 const RESERVE_SHARE = 1 / 8;
 /** Part of the reserve that even deletes leave, so that they cannot fail half-way. */
 const FLOOR_SHARE = 1 / 8;
+/**
+ * Every write needs at least this part of the reserve beside it, so that near the end small writes
+ * do not go on being taken while others are refused.
+ */
+const SMALLEST_WRITE_SHARE = 1 / 16;
 /** How long a measurement counts: other programs fill the disk, too. */
 const MEASURE_INTERVAL_MS = 250;
 /** A write costs up to this many times its bytes: half-filled pages, pages written anew. */
@@ -111,10 +116,10 @@ export class SpaceGuard {
     });
   }
 
-  /** Why the smallest write would be refused now; undefined while it would be taken. */
+  /** Why a small write would be refused now; undefined while it would be taken. */
   refused(): string | undefined {
     this.#refresh();
-    const lacking = this.#lacking({ bytes: COMMIT_BYTES, largeBytes: 0 }, "write");
+    const lacking = this.#lacking({ bytes: 0, largeBytes: 0 }, "write");
     return lacking === undefined ? undefined : reason(lacking);
   }
 
@@ -152,7 +157,8 @@ export class SpaceGuard {
     if (kind === "relief") {
       return freeBytes < floorBytes ? { freeBytes, neededBytes: floorBytes } : undefined;
     }
-    const neededBytes = Math.floor(reserveBytes) + cost.bytes;
+    const writeBytes = Math.max(cost.bytes, reserveBytes * SMALLEST_WRITE_SHARE);
+    const neededBytes = Math.floor(reserveBytes + writeBytes);
     if (freeBytes < neededBytes) return { freeBytes, neededBytes };
     const neededGrowthBytes = floorBytes + cost.largeBytes;
     if (growthBytes < neededGrowthBytes) {

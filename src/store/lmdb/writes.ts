@@ -1,10 +1,11 @@
 import { toBinary } from "@bufbuild/protobuf";
-import { EventSchema, SessionSchema } from "@sessiond/contract";
+import { SessionSchema } from "@sessiond/contract";
 import {
   NamespaceLogEntrySchema,
   RequestRecordSchema,
   SessionHeadSchema,
 } from "@sessiond/contract/store";
+import { encodedEvent } from "../encoded.ts";
 import type { Derived, KeyChanges } from "../indexes.ts";
 import { eventKey, expiryKey, logKey, sessionKey, uidBytes } from "../keys.ts";
 import { encodeRecord } from "../records.ts";
@@ -44,11 +45,7 @@ function sessionWrites({ key, before, after }: Change): Write[] {
 
 function eventWrites({ key, events }: Change): Write[] {
   return events.map((event) =>
-    record(
-      "events",
-      eventKey({ uid: key.uid, revision: event.revision }),
-      toBinary(EventSchema, event),
-    ),
+    record("events", eventKey({ uid: key.uid, revision: event.revision }), encodedEvent(event)),
   );
 }
 

@@ -1,10 +1,11 @@
 import { toBinary } from "@bufbuild/protobuf";
-import { EventSchema, SessionSchema } from "@sessiond/contract";
+import { SessionSchema } from "@sessiond/contract";
 import {
   NamespaceLogEntrySchema,
   RequestRecordSchema,
   SessionHeadSchema,
 } from "@sessiond/contract/store";
+import { encodedEvent } from "../encoded.ts";
 import type { SessionPlace } from "../in-flight.ts";
 import { type Derived, derive } from "../indexes.ts";
 import type { Change, SessionKey } from "../store.ts";
@@ -38,7 +39,7 @@ export function effectsOf(change: Change): Effects {
     key,
     indexes,
     deadlines,
-    events: change.events.map((event) => toBinary(EventSchema, event)),
+    events: change.events.map(encodedEvent),
     ...(after && {
       after: {
         uid: key.uid,

@@ -48,7 +48,8 @@ export function describeLists({ open }: Engine): void {
       for (let limit = 1; limit <= 8; limit++) {
         const paged: string[] = [];
         let after: SessionQuery["after"];
-        for (;;) {
+        // Bounded, so that a page that repeats fails the test instead of going on for ever.
+        for (let pages = 0; pages <= whole.length; pages++) {
           const page = await store.listSessions({
             namespace: NAMESPACE,
             index: ALL,

@@ -3,7 +3,7 @@ import { uidBytes } from "../../../src/store/keys.ts";
 import { addition, creation, deletion, NAMESPACE, update } from "../support.ts";
 import type { Engine } from "./index.ts";
 
-export function describeNamespaceLog({ open }: Engine): void {
+export function describeNamespaceLog({ open, reopen }: Engine): void {
   describe("the log of a namespace", () => {
     it("is Ordered and Gapless over all its sessions", async () => {
       const store = await open();
@@ -84,6 +84,20 @@ export function describeNamespaceLog({ open }: Engine): void {
         limit: 9,
       });
       expect(last?.entry).toMatchObject({ deleted: true, firstRevision: 1, lastRevision: 3 });
+      await store.close();
+    });
+
+    it.runIf(reopen)("goes on where it was after it was opened again", async () => {
+      let store = await open();
+      const namespaces = ["a", "ab", "b"];
+      for (const namespace of namespaces) await store.commit(creation({ namespace }));
+      store = (await reopen?.(store)) ?? store;
+      for (const namespace of namespaces) {
+        expect(store.namespaceOffset(namespace)).toBe(1);
+        const next = creation({ namespace, sessionId: "next" });
+        expect(await store.commit(next)).toMatchObject({ offset: 2 });
+      }
+      expect(store.namespaceOffset("c")).toBe(0);
       await store.close();
     });
 

@@ -10,7 +10,7 @@ export function temporaryFolders(): () => string {
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
   });
   return () => {
-    const folder = mkdtempSync(join(tmpdir(), "sessiond-test-"));
+    const folder = mkdtempSync(join(tmpdir(), "sessiond-store-test-"));
     folders.push(folder);
     return folder;
   };

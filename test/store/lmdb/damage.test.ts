@@ -1,0 +1,72 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { DataLossError } from "../../../src/errors.ts";
+import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
+import { addition, allEvents, creation, rejection, textEvent } from "../support.ts";
+import { temporaryFolders } from "./folders.ts";
+
+const newFolder = temporaryFolders();
+
+/** Flips a bit in every copy of a text in the data file. */
+function damage(path: string, text: string): void {
+  const file = join(path, "data.mdb");
+  const content = readFileSync(file);
+  let found = 0;
+  for (let at = content.indexOf(text); at >= 0; at = content.indexOf(text, at + 1)) {
+    content.writeUInt8(content.readUInt8(at) ^ 1, at);
+    found += 1;
+  }
+  expect(found).toBeGreaterThan(0);
+  writeFileSync(file, content);
+}
+
+describe("damage on disk", () => {
+  it("of one event is reported for its session, and only there", async () => {
+    const path = newFolder();
+    const good = creation({ sessionId: "good" }, 3);
+    const bad = creation({ sessionId: "bad" }, 1);
+    let store = await LmdbStore.open({ path });
+    await store.commit(good);
+    await store.commit(bad);
+    const more = addition(bad, [textEvent(2, "an unmistakable text"), textEvent(3)]);
+    await store.commit(more);
+    await store.close();
+
+    damage(path, "an unmistakable text");
+    store = await LmdbStore.open({ path });
+    const { uid } = bad.key;
+    const error = await rejection(allEvents(store, uid));
+    expect(error).toBeInstanceOf(DataLossError);
+    expect(error).toMatchObject({ details: { record: "event 2", session_uid: uid } });
+    const [third] = await store.readEvents({
+      uid,
+      first: 3,
+      last: 3,
+      maxEvents: 1,
+      maxBytes: 1,
+    });
+    expect(third).toEqual(textEvent(3));
+    expect(await allEvents(store, good.key.uid)).toEqual(good.events);
+    expect(await store.getSession(bad.key)).toEqual(more.after);
+    await store.commit(addition(good));
+    await store.close();
+  });
+
+  it("of one session record is reported for it, and only there", async () => {
+    const path = newFolder();
+    const good = creation({ sessionId: "good", title: "a good title" });
+    const bad = creation({ sessionId: "bad", title: "an unmistakable title" });
+    let store = await LmdbStore.open({ path });
+    await store.commit(good);
+    await store.commit(bad);
+    await store.close();
+
+    damage(path, "an unmistakable title");
+    store = await LmdbStore.open({ path });
+    const error = await rejection(store.getSession(bad.key));
+    expect(error).toMatchObject({ reason: "DATA_LOSS", details: { record: 'session "bad"' } });
+    expect(await store.getSession(good.key)).toEqual(good.after);
+    await store.close();
+  });
+});
