@@ -13,7 +13,6 @@ import type { SessionIndex, SessionKey, SessionPosition } from "./store.ts";
  *   index      name, kind (1), length of value (2), value, create time in ms (8), session id
  *   deadline   due time in ms (8), uid (16), name, session id
  *   request    hash (16)
- *   expiry     expire time in ms (8), hash (16)
  */
 
 /** What the engines take. Names are limited far below, see `limits.ts`. */
@@ -220,19 +219,6 @@ export function requestKey(args: {
     hash.update(uint64(Buffer.byteLength(part))).update(part);
   }
   return hash.digest().subarray(0, REQUEST_KEY_BYTES);
-}
-
-export function expiryKey(args: { expireTimeMs: number; request: Uint8Array }): Buffer {
-  assertKey(args.request.length === REQUEST_KEY_BYTES, `request of ${args.request.length} bytes`);
-  return Buffer.concat([uint64(args.expireTimeMs), args.request]);
-}
-
-export function parseExpiryKey(key: Uint8Array): { expireTimeMs: number; request: Buffer } {
-  const reader = new KeyReader(key);
-  const expireTimeMs = reader.uint64();
-  const request = reader.take(REQUEST_KEY_BYTES);
-  reader.end();
-  return { expireTimeMs, request };
 }
 
 /** First key behind every key that begins with the prefix. */

@@ -4,8 +4,8 @@ import { DataLossError } from "../errors.ts";
 /*
  * A stored value:
  *
- *   format (1)      bits 0-5: version of this layout, 1; bit 6: the content is compressed (zstd);
- *                   bit 7: 0
+ *   format (1)      bits 0-4: version of this layout, 1; bit 5: the next event belongs to the same
+ *                   batch (events only); bit 6: the content is compressed (zstd); bit 7: 0
  *   checksum (4)    CRC-32 of the key, the format and the content as stored, big endian
  *   content         usually a message of `sessiond.store.v1` or `sessiond.v1` in binary form
  *
@@ -13,6 +13,7 @@ import { DataLossError } from "../errors.ts";
  */
 const HEADER_BYTES = 5;
 const FORMAT = 1;
+const CONTINUES = 0x20;
 const COMPRESSED = 0x40;
 
 /**
@@ -29,12 +30,15 @@ export interface RecordName {
   readonly sessionUid?: string;
 }
 
-/** Puts a content into the form it is stored in under the key. */
-export function encodeRecord(key: Uint8Array, content: Uint8Array): Buffer {
+/**
+ * Puts a content into the form it is stored in under the key. `continues`: it is an event, and the
+ * next one belongs to the same batch.
+ */
+export function encodeRecord(key: Uint8Array, content: Uint8Array, continues = false): Buffer {
   const compressed = compress(content);
   const stored = compressed ?? content;
   const value = Buffer.allocUnsafe(HEADER_BYTES + stored.length);
-  value[0] = compressed === undefined ? FORMAT : FORMAT | COMPRESSED;
+  value[0] = FORMAT | (compressed === undefined ? 0 : COMPRESSED) | (continues ? CONTINUES : 0);
   value.set(stored, HEADER_BYTES);
   value.writeUInt32BE(checksum(key, value), 1);
   return value;
@@ -50,16 +54,21 @@ export function decodeRecord(key: Uint8Array, value: Buffer, name: () => RecordN
   if (value.length < HEADER_BYTES || checksum(key, value) !== value.readUInt32BE(1)) {
     throw new DataLossError(name());
   }
+  if ((format & ~(CONTINUES | COMPRESSED)) !== FORMAT) {
+    throw new DataLossError({ ...name(), cause: new Error(`unknown format ${format}`) });
+  }
   const stored = value.subarray(HEADER_BYTES);
+  if ((format & COMPRESSED) === 0) return plain(stored);
   try {
-    if (format === FORMAT) return plain(stored);
-    if (format === (FORMAT | COMPRESSED)) {
-      return plain(zstdDecompressSync(stored, { maxOutputLength: MAX_CONTENT_BYTES }));
-    }
+    return plain(zstdDecompressSync(stored, { maxOutputLength: MAX_CONTENT_BYTES }));
   } catch (cause) {
     throw new DataLossError({ ...name(), cause });
   }
-  throw new DataLossError({ ...name(), cause: new Error(`unknown format ${format}`) });
+}
+
+/** The event in this stored value is followed by one of the same batch. */
+export function continuesBatch(value: Buffer): boolean {
+  return ((value[0] ?? 0) & CONTINUES) !== 0;
 }
 
 /** The same bytes as no Buffer: messages hand out parts of what they were decoded from. */

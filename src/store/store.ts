@@ -167,8 +167,8 @@ export interface Store {
   dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]>;
 
   /**
-   * Does a bounded piece of housekeeping: removes request records that expired before `nowMs` and
-   * the logs of deleted sessions. Returns true while there is more to do.
+   * Does a bounded piece of housekeeping: removes the logs of deleted sessions, and request records
+   * that expired before `nowMs`, these at the latest a quarter of an hour after they did. Returns true while there is more to do.
    */
   maintain(args: { nowMs: number; limit: number }): Promise<boolean>;
 

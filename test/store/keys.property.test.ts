@@ -3,14 +3,12 @@ import { describe, expect, it } from "vitest";
 import {
   deadlineKey,
   eventKey,
-  expiryKey,
   indexKey,
   indexPrefix,
   logKey,
   MAX_KEY_BYTES,
   parseDeadlineKey,
   parseEventKey,
-  parseExpiryKey,
   parseIndexKey,
   parseLogKey,
   prefixEnd,
@@ -26,7 +24,6 @@ const namespace = text.filter((value) => Buffer.byteLength(value) <= 64);
 const uid = fc.uuid();
 const number = fc.maxSafeNat();
 const revision = fc.nat(0xffff_ffff);
-const request = fc.uint8Array({ minLength: 16, maxLength: 16 });
 const position = fc.record({ createTimeMs: number, sessionId: text });
 const index: fc.Arbitrary<SessionIndex> = fc.oneof(
   fc.constant({ by: "all" as const }),
@@ -58,12 +55,9 @@ describe("keys", () => {
       }),
     );
     fc.assert(
-      fc.property(namespace, index, position, request, number, (ns, i, p, key, n) => {
+      fc.property(namespace, index, position, (ns, i, p) => {
         const parts = { namespace: ns, index: i, position: p };
         expect(parseIndexKey(indexKey(parts))).toEqual(parts);
-        const expiry = parseExpiryKey(expiryKey({ expireTimeMs: n, request: key }));
-        expect(expiry.expireTimeMs).toBe(n);
-        expect(new Uint8Array(expiry.request)).toEqual(key);
       }),
     );
   });

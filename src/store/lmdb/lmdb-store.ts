@@ -18,7 +18,7 @@ import type {
 } from "../store.ts";
 import { Committer } from "./committer.ts";
 import { DEFAULT_MAP_BYTES, type Environment, openEnvironment } from "./environment.ts";
-import { findGarbage } from "./maintenance.ts";
+import { Maintenance } from "./maintenance.ts";
 import { NamespaceOffsets } from "./offsets.ts";
 import { Reads } from "./reads.ts";
 import { costOf, type DiskSpace, diskSpace, SpaceGuard, spaceOf } from "./space-guard.ts";
@@ -52,6 +52,7 @@ export class LmdbStore implements Store {
   readonly #committer: Committer;
   readonly #guard: SpaceGuard;
   readonly #reads: Reads;
+  readonly #maintenance: Maintenance;
   readonly #offsets: NamespaceOffsets;
   readonly #inFlight = new InFlight();
   readonly #listeners = new CommitListeners();
@@ -71,6 +72,7 @@ export class LmdbStore implements Store {
     });
     this.#guard = new SpaceGuard(() => spaceOf(environment, options.diskSpace));
     this.#reads = new Reads(tables);
+    this.#maintenance = new Maintenance(tables);
     this.#offsets = new NamespaceOffsets({
       log: tables.log,
       maxNamespaces: limits.cachedSessions,
@@ -178,7 +180,7 @@ export class LmdbStore implements Store {
   async maintain(args: { nowMs: number; limit: number }): Promise<boolean> {
     this.#assertOpen();
     if (this.#environment.readOnly) return false;
-    const { writes, more } = findGarbage(this.#environment.tables, args);
+    const { writes, more } = this.#maintenance.find(args);
     if (writes.length > 0) await this.#write(writes, "relief", () => {});
     return more;
   }

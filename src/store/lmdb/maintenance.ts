@@ -1,59 +1,93 @@
 import { DataLossError } from "../../errors.ts";
-import { eventKey, parseExpiryKey, uidText } from "../keys.ts";
+import { eventKey, uidText } from "../keys.ts";
 import { decodeRecord } from "../records.ts";
 import { REQUEST_TIME_BYTES, type Tables, type Write } from "./tables.ts";
 
 const LAST_REVISION = 0xffff_ffff;
+/** Requests are looked through again when the first of them has expired so long ago. */
+const SWEEP_EVERY_MS = 15 * 60 * 1_000;
 
-/**
- * Finds up to `limit` records that nobody needs any more: requests that expired before `nowMs`,
- * then events of deleted sessions. `more` says that there may be others.
- */
-export function findGarbage(
-  tables: Tables,
-  { nowMs, limit }: { nowMs: number; limit: number },
-): { writes: Write[]; more: boolean } {
-  const writes = expiredRequests(tables, nowMs, limit);
-  let left = limit - writes.length;
-  for (const uid of tables.garbage.getKeys({ limit: Math.max(1, limit) })) {
-    if (left <= 0) return { writes, more: true };
-    const events = eventsOf(tables, uid, left);
-    writes.push(...events);
-    left -= events.length;
-    if (left <= 0) return { writes, more: true };
-    // All of its events are among the writes, so the note about them goes, too.
-    writes.push({ table: "garbage", key: uid });
-    left -= 1;
-  }
-  return { writes, more: left <= 0 };
+interface Piece {
+  readonly nowMs: number;
+  readonly limit: number;
 }
 
-function expiredRequests(tables: Tables, nowMs: number, limit: number): Write[] {
-  const writes: Write[] = [];
-  for (const key of tables.expiries.getKeys({ limit: Math.ceil(limit / 2) })) {
-    const { expireTimeMs, request } = parseExpiryKey(key);
-    if (expireTimeMs >= nowMs) break;
-    writes.push({ table: "expiries", key });
-    // A record written again under the same key lives as long as the newer one says.
-    if (expireTimeOf(tables, request, expireTimeMs) === expireTimeMs) {
-      writes.push({ table: "requests", key: request });
+/** Finds records that nobody needs any more, a piece at a time. */
+export class Maintenance {
+  readonly #tables: Tables;
+  /** Where the sweep of the requests goes on; undefined: at the first. */
+  #sweptTo: Buffer | undefined;
+  /** Earliest expiry that the sweep under way has left. */
+  #earliestLeftMs = Number.POSITIVE_INFINITY;
+  #nextSweepMs = Number.NEGATIVE_INFINITY;
+
+  constructor(tables: Tables) {
+    this.#tables = tables;
+  }
+
+  /**
+   * Looks at up to `limit` records: requests, then events of deleted sessions. `more` says that
+   * there may be others.
+   */
+  find(piece: Piece): { writes: Write[]; more: boolean } {
+    if (piece.nowMs < this.#nextSweepMs) return deletedLogs(this.#tables, piece.limit);
+    return { writes: this.#sweep(piece), more: true };
+  }
+
+  /**
+   * Requests are found by a walk through all of them rather than by an index on their expiry: that
+   * index would be written with every append, and take a fifth of what a short event does.
+   */
+  #sweep({ nowMs, limit }: Piece): Write[] {
+    const writes: Write[] = [];
+    let seen = 0;
+    for (const { key, value } of this.#tables.requests.getRange({
+      ...(this.#sweptTo && { start: this.#sweptTo, exclusiveStart: true }),
+      limit,
+    })) {
+      seen++;
+      this.#sweptTo = key;
+      const expireTimeMs = expireTimeOf(key, value);
+      if (expireTimeMs < nowMs) writes.push({ table: "requests", key });
+      else this.#earliestLeftMs = Math.min(this.#earliestLeftMs, expireTimeMs);
     }
+    if (seen < limit) {
+      // Whatever is written from now on expires later than now.
+      const earliestMs = Number.isFinite(this.#earliestLeftMs) ? this.#earliestLeftMs : nowMs;
+      this.#nextSweepMs = earliestMs + SWEEP_EVERY_MS;
+      this.#sweptTo = undefined;
+      this.#earliestLeftMs = Number.POSITIVE_INFINITY;
+    }
+    return writes;
   }
-  return writes;
 }
 
-/** Expire time of a request record; `ifDamaged` when it cannot be read. */
-function expireTimeOf(tables: Tables, request: Buffer, ifDamaged: number): number | undefined {
-  const value = tables.requests.getBinary(request);
-  if (value === undefined) return undefined;
+/** Expire time of a request record; one that is damaged has expired. */
+function expireTimeOf(key: Buffer, value: Buffer): number {
   try {
-    const content = decodeRecord(request, value, () => ({ record: "request" }));
+    const content = decodeRecord(key, value, () => ({ record: "request" }));
     const time = Buffer.from(content.subarray(0, REQUEST_TIME_BYTES));
     return Number(time.readBigUInt64BE());
   } catch (error) {
-    if (error instanceof DataLossError) return ifDamaged;
+    if (error instanceof DataLossError) return Number.NEGATIVE_INFINITY;
     throw error;
   }
+}
+
+function deletedLogs(tables: Tables, limit: number): { writes: Write[]; more: boolean } {
+  const writes: Write[] = [];
+  let left = limit;
+  for (const uid of tables.garbage.getKeys({ limit })) {
+    const events = eventsOf(tables, uid, left);
+    writes.push(...events);
+    left -= events.length;
+    if (left <= 0) break;
+    // All of its events are among the writes, so the note about them goes, too.
+    writes.push({ table: "garbage", key: uid });
+    left -= 1;
+    if (left <= 0) break;
+  }
+  return { writes, more: left <= 0 };
 }
 
 function eventsOf(tables: Tables, uid: Buffer, limit: number): Write[] {

@@ -24,7 +24,7 @@ import {
   sessionKey,
   uidBytes,
 } from "../keys.ts";
-import { decodeRecord, type RecordName } from "../records.ts";
+import { continuesBatch, decodeRecord, type RecordName } from "../records.ts";
 import type { Deadline, EventRange, SessionKey, SessionQuery, StoredSession } from "../store.ts";
 import { REQUEST_TIME_BYTES, type Tables } from "./tables.ts";
 
@@ -59,18 +59,21 @@ export class Reads {
     return other && { uid: other.session.uid, revision: other.head.revision };
   }
 
-  events({ uid, first, last, reverse = false, maxEvents, maxBytes }: EventRange): Event[] {
+  events(range: EventRange): Event[] {
+    const { uid, first, last, reverse = false, wholeBatches = false } = range;
+    const { maxEvents, maxBytes } = range;
     if (first > last || maxEvents < 1) return [];
     const oldest = eventKey({ uid, revision: first });
     const newest = eventKey({ uid, revision: last });
     const events: Event[] = [];
     let bytes = 0;
+    let insideBatch = false;
     for (const { key, value } of this.#tables.events.getRange({
       start: reverse ? newest : oldest,
       end: reverse ? oldest : newest,
       inclusiveEnd: true,
       reverse,
-      limit: maxEvents,
+      ...(wholeBatches ? {} : { limit: maxEvents }),
     })) {
       const record = () => ({
         record: `event ${parseEventKey(key).revision}`,
@@ -78,8 +81,10 @@ export class Reads {
       });
       const content = decodeRecord(key, value, record);
       bytes += content.length;
-      if (events.length > 0 && bytes > maxBytes) break;
+      const isFull = events.length >= maxEvents || (events.length > 0 && bytes > maxBytes);
+      if (isFull && !insideBatch) break;
       events.push(message(EventSchema, content, record));
+      insideBatch = wholeBatches && continuesBatch(value);
     }
     return events;
   }

@@ -11,7 +11,6 @@ import type { Database } from "lmdb";
  *   indexes     index      → nothing
  *   deadlines   deadline   → nothing
  *   requests    request    → expire time in ms (8), RequestRecord
- *   expiries    expiry     → nothing
  *   garbage     uid        → nothing: a deleted session whose events are still there
  */
 export const TABLE_NAMES = [
@@ -23,7 +22,6 @@ export const TABLE_NAMES = [
   "indexes",
   "deadlines",
   "requests",
-  "expiries",
   "garbage",
 ] as const;
 

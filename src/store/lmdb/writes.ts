@@ -7,7 +7,7 @@ import {
 } from "@sessiond/contract/store";
 import { encodedEvent } from "../encoded.ts";
 import type { Derived, KeyChanges } from "../indexes.ts";
-import { eventKey, expiryKey, logKey, sessionKey, uidBytes } from "../keys.ts";
+import { eventKey, logKey, sessionKey, uidBytes } from "../keys.ts";
 import { encodeRecord } from "../records.ts";
 import type { Change } from "../store.ts";
 import { NO_VALUE, REQUEST_TIME_BYTES, type TableName, type Write } from "./tables.ts";
@@ -44,9 +44,11 @@ function sessionWrites({ key, before, after }: Change): Write[] {
 }
 
 function eventWrites({ key, events }: Change): Write[] {
-  return events.map((event) =>
-    record("events", eventKey({ uid: key.uid, revision: event.revision }), encodedEvent(event)),
-  );
+  return events.map((event, index) => {
+    const at = eventKey({ uid: key.uid, revision: event.revision });
+    const continues = index < events.length - 1;
+    return { table: "events", key: at, value: encodeRecord(at, encodedEvent(event), continues) };
+  });
 }
 
 function keyWrites(table: TableName, { puts, removes }: KeyChanges): Write[] {
@@ -68,8 +70,5 @@ function requestWrites({ request }: Change): Write[] {
   const time = Buffer.alloc(REQUEST_TIME_BYTES);
   time.writeBigUInt64BE(BigInt(expireTimeMs));
   const content = Buffer.concat([time, toBinary(RequestRecordSchema, request.record)]);
-  return [
-    record("requests", key, content),
-    { table: "expiries", key: expiryKey({ expireTimeMs, request: key }), value: NO_VALUE },
-  ];
+  return [record("requests", key, content)];
 }

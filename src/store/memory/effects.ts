@@ -16,12 +16,18 @@ export interface SessionBytes extends SessionPlace {
   readonly head: Uint8Array;
 }
 
+export interface EventBytes {
+  readonly content: Uint8Array;
+  /** The next event belongs to the same batch. */
+  readonly continues: boolean;
+}
+
 /** A change in binary form: what a caller does to its objects later does not reach the store. */
 export interface Effects {
   readonly key: SessionKey;
   /** Absent: the session is deleted. */
   readonly after?: SessionBytes;
-  readonly events: readonly Uint8Array[];
+  readonly events: readonly EventBytes[];
   readonly indexes: Derived["indexes"];
   readonly deadlines: Derived["deadlines"];
   readonly logEntry?: Uint8Array;
@@ -39,7 +45,10 @@ export function effectsOf(change: Change): Effects {
     key,
     indexes,
     deadlines,
-    events: change.events.map(encodedEvent),
+    events: change.events.map((event, index) => ({
+      content: encodedEvent(event),
+      continues: index < change.events.length - 1,
+    })),
     ...(after && {
       after: {
         uid: key.uid,

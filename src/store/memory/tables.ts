@@ -9,17 +9,15 @@ import {
 } from "@sessiond/contract/store";
 import type { SessionPlace } from "../in-flight.ts";
 import {
-  expiryKey,
   indexKey,
   indexPrefix,
   parseDeadlineKey,
-  parseExpiryKey,
   parseIndexKey,
   prefixEnd,
   type SessionName,
 } from "../keys.ts";
 import type { Deadline, EventRange, SessionQuery, StoredSession } from "../store.ts";
-import type { Effects, SessionBytes } from "./effects.ts";
+import type { Effects, EventBytes, SessionBytes } from "./effects.ts";
 import { OrderedKeys } from "./ordered-keys.ts";
 
 /** What is in a memory store: applies effects, and reads like any engine. */
@@ -27,14 +25,13 @@ export class MemoryTables {
   /** Namespace → session id → session. */
   readonly #sessions = new Map<string, Map<string, SessionBytes>>();
   /** Uid → events; revision r stands at r - 1. */
-  readonly #events = new Map<string, Uint8Array[]>();
+  readonly #events = new Map<string, EventBytes[]>();
   /** Namespace → entries; offset o stands at o - 1. */
   readonly #logs = new Map<string, Uint8Array[]>();
   /** Hexadecimal request key → record. */
   readonly #requests = new Map<string, { record: Uint8Array; expireTimeMs: number }>();
   readonly #indexes = new OrderedKeys();
   readonly #deadlines = new OrderedKeys();
-  readonly #expiries = new OrderedKeys();
 
   /** Applies a change; gives its offset in the log of the namespace, 0 for none. */
   apply(effects: Effects): number {
@@ -51,8 +48,6 @@ export class MemoryTables {
     update(this.#deadlines, effects.deadlines);
     if (request !== undefined) {
       this.#requests.set(hex(request.key), request);
-      const { expireTimeMs } = request;
-      this.#expiries.add(expiryKey({ expireTimeMs, request: request.key }));
     }
     if (effects.logEntry === undefined) return 0;
     return getOrAdd(this.#logs, key.namespace, () => []).push(effects.logEntry);
@@ -67,19 +62,23 @@ export class MemoryTables {
     return bytes && stored(bytes);
   }
 
-  events({ uid, first, last, reverse = false, maxEvents, maxBytes }: EventRange): Event[] {
+  events(range: EventRange): Event[] {
+    const { uid, first, last, reverse = false, wholeBatches = false } = range;
+    const { maxEvents, maxBytes } = range;
     const log = this.#events.get(uid) ?? [];
     const newest = Math.min(last, log.length);
     const oldest = Math.max(first, 1);
-    const count = Math.min(newest - oldest + 1, maxEvents);
     const events: Event[] = [];
     let bytes = 0;
-    for (let i = 0; i < count; i++) {
-      const content = log[(reverse ? newest - i : oldest + i) - 1];
-      if (content === undefined) break;
-      bytes += content.length;
-      if (events.length > 0 && bytes > maxBytes) break;
-      events.push(fromBinary(EventSchema, Uint8Array.from(content)));
+    let insideBatch = false;
+    for (let i = 0; i <= newest - oldest; i++) {
+      const found = log[(reverse ? newest - i : oldest + i) - 1];
+      if (found === undefined) break;
+      bytes += found.content.length;
+      const isFull = events.length >= maxEvents || (events.length > 0 && bytes > maxBytes);
+      if (isFull && !insideBatch) break;
+      events.push(fromBinary(EventSchema, Uint8Array.from(found.content)));
+      insideBatch = wholeBatches && found.continues;
     }
     return events;
   }
@@ -136,18 +135,14 @@ export class MemoryTables {
 
   /** Removes up to `limit` requests that expired; true when there may be more. */
   removeExpired({ nowMs, limit }: { nowMs: number; limit: number }): boolean {
-    for (let removed = 0; removed < limit; removed++) {
-      const [key] = this.#expiries.all();
-      if (key === undefined) return false;
-      const { expireTimeMs, request } = parseExpiryKey(key);
-      if (expireTimeMs >= nowMs) return false;
-      this.#expiries.delete(key);
-      // A record written again under the same key lives as long as the newer one says.
-      if (this.#requests.get(hex(request))?.expireTimeMs === expireTimeMs) {
-        this.#requests.delete(hex(request));
-      }
+    let removed = 0;
+    for (const [key, { expireTimeMs }] of this.#requests) {
+      if (removed >= limit) return true;
+      if (expireTimeMs >= nowMs) continue;
+      this.#requests.delete(key);
+      removed++;
     }
-    return true;
+    return false;
   }
 }
 

@@ -123,6 +123,26 @@ export function describeEvents({ open }: Engine): void {
       await store.close();
     });
 
+    it("are not cut inside a batch when whole batches are asked for", async () => {
+      const store = await open();
+      const created = creation({}, 1);
+      const four = addition(created, 4);
+      const two = addition(four, 2);
+      for (const change of [created, four, two]) await store.commit(change);
+      const { uid } = created.key;
+      const read = async (first: number, maxEvents: number, maxBytes = 1e9) => {
+        const range = { uid, first, last: 7, maxEvents, maxBytes, wholeBatches: true };
+        return (await store.readEvents(range)).map(({ revision }) => revision);
+      };
+      expect(await read(1, 1)).toEqual([1]);
+      expect(await read(1, 2)).toEqual([1, 2, 3, 4, 5]);
+      expect(await read(2, 1)).toEqual([2, 3, 4, 5]);
+      expect(await read(2, 9, 1)).toEqual([2, 3, 4, 5]);
+      expect(await read(2, 5)).toEqual([2, 3, 4, 5, 6, 7]);
+      expect(await read(6, 9)).toEqual([6, 7]);
+      await store.close();
+    });
+
     it("may be as large as a request", async () => {
       const store = await open();
       const created = creation({}, 0);

@@ -8,14 +8,17 @@ import type { Engine } from "./index.ts";
 
 type Request = NonNullable<Change["request"]>;
 
-function request(requestId: string, expireTimeMs: number): Request {
+/** Engines may take a quarter of an hour to notice; times here are hours. */
+const hour = 60 * 60 * 1_000;
+
+function request(requestId: string, expireTime: number): Request {
   return {
     key: requestKey({ namespace: "default", sessionId: "demo", requestId }),
     record: create(RequestRecordSchema, {
       payloadHash: new Uint8Array(32).fill(7),
       response: new TextEncoder().encode(`answer to ${requestId}`),
     }),
-    expireTimeMs,
+    expireTimeMs: expireTime * hour,
   };
 }
 
@@ -42,9 +45,9 @@ export function describeRequests({ open }: Engine): void {
         change = { ...addition(change), request: request(`r${i}`, 100 + i) };
         await store.commit(change);
       }
-      await maintainAll(store, 100);
+      await maintainAll(store, 100 * hour);
       expect(await store.getRequest(request("r0", 0).key)).toBeDefined();
-      await maintainAll(store, 110, 3);
+      await maintainAll(store, 110 * hour, 3);
       for (let i = 0; i < 20; i++) {
         const found = await store.getRequest(request(`r${i}`, 0).key);
         expect(found === undefined, `r${i}`).toBe(i < 10);
@@ -57,9 +60,9 @@ export function describeRequests({ open }: Engine): void {
       const created = { ...creation(), request: request("r", 100) };
       await store.commit(created);
       await store.commit({ ...addition(created), request: request("r", 500) });
-      await maintainAll(store, 200);
+      await maintainAll(store, 200 * hour);
       expect(await store.getRequest(request("r", 0).key)).toBeDefined();
-      await maintainAll(store, 501);
+      await maintainAll(store, 501 * hour);
       expect(await store.getRequest(request("r", 0).key)).toBeUndefined();
       await store.close();
     });
@@ -69,7 +72,7 @@ export function describeRequests({ open }: Engine): void {
       const created = { ...creation(), request: request("r", 100) };
       await store.commit(created);
       await store.commit(deletion(created));
-      await maintainAll(store, 50);
+      await maintainAll(store, 50 * hour);
       expect(await store.getRequest(request("r", 0).key)).toBeDefined();
       await store.close();
     });

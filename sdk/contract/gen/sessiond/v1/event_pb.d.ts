@@ -516,7 +516,7 @@ export declare const ThinkingSchema: GenMessage<Thinking>;
  */
 export declare type ToolCall = Message$1<"sessiond.v1.ToolCall"> & {
   /**
-   * Id that the result repeats. 1 to 200 bytes, unique among the session's calls.
+   * Id that the result repeats. 1 to 200 bytes, not used by an earlier call of the session.
    *
    * @generated from field: string call_id = 1;
    */

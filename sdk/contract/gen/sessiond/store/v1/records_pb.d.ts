@@ -77,7 +77,7 @@ export declare const SessionHeadSchema: GenMessage<SessionHead>;
  */
 export declare type RequestRecord = Message<"sessiond.store.v1.RequestRecord"> & {
   /**
-   * SHA-256 of the request's canonical bytes.
+   * First 16 bytes of the SHA-256 over the request's type and bytes.
    *
    * @generated from field: bytes payload_hash = 1;
    */
