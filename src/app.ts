@@ -1,6 +1,6 @@
 import { EventService, ServerService, SessionService } from "@sessiond/contract";
-import type { Address } from "./config-values.ts";
 import type { Config } from "./config.ts";
+import type { Address } from "./config-values.ts";
 import { wireDomain } from "./domain/domain.ts";
 import { encodingForModel } from "./domain/tokens/encodings.ts";
 import { WorkerTokenCounter } from "./domain/tokens/worker-counter.ts";
@@ -11,8 +11,8 @@ import type { Store } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { eventService } from "./transport/event-service.ts";
 import { route } from "./transport/routes.ts";
-import { serverService } from "./transport/server-service.ts";
 import { TransportServer } from "./transport/server.ts";
+import { serverService } from "./transport/server-service.ts";
 import { sessionService } from "./transport/session-service.ts";
 
 /** A running server. */
@@ -87,7 +87,10 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
     // After the start, because loading takes a tenth of a second and 65 MB.
     if (config.preloadTokenizer) tokens.preload(defaultEncoding).catch(() => {});
 
-    const failed = new Promise<Error>((resolve) => store.onFailure(resolve));
+    // First the callers hear that the outcome is unknown, so that they know to ask again.
+    const failed = new Promise<Error>((resolve) =>
+      store.onFailure((error) => transport.drain(limits.failureDrainMs).then(() => resolve(error))),
+    );
     return {
       addresses: {
         ...(bound.listen && { listen: written(bound.listen) }),

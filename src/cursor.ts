@@ -91,9 +91,7 @@ export function encodePageToken(scope: Uint8Array, position: string): string {
 export function decodePageToken(scope: Uint8Array, token: string): string {
   const opened = unseal("page", scope, token);
   if (!opened.ok) {
-    throw new PageTokenInvalidError(
-      opened.why === "malformed" ? "malformed" : "of another query",
-    );
+    throw new PageTokenInvalidError(opened.why === "malformed" ? "malformed" : "of another query");
   }
   return opened.position.toString();
 }

@@ -14,7 +14,11 @@ export const limits = {
   sessionLogBytes: 1024 * MiB,
   /** A session's own fields in their binary form. */
   sessionBytes: MiB,
-  /** Levels of a Struct or Value: deeper ones could be stored but not read back as JSON. */
+  /**
+   * Levels of a Struct or Value: objects and lists inside one another, and a Value is a level
+   * itself. Most Protobuf runtimes stop at 100 messages, of which an object takes three (Value,
+   * Struct, entry): a Value of 32 levels in an event takes 94 of them, and a watch four more.
+   */
   structDepth: 32,
   /** Size of metadata in its binary form. */
   metadataBytes: 64 * KiB,
@@ -59,6 +63,8 @@ export const limits = {
   commitTimeoutMs: 30_000,
   /** How long running calls may take to finish at shutdown. */
   drainMs: 10_000,
+  /** How long running calls may take to fail when the store has failed. */
+  failureDrainMs: 1_000,
 
   /** A connection that has sent nothing by then is closed. */
   silentSocketMs: 10_000,

@@ -12,8 +12,8 @@ import {
   SessionSchema,
   SessionStartedSchema,
   SessionState,
-  TokenUsageSchema,
   type TokenCount,
+  TokenUsageSchema,
 } from "@sessiond/contract";
 import { type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
 import { SessionEndedError } from "../errors.ts";
@@ -127,7 +127,12 @@ export function endSession(
   const { expireTime: _never, ...session } = outcome.after.session;
   return {
     after: {
-      session: bumped({ ...session, state, end, endTime: outcome.after.head.lastActivityTime ?? timestampFromMs(nowMs) }),
+      session: bumped({
+        ...session,
+        state,
+        end,
+        endTime: outcome.after.head.lastActivityTime ?? timestampFromMs(nowMs),
+      }),
       head: outcome.after.head,
     },
     events: outcome.events,
@@ -184,6 +189,9 @@ function record(before: StoredSession, drafts: readonly EventDraft[], nowMs: num
   return { after: { session: before.session, head: counts.head(createTime) }, events };
 }
 
+/** Callers report what they like; a sum stops at the largest number its field can carry. */
+const maxUint32 = 0xffff_ffff;
+
 /** The numbers of a head while events are counted into it. */
 class Counts {
   readonly #before: SessionHead;
@@ -232,9 +240,10 @@ class Counts {
     if (side === "output") usage.output += tokens;
     if (side !== "none") this.#windowTokens += tokens;
     if (event.usage !== undefined) {
-      usage.reportedInput = saturated(usage.reportedInput + event.usage.inputTokens);
-      usage.reportedOutput = saturated(usage.reportedOutput + event.usage.outputTokens);
-      usage.reportedCost += event.usage.cost;
+      const { inputTokens, outputTokens, cost } = event.usage;
+      usage.reportedInput = Math.min(usage.reportedInput + inputTokens, maxUint32);
+      usage.reportedOutput = Math.min(usage.reportedOutput + outputTokens, maxUint32);
+      usage.reportedCost = Math.min(usage.reportedCost + cost, Number.MAX_VALUE);
     }
     metrics.tokens = usage;
   }
@@ -250,9 +259,4 @@ class Counts {
       metrics: this.#metrics,
     };
   }
-}
-
-/** Callers report what they like; a sum stops at the largest number its field can carry. */
-function saturated(sum: number): number {
-  return Math.min(sum, 0xffff_ffff);
 }

@@ -1,13 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import {
-  type AppendedEvent,
-  AppendedEventSchema,
   type AppendEventsRequest,
   AppendEventsRequestSchema,
   type AppendEventsResponse,
   AppendEventsResponseSchema,
-  EventOrder,
+  type AppendedEvent,
+  AppendedEventSchema,
   type Event,
+  EventOrder,
   type Hint,
   HintSchema,
   type ListEventsRequest,
@@ -17,7 +17,7 @@ import {
   SessionSchema,
 } from "@sessiond/contract";
 import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
-import { InvalidFieldError } from "../errors.ts";
+import { InvalidFieldError, PageTokenInvalidError } from "../errors.ts";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { Store, StoredSession } from "../store/store.ts";
@@ -126,7 +126,7 @@ export class Events {
       let first = Math.max(1, firstRevision);
       let last = lastRevision === 0 ? head.revision : Math.min(lastRevision, head.revision);
       if (pageToken !== "") {
-        const next = Number(decodePageToken(scope, pageToken));
+        const next = parsePosition(decodePageToken(scope, pageToken));
         if (reverse) last = Math.min(last, next);
         else first = Math.max(first, next);
       }
@@ -157,11 +157,7 @@ export class Events {
     });
   }
 
-  #decide(
-    cell: SessionCell,
-    request: AppendEventsRequest,
-    drafts: readonly EventDraft[],
-  ): Outcome {
+  #decide(cell: SessionCell, request: AppendEventsRequest, drafts: readonly EventDraft[]): Outcome {
     const nowMs = this.#clock();
     if (cell.latest !== undefined || !request.createIfMissing) {
       return appendEvents(cell.requireLatest(), drafts, nowMs);
@@ -172,6 +168,12 @@ export class Events {
     const appended = appendEvents(created.after, drafts, nowMs);
     return { after: appended.after, events: [...created.events, ...appended.events] };
   }
+}
+
+/** The revision a page begins at. Errors: PageTokenInvalidError for one made up by a caller. */
+function parsePosition(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new PageTokenInvalidError("malformed");
+  return Number(text);
 }
 
 function checkPayloads(events: readonly Event[]): void {

@@ -1,11 +1,18 @@
 import { createHash } from "node:crypto";
-import { create, type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMessage,
+  fromBinary,
+  type MessageShape,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { RequestRecordSchema } from "@sessiond/contract/store";
 import { RequestIdReusedError } from "../errors.ts";
 import type { Clock } from "../ids.ts";
 import { limits } from "../limits.ts";
 import { requestKey } from "../store/keys.ts";
 import type { Change, Store } from "../store/store.ts";
+import { canonicalBytes } from "./canonical.ts";
 
 /** A mutation as its caller sent it. */
 export interface Request<Req extends DescMessage, Res extends DescMessage> {
@@ -88,13 +95,15 @@ export class Requests {
   }
 }
 
+/** Enough that two requests of one id do not look alike by chance. */
+const payloadHashBytes = 16;
+
 /** Hash of everything a request says, so that an id used for something else is noticed. */
 function payloadHash<Req extends DescMessage, Res extends DescMessage>({
   schema,
   message,
 }: Request<Req, Res>): Buffer {
-  return createHash("sha256")
-    .update(schema.typeName)
-    .update(toBinary(schema, message))
-    .digest();
+  const bytes = canonicalBytes(schema, message);
+  const digest = createHash("sha256").update(schema.typeName).update(bytes).digest();
+  return digest.subarray(0, payloadHashBytes);
 }

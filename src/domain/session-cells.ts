@@ -58,7 +58,8 @@ export class SessionCell {
 
   /** Waits for the commits under way, so that an answer about `latest` tells what is durable. */
   async settled(): Promise<void> {
-    await this.#newest;
+    // A commit that failed before does not matter: what is told now was not decided on it.
+    if (!this.isIdle) await this.#newest;
   }
 
   get isIdle(): boolean {
@@ -137,7 +138,8 @@ export class SessionCells {
     try {
       return await run(entry.loaded ?? (await entry.cell));
     } catch (error) {
-      if (entry.loaded === undefined) this.#entries.delete(key);
+      // Only the one that could not be loaded: another may stand in its place by now.
+      if (entry.loaded === undefined && this.#entries.get(key) === entry) this.#entries.delete(key);
       throw error;
     } finally {
       entry.users--;
@@ -189,10 +191,7 @@ function keyOf({ namespace, sessionId }: SessionName): string {
 }
 
 /** Errors: RevisionConflictError when the caller expected another revision. */
-export function checkRevision(
-  cell: SessionCell,
-  expected: number | undefined,
-): void {
+export function checkRevision(cell: SessionCell, expected: number | undefined): void {
   const actual = cell.latest?.head.revision ?? 0;
   if (expected !== undefined && expected !== actual) {
     throw new RevisionConflictError({ sessionId: cell.name.sessionId, expected, actual });

@@ -1,14 +1,18 @@
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type ListSessionsRequest,
   ListSessionsRequestSchema,
   type ListSessionsResponse,
   ListSessionsResponseSchema,
+  type Session,
   SessionOrder,
+  SessionSchema,
   SessionState,
 } from "@sessiond/contract";
 import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
+import { PageTokenInvalidError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import type { SessionIndex, SessionPosition, Store, StoredSession } from "../store/store.ts";
 import { namespaceOf } from "./names.ts";
 import { pageSizeOf } from "./pages.ts";
@@ -36,12 +40,16 @@ export class SessionList {
     validate(ListSessionsRequestSchema, request);
     const namespace = namespaceOf(request.namespace);
     const { state, agentId, userId, labels, order, pageToken } = request;
-    const filters = JSON.stringify([state, agentId, userId, Object.entries(labels).sort(), order]);
+    const ordered = Object.keys(labels)
+      .sort()
+      .map((key) => [key, labels[key]]);
+    const filters = JSON.stringify([state, agentId, userId, ordered, order]);
     const scope = scopeOf(this.#store.capabilities.storeId, namespace, filters);
     const pageSize = pageSizeOf(request.pageSize);
 
     let after = pageToken === "" ? undefined : parsePosition(decodePageToken(scope, pageToken));
-    const sessions: StoredSession[] = [];
+    const sessions: Session[] = [];
+    let bytes = 0;
     for (let scanned = 0; scanned < scannedPerPage; scanned += chunk) {
       const found = await this.#store.listSessions({
         namespace,
@@ -51,10 +59,14 @@ export class SessionList {
         ...(after && { after }),
       });
       for (const stored of found) {
-        after = positionOf(stored);
         const durable = this.#cells.durable(stored);
-        if (durable === undefined || !matches(durable, request)) continue;
-        sessions.push(durable);
+        if (durable !== undefined && matches(durable, request)) {
+          const session = sessionView(durable);
+          bytes += toBinary(SessionSchema, session).length;
+          if (sessions.length > 0 && bytes > limits.pageBytes) return page(sessions, scope, after);
+          sessions.push(session);
+        }
+        after = positionOf(stored);
         if (sessions.length === pageSize) return page(sessions, scope, after);
       }
       if (found.length < chunk) return page(sessions, scope, undefined);
@@ -64,19 +76,21 @@ export class SessionList {
 }
 
 function page(
-  sessions: readonly StoredSession[],
+  sessions: Session[],
   scope: Uint8Array,
   next: SessionPosition | undefined,
 ): ListSessionsResponse {
   return create(ListSessionsResponseSchema, {
-    sessions: sessions.map(sessionView),
+    sessions,
     nextPageToken: next ? encodePageToken(scope, `${next.createTimeMs} ${next.sessionId}`) : "",
   });
 }
 
+/** Errors: PageTokenInvalidError for one made up by a caller. */
 function parsePosition(text: string): SessionPosition {
-  const space = text.indexOf(" ");
-  return { createTimeMs: Number(text.slice(0, space)), sessionId: text.slice(space + 1) };
+  const [, time, sessionId] = /^(\d{1,15}) (.+)$/su.exec(text) ?? [];
+  if (time === undefined || sessionId === undefined) throw new PageTokenInvalidError("malformed");
+  return { createTimeMs: Number(time), sessionId };
 }
 
 function positionOf({ session }: StoredSession): SessionPosition {

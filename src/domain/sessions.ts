@@ -29,9 +29,10 @@ import {
   InvalidFieldError,
   NotSupportedError,
   SessionAlreadyExistsError,
+  WritesRefusedError,
 } from "../errors.ts";
 import type { Clock, Ids } from "../ids.ts";
-import type { Store } from "../store/store.ts";
+import type { Change, Store, StoredSession } from "../store/store.ts";
 import { createSession, endSession, updateSession } from "./decisions.ts";
 import { namespaceOf } from "./names.ts";
 import type { Requests } from "./requests.ts";
@@ -117,8 +118,12 @@ export class Sessions {
         const sessionId = name.sessionId || this.#ids.sessionId(nowMs);
         const session: Session = { ...fields, namespace: name.namespace, sessionId };
         return this.#cells.use(session, async (cell) => {
-          const found = await foundAnswer(cell, request);
-          if (found !== undefined) return found;
+          if (cell.latest !== undefined) {
+            const found = foundAnswer(cell.latest, request);
+            if (found !== undefined) return withoutEffect(cell, found, remember(found));
+            await cell.settled();
+            throw new SessionAlreadyExistsError(cell.name);
+          }
           const outcome = createSession(session, {
             uid: this.#ids.uid(),
             nowMs,
@@ -151,10 +156,20 @@ export class Sessions {
     const { namespace, sessionId } = sent;
     // Of a session that was read before, what the caller may not change is ignored, not refused.
     const session: Session = { ...create(SessionSchema), ...changes, namespace, sessionId };
+    if (sent.$unknown !== undefined) session.$unknown = sent.$unknown;
     const checked: UpdateSessionRequest = { ...request, session };
     validate(UpdateSessionRequestSchema, checked);
     if (sessionId === "") {
-      throw new InvalidFieldError({ field: "session.session_id", description: "is required" });
+      throw new InvalidFieldError({
+        field: "session.session_id",
+        description: "is required; set it",
+      });
+    }
+    if (!/^\d{0,15}$/.test(sent.etag)) {
+      throw new InvalidFieldError({
+        field: "session.etag",
+        description: "is none that this server gave; get the session and send its etag",
+      });
     }
     const name = { namespace: namespaceOf(namespace), sessionId };
     return this.#requests.once(
@@ -205,8 +220,8 @@ export class Sessions {
           const end = request.end ?? create(SessionEndSchema);
           const outcome = endSession(before, { state, end }, this.#clock());
           if (outcome === undefined) {
-            await cell.settled();
-            return create(EndSessionResponseSchema, { session: sessionView(before) });
+            const response = create(EndSessionResponseSchema, { session: sessionView(before) });
+            return withoutEffect(cell, response, remember(response));
           }
           const response = create(EndSessionResponseSchema, {
             session: sessionView(outcome.after),
@@ -243,20 +258,39 @@ export class Sessions {
   }
 }
 
-/** The answer when the name is taken; undefined: it is free. */
-async function foundAnswer(
-  cell: SessionCell,
+/** The answer when the name is taken; undefined: the request does not take the session as it is. */
+function foundAnswer(
+  found: StoredSession,
   request: CreateSessionRequest,
-): Promise<CreateSessionResponse | undefined> {
-  const found = cell.latest;
-  if (found === undefined) return undefined;
-  await cell.settled();
-  if (request.ifExists !== IfExists.RETURN) throw new SessionAlreadyExistsError(cell.name);
+): CreateSessionResponse | undefined {
+  if (request.ifExists !== IfExists.RETURN) return undefined;
   const fingerprint = request.session?.fingerprint ?? "";
   return create(CreateSessionResponseSchema, {
     session: sessionView(found),
     fingerprintChanged: fingerprint !== "" && fingerprint !== found.session.fingerprint,
   });
+}
+
+/**
+ * Gives an answer that changes nothing, and remembers it: a late retry must not have the effect
+ * that the first call did not have. Where nothing can be written it is given all the same.
+ */
+async function withoutEffect<T>(
+  cell: SessionCell,
+  answer: T,
+  request: Change["request"],
+): Promise<T> {
+  const { latest } = cell;
+  if (request === undefined || latest === undefined) {
+    await cell.settled();
+    return answer;
+  }
+  try {
+    await cell.commit({ after: latest, events: [], request });
+  } catch (error) {
+    if (!(error instanceof WritesRefusedError) || cell.durable !== latest) throw error;
+  }
+  return answer;
 }
 
 function remembered<T>(request: T | undefined): { request?: T } {

@@ -1,6 +1,6 @@
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type ContextUsage, ContextUsageSchema, type Session } from "@sessiond/contract";
-import { create } from "@bufbuild/protobuf";
 import type { StoredSession } from "../store/store.ts";
 import { expireTimeMs } from "./expiry.ts";
 

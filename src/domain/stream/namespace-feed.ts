@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import {
   type EventBatch,
+  EventBatchSchema,
   type SessionDeleted,
   SessionDeletedSchema,
   type WatchEventsResponse,
   WatchEventsResponseSchema,
-  EventBatchSchema,
 } from "@sessiond/contract";
 import type { CursorCodec } from "../../cursor.ts";
 import { HistoryGoneError } from "../../errors.ts";
@@ -27,7 +27,10 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
   const step = (place: number, message?: WatchEventsResponse["message"]): Step => {
     if (message === undefined) return { place };
     const { encode } = cursor;
-    return { place, message: create(WatchEventsResponseSchema, { cursor: encode(place), message }) };
+    return {
+      place,
+      message: create(WatchEventsResponseSchema, { cursor: encode(place), message }),
+    };
   };
 
   return {
@@ -61,7 +64,10 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
     const { sessionId, deleted, firstRevision, lastRevision } = head.entry;
     const uid = uidText(head.entry.sessionUid);
     if (deleted) {
-      return step(head.offset, deletion({ sessionId, sessionUid: uid, firstRevision, lastRevision }));
+      return step(
+        head.offset,
+        deletion({ sessionId, sessionUid: uid, firstRevision, lastRevision }),
+      );
     }
     const same = run(
       entries,

@@ -1,5 +1,9 @@
 import { create } from "@bufbuild/protobuf";
-import { type Event, type WatchEventsResponse, WatchEventsResponseSchema } from "@sessiond/contract";
+import {
+  type Event,
+  type WatchEventsResponse,
+  WatchEventsResponseSchema,
+} from "@sessiond/contract";
 import type { CursorCodec } from "../../cursor.ts";
 import { HistoryGoneError, SessionDeletedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
@@ -41,7 +45,13 @@ export function sessionFeed({ store, channel, cursor, sessionId, uid }: Log): Fe
       const step = channel.step(place, (commits) => {
         const taken = takeCommits(commits);
         const last = taken.at(-1)?.last ?? place;
-        return { place: last, message: message(taken.flatMap(({ events }) => events), last) };
+        return {
+          place: last,
+          message: message(
+            taken.flatMap(({ events }) => events),
+            last,
+          ),
+        };
       });
       return step ?? readStored(place);
     },

@@ -2,7 +2,7 @@ import type { Encoding } from "./protocol.ts";
 import { type Slice, slices } from "./slices.ts";
 
 /** Texts up to this many UTF-16 units are counted at once; longer ones take turns by slices. */
-const shortLength = 32 * 1024;
+const shortLength = 8 * 1024;
 
 /** One text to count. */
 export interface Job {

@@ -15,8 +15,9 @@ export interface FieldRule {
   readonly maxBytes?: number;
   /** Most entries of a list or map. */
   readonly maxItems?: number;
-  /** Smallest number. */
+  /** Smallest and largest number. */
   readonly min?: number;
+  readonly max?: number;
   /** What a text that is not empty has to match, and that in words. */
   readonly pattern?: { readonly regexp: RegExp; readonly words: string };
   /** Which texts are taken. */
@@ -32,8 +33,9 @@ const KiB = 1024;
 const setByServer = { setByServer: true } as const;
 
 const printable = {
-  // No control, format or unassigned characters, no line breaks, no space at either end.
-  regexp: /^(?! )[^\p{Cc}\p{Zl}\p{Zp}]+(?<! )$/u,
+  // Neither NUL and other control characters nor line breaks, and no white space at either end.
+  // Joiners stay, because emoji and several scripts need them.
+  regexp: /^(?!\s)[^\p{Cc}\p{Zl}\p{Zp}]+(?<!\s)$/u,
   words: "printable text without line breaks or spaces at its ends",
 };
 const word = { maxBytes: limits.idBytes, pattern: printable };
@@ -46,6 +48,12 @@ const request = { request_id: word };
 const reason = { maxBytes: 4 * KiB };
 const structure = { maxBytes: limits.metadataBytes };
 const value = { maxBytes: 256 * KiB };
+const ratio = { min: 0, max: 1 };
+const labels = {
+  maxItems: limits.labels,
+  keyBytes: limits.labelKeyBytes,
+  valueBytes: limits.labelValueBytes,
+};
 
 export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>> = {
   "sessiond.v1.Session": {
@@ -62,15 +70,11 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     system_instructions: { maxBytes: 256 * KiB },
     tools: { maxItems: limits.tools },
     model: word,
-    labels: {
-      maxItems: limits.labels,
-      keyBytes: limits.labelKeyBytes,
-      valueBytes: limits.labelValueBytes,
-    },
+    labels,
     metadata: structure,
     end: setByServer,
     parent: setByServer,
-    fingerprint: word,
+    fingerprint: { maxBytes: limits.idBytes },
     create_time: setByServer,
     update_time: setByServer,
     last_activity_time: setByServer,
@@ -79,6 +83,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     expire_time: setByServer,
     head_revision: setByServer,
     metrics: setByServer,
+    etag: setByServer,
   },
   "sessiond.v1.Tool": {
     name: { ...word, required: true },
@@ -97,7 +102,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     retention: { minMs: 0 },
   },
   "sessiond.v1.ContextPolicy": { encoding: word, protection_rules: { maxItems: 64 } },
-  "sessiond.v1.CompactionPolicy": { trigger_ratio: { min: 0 }, target_ratio: { min: 0 } },
+  "sessiond.v1.CompactionPolicy": { trigger_ratio: ratio, target_ratio: ratio },
   "sessiond.v1.ProtectionRule": {
     expression: { maxBytes: 2 * KiB, required: true },
     reason: { maxBytes: limits.kindBytes, required: true },
@@ -135,7 +140,6 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
   "sessiond.v1.FileReference": {
     uri: { maxBytes: 8 * KiB, required: true },
     media_type: word,
-    name: word,
   },
   "sessiond.v1.ToolCall": {
     call_id: { ...word, required: true },
@@ -167,14 +171,10 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     namespace,
     agent_id: word,
     user_id: word,
-    labels: {
-      maxItems: limits.labels,
-      keyBytes: limits.labelKeyBytes,
-      valueBytes: limits.labelValueBytes,
-    },
+    labels,
     page_size: { min: 0 },
   },
-  "sessiond.v1.UpdateSessionRequest": { session: { required: true }, ...request },
+  "sessiond.v1.UpdateSessionRequest": request,
   "sessiond.v1.EndSessionRequest": { ...sessionName, ...request },
   "sessiond.v1.DeleteSessionRequest": { ...sessionName, ...request },
   "sessiond.v1.AppendEventsRequest": {

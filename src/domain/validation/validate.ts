@@ -1,7 +1,16 @@
-import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, JsonObject, Message } from "@bufbuild/protobuf";
+import type { Duration, Timestamp, Value } from "@bufbuild/protobuf/wkt";
 import { type FieldViolation, InvalidFieldError } from "../../errors.ts";
-import { checkFinite, checkJson, checkText, type Report } from "./values.ts";
+import { checkStruct, checkValue } from "./json.ts";
 import { type FieldRule, rules } from "./rules.ts";
+import {
+  checkDuration,
+  checkNumber,
+  checkShortest,
+  checkText,
+  checkTimestamp,
+  type Report,
+} from "./values.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 type Check = (message: Fields, path: string, report: Report) => void;
@@ -11,8 +20,8 @@ const maxViolations = 16;
 
 /**
  * Checks a request against the rules of the contract, and that everything in it can be stored and
- * read back equal: well-formed Unicode, finite numbers, known enum values, times in range,
- * structures of bounded depth.
+ * read back equal: known fields, well-formed Unicode, finite numbers, known enum values, times in
+ * range, structures of bounded depth.
  *
  * Errors: InvalidFieldError, with the path of every field that is wrong.
  */
@@ -37,9 +46,22 @@ function checkOf(schema: DescMessage): Check {
   };
   // Registered before its fields are compiled, so that a recursive type finds itself.
   checks.set(schema.typeName, check);
-  fields = wellKnown(schema) ?? compileFields(schema);
+  fields = [checkUnknown, ...(wellKnown(schema) ?? compileFields(schema))];
   return check;
 }
+
+/**
+ * Refuses fields that the contract does not have, as JSON does: what a newer client asks for by
+ * them would silently not happen.
+ */
+const checkUnknown: Check = (message, path, report) => {
+  const [first] = (message as unknown as Message).$unknown ?? [];
+  if (first === undefined) return;
+  report(
+    path === "" ? `#${first.no}` : `${path}.#${first.no}`,
+    `field number ${first.no} is unknown here; leave it out, or use a newer server`,
+  );
+};
 
 function compileFields(schema: DescMessage): Check[] {
   const table = rules[schema.typeName] ?? {};
@@ -59,7 +81,7 @@ function compileField(field: DescField, rule: FieldRule): Check {
     }
     const fieldPath = path === "" ? field.name : `${path}.${field.name}`;
     if (isEmpty(value)) {
-      if (rule.required) report(fieldPath, "is required");
+      if (rule.required) report(fieldPath, "is required; set it");
       return;
     }
     if (rule.setByServer) report(fieldPath, "is set by the server; leave it out");
@@ -84,9 +106,13 @@ function compileValue(field: DescField, rule: FieldRule): ValueCheck {
     case "message":
       return compileMessage(field.message, rule);
     case "enum": {
-      const known = new Set(field.enum.values.map((value) => value.number));
+      const { values } = field.enum;
+      const known = new Set(values.map(({ number }) => number));
+      const names = values.map(({ name }) => name).join(", ");
       return (value, path, report) => {
-        if (!known.has(value as number)) report(path, `has no value ${String(value)}`);
+        if (!known.has(value as number)) {
+          report(path, `has no value ${String(value)}; it has ${names}`);
+        }
       };
     }
     case "list":
@@ -98,20 +124,17 @@ function compileValue(field: DescField, rule: FieldRule): ValueCheck {
   }
 }
 
-function compileMessage(schema: DescMessage, rule: FieldRule): ValueCheck {
-  // In fields of type Struct the generated types hold plain objects, in Value messages.
-  const plain = schema.typeName === "google.protobuf.Struct";
-  if (plain || schema.typeName === "google.protobuf.Value") {
-    return (value, path, report) => checkJson({ value, plain }, rule.maxBytes, path, report);
+function compileMessage(schema: DescMessage, { maxBytes, minMs }: FieldRule): ValueCheck {
+  switch (schema.typeName) {
+    case "google.protobuf.Struct":
+      return (value, path, report) => checkStruct(value as JsonObject, maxBytes, path, report);
+    case "google.protobuf.Value":
+      return (value, path, report) => checkValue(value as Value, maxBytes, path, report);
   }
   const check = checkOf(schema);
-  const { minMs } = rule;
   return (value, path, report) => {
     check(value as Fields, path, report);
-    if (minMs !== undefined) {
-      const { seconds, nanos } = value as { seconds: bigint; nanos: number };
-      if (Number(seconds) * 1e3 + nanos / 1e6 < minMs) report(path, `must be at least ${minMs} ms`);
-    }
+    if (minMs !== undefined) checkShortest(value as Duration, minMs, path, report);
   };
 }
 
@@ -123,7 +146,7 @@ function compileList(field: DescField & { fieldKind: "list" }, rule: FieldRule):
   return (value, path, report) => {
     const items = value as readonly unknown[];
     if (rule.maxItems !== undefined && items.length > rule.maxItems) {
-      report(path, `has ${items.length} entries, the limit is ${rule.maxItems}`);
+      report(path, `has ${items.length} entries, the limit is ${rule.maxItems}; send fewer`);
       return;
     }
     for (const [index, entry] of items.entries()) item(entry, `${path}[${index}]`, report);
@@ -132,55 +155,38 @@ function compileList(field: DescField & { fieldKind: "list" }, rule: FieldRule):
 
 function checkScalar(value: unknown, rule: FieldRule, path: string, report: Report): void {
   if (typeof value === "string") checkText(value, rule, path, report);
-  else if (typeof value === "number") {
-    checkFinite(value, path, report);
-    if (rule.min !== undefined && value < rule.min) report(path, `must be at least ${rule.min}`);
-  }
+  else if (typeof value === "number") checkNumber(value, rule, path, report);
 }
 
 function checkMap(map: Fields, rule: FieldRule, path: string, report: Report): void {
   const keys = Object.keys(map);
   if (rule.maxItems !== undefined && keys.length > rule.maxItems) {
-    report(path, `has ${keys.length} entries, the limit is ${rule.maxItems}`);
+    report(path, `has ${keys.length} entries, the limit is ${rule.maxItems}; send fewer`);
     return;
   }
   const keyRule = rule.keyBytes === undefined ? {} : { maxBytes: rule.keyBytes };
   const valueRule = rule.valueBytes === undefined ? {} : { maxBytes: rule.valueBytes };
   for (const key of keys) {
-    if (key === "") report(path, "has an empty key");
-    checkText(key, keyRule, `${path}[key]`, report);
-    checkScalar(map[key], valueRule, `${path}[${JSON.stringify(key.slice(0, 40))}]`, report);
+    const entryPath = `${path}[${JSON.stringify(key.slice(0, 40))}]`;
+    if (key === "") report(entryPath, "has an empty key; name it");
+    checkText(key, keyRule, entryPath, (field, description) =>
+      report(field, `its key ${description}`),
+    );
+    checkScalar(map[key], valueRule, entryPath, report);
   }
 }
-
-// Ranges of google.protobuf.Timestamp and Duration, outside of which JSON cannot carry them.
-const minTimestamp = -62_135_596_800n;
-const maxTimestamp = 253_402_300_799n;
-const maxDuration = 315_576_000_000n;
 
 function wellKnown(schema: DescMessage): Check[] | undefined {
   switch (schema.typeName) {
     case "google.protobuf.Timestamp":
-      return [
-        (message, path, report) => {
-          const { seconds, nanos } = message as { seconds: bigint; nanos: number };
-          if (seconds < minTimestamp || seconds > maxTimestamp || nanos < 0 || nanos > 999_999_999) {
-            report(path, "must lie between the years 1 and 9999");
-          }
-        },
-      ];
+      return [(message, path, report) => checkTimestamp(asTime<Timestamp>(message), path, report)];
     case "google.protobuf.Duration":
-      return [
-        (message, path, report) => {
-          const { seconds, nanos } = message as { seconds: bigint; nanos: number };
-          const signsDiffer = (seconds > 0n && nanos < 0) || (seconds < 0n && nanos > 0);
-          const tooLong = seconds > maxDuration || seconds < -maxDuration;
-          if (signsDiffer || tooLong || Math.abs(nanos) > 999_999_999) {
-            report(path, "must be a duration within 10,000 years, its parts of one sign");
-          }
-        },
-      ];
+      return [(message, path, report) => checkDuration(asTime<Duration>(message), path, report)];
     default:
       return undefined;
   }
+}
+
+function asTime<T extends Timestamp | Duration>(message: Fields): T {
+  return message as unknown as T;
 }

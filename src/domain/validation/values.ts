@@ -1,4 +1,3 @@
-import type { Value } from "@bufbuild/protobuf/wkt";
 import { limits } from "../../limits.ts";
 import type { FieldRule } from "./rules.ts";
 
@@ -8,7 +7,7 @@ export type Report = (field: string, description: string) => void;
 /** Checks a text: well-formed Unicode, size, form. NUL and every other character may stand in it. */
 export function checkText(text: string, rule: FieldRule, path: string, report: Report): void {
   if (!text.isWellFormed()) {
-    report(path, "has half of a surrogate pair, which UTF-8 cannot carry");
+    report(path, halfPair);
     return;
   }
   const { maxBytes, oneOf, pattern } = rule;
@@ -16,86 +15,60 @@ export function checkText(text: string, rule: FieldRule, path: string, report: R
     // A UTF-16 unit takes at most 3 bytes, so most texts need no exact measure.
     const bytes = text.length * 3 <= maxBytes ? 0 : Buffer.byteLength(text);
     if (bytes > maxBytes) {
-      report(path, `has ${bytes} bytes, the limit is ${maxBytes}`);
+      report(path, tooLarge(bytes, maxBytes));
       return;
     }
   }
   if (pattern !== undefined && !pattern.regexp.test(text)) report(path, `must be ${pattern.words}`);
-  if (oneOf !== undefined && !oneOf.includes(text)) report(path, `must be one of ${oneOf.join(", ")}`);
+  if (oneOf !== undefined && !oneOf.includes(text)) {
+    report(path, `must be one of ${oneOf.join(", ")}`);
+  }
 }
 
-/** NaN and the infinities have no JSON form in a Struct, and order and add badly elsewhere. */
-export function checkFinite(value: number, path: string, report: Report): void {
+export const halfPair = "has half of a surrogate pair; send well-formed Unicode";
+
+export function tooLarge(bytes: number, limit: number): string {
+  return `has ${bytes} bytes, the limit is ${limit}; shorten it or send a reference`;
+}
+
+/** Checks a number. NaN and the infinities have no JSON form in a Struct, and add badly elsewhere. */
+export function checkNumber(value: number, rule: FieldRule, path: string, report: Report): void {
+  const { min, max } = rule;
   if (!Number.isFinite(value)) report(path, "must be a finite number");
+  else if (min !== undefined && value < min) report(path, `must be at least ${min}`);
+  else if (max !== undefined && value > max) report(path, `must be at most ${max}`);
 }
 
-/** A JSON value in the form protobuf gives it (Value, ListValue) or plain (inside a Struct). */
-interface Node {
-  readonly value: unknown;
-  readonly depth: number;
-  readonly plain: boolean;
+// Ranges of google.protobuf.Timestamp and Duration, outside of which JSON cannot carry them.
+const minTimestamp = -62_135_596_800n;
+const maxTimestamp = 253_402_300_799n;
+const maxDuration = 315_576_000_000n;
+const maxNanos = 999_999_999;
+
+interface Time {
+  readonly seconds: bigint;
+  readonly nanos: number;
 }
 
-/**
- * Checks the content of a google.protobuf.Struct (plain) or google.protobuf.Value (a message).
- *
- * Iterative, so that depth costs no stack: anything deeper than the limit is refused.
- */
-export function checkJson(
-  root: Omit<Node, "depth">,
-  maxBytes: number | undefined,
-  path: string,
-  report: Report,
-): void {
-  let bytes = 0;
-  const open: Node[] = [{ ...root, depth: 0 }];
-  for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    const { value, depth, plain } = node.plain ? node : unwrap(node);
-    bytes += 8;
-    if (value === undefined) {
-      report(path, "has a value of no kind; use null for null");
-      return;
-    }
-    if (depth > limits.structDepth) {
-      report(path, `is nested deeper than ${limits.structDepth} levels`);
-      return;
-    }
-    if (typeof value === "string") {
-      if (!checkPiece(value, path, report)) return;
-      bytes += Buffer.byteLength(value);
-    } else if (typeof value === "number") {
-      checkFinite(value, path, report);
-    } else if (Array.isArray(value)) {
-      for (const entry of value) open.push({ value: entry, depth: depth + 1, plain });
-    } else if (typeof value === "object" && value !== null) {
-      for (const [key, entry] of Object.entries(value)) {
-        if (!checkPiece(key, path, report)) return;
-        bytes += Buffer.byteLength(key);
-        open.push({ value: entry, depth: depth + 1, plain });
-      }
-    }
-    if (maxBytes !== undefined && bytes > maxBytes) {
-      report(path, `is larger than ${maxBytes} bytes`);
-      return;
-    }
+export function checkTimestamp({ seconds, nanos }: Time, path: string, report: Report): void {
+  if (seconds < minTimestamp || seconds > maxTimestamp || nanos < 0 || nanos > maxNanos) {
+    report(path, "must lie between the years 1 and 9999");
   }
 }
 
-function checkPiece(text: string, path: string, report: Report): boolean {
-  if (text.isWellFormed()) return true;
-  report(path, "has half of a surrogate pair, which UTF-8 cannot carry");
-  return false;
+export function checkDuration({ seconds, nanos }: Time, path: string, report: Report): void {
+  const signsDiffer = (seconds > 0n && nanos < 0) || (seconds < 0n && nanos > 0);
+  const tooLong = seconds > maxDuration || seconds < -maxDuration;
+  if (signsDiffer || tooLong || Math.abs(nanos) > maxNanos) {
+    report(path, "must be a duration within 10,000 years, its parts of one sign");
+  }
 }
 
-/** Takes the content out of a Value message; its value is undefined when it has no kind. */
-function unwrap({ value: message, depth }: Node): Node {
-  const { kind } = message as Value;
-  switch (kind.case) {
-    case "nullValue":
-      return { value: null, depth, plain: true };
-    case "listValue":
-      return { value: kind.value.values, depth, plain: false };
-    default:
-      return { value: kind.value, depth, plain: true };
-  }
+/** Checks that a valid duration is long enough. */
+export function checkShortest({ seconds, nanos }: Time, ms: number, path: string, report: Report) {
+  if (Number(seconds) * 1e3 + nanos / 1e6 < ms) report(path, `must be at least ${ms} ms`);
+}
+
+export function tooDeep(): string {
+  return `is nested deeper than ${limits.structDepth} levels; flatten it, or send it as text`;
 }

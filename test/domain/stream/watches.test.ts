@@ -83,7 +83,10 @@ test("a watch from now shows nothing older", async () => {
 
 test("Resumable: from any cursor a watch continues without gap or repeat", async () => {
   await using domain = await openTestDomain();
-  await appendTexts(domain, Array.from({ length: 20 }, (_, i) => `${i}`));
+  await appendTexts(
+    domain,
+    Array.from({ length: 20 }, (_, i) => `${i}`),
+  );
   const cursors: { cursor: string; last: number }[] = [];
   const abort = new AbortController();
   for await (const { cursor, message } of domain.watch({ sessionId: "demo" }, abort.signal)) {

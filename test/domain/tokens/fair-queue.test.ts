@@ -45,7 +45,7 @@ test("a long text gets on while short ones keep coming", () => {
   const jobs = queue(1);
   jobs.add(job(1, long));
   const ready: number[] = [];
-  for (let id = 2; id < 100 && !ready.includes(1); id++) {
+  for (let id = 2; id < 1_000 && !ready.includes(1); id++) {
     jobs.add(job(id, "short"));
     ready.push(...jobs.turn().map((result) => result.id));
   }

@@ -63,7 +63,8 @@ describe.each(encodings)("in %s", (encoding) => {
         expect(parts.every((part) => !part.estimated)).toBe(true);
         expect(sum(parts, encoding)).toBe(tokens(long, encoding));
       }),
-      { numRuns: 5 },
+      // Long texts take long to shrink, and the property above finds the short one.
+      { numRuns: 5, endOnFailure: true },
     );
   });
 });
