@@ -113,7 +113,10 @@ export function appendEvents(
   return { after: appended.after, events: [...started.events, ...appended.events] };
 }
 
-/** Ends a session with `session_ended`. Undefined: it had ended before and stays as it is. */
+/**
+ * Ends a session with `session_ended`, after `session_started` if it was never started. Undefined:
+ * it had ended before and stays as it is.
+ */
 export function endSession(
   before: StoredSession,
   { state, end }: { state: SessionState; end: SessionEnd },
@@ -123,7 +126,7 @@ export function endSession(
   const event = create(EventSchema, {
     payload: { case: "sessionEnded", value: create(SessionEndedSchema, { state, end }) },
   });
-  const outcome = record(before, [{ event }], nowMs);
+  const outcome = appendEvents(before, [{ event }], nowMs);
   const { expireTime: _never, ...session } = outcome.after.session;
   return {
     after: {

@@ -14,6 +14,7 @@ import { explain } from "./http-explain.ts";
 import type { HttpGuard } from "./http-guard.ts";
 import { callInterceptor } from "./http-interceptor.ts";
 import { onClientError } from "./http-malformed.ts";
+import { utf8Checked } from "./http-utf8.ts";
 import type { Log } from "./log.ts";
 import type { Route } from "./routes.ts";
 
@@ -139,7 +140,8 @@ export class HttpDoor {
       return;
     }
     const call = universalRequestFromNodeRequest(request, response, undefined, undefined);
-    handler(call)
+    const isJson = request.headers["content-type"]?.startsWith("application/json") ?? false;
+    handler(isJson ? { ...call, body: utf8Checked(call.body) } : call)
       .then((answer) => explain(answer, method, onDefect))
       .then((answer) => universalResponseToNodeResponse(answer, response))
       .catch((error: unknown) => {

@@ -408,3 +408,15 @@ test("where nothing can be written, a session that exists is returned all the sa
   expect(await domain.create(request)).toEqual(session);
   await expect(domain.create({ session: { sessionId: "other" } })).rejects.toThrow("disk is full");
 });
+
+test("a session that is ended before it started has a log that begins with session_started", async () => {
+  await using domain = await openTestDomain();
+  await domain.create({ session: demo, deferredStart: true });
+  expect(await domain.get("demo")).toMatchObject({ state: SessionState.CREATED, headRevision: 0 });
+  const { session } = await end(domain);
+  expect(session).toMatchObject({ state: SessionState.COMPLETED, headRevision: 2 });
+  expect((await domain.log("demo")).map(({ payload }) => payload.case)).toEqual([
+    "sessionStarted",
+    "sessionEnded",
+  ]);
+});

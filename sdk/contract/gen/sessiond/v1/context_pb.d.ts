@@ -33,7 +33,7 @@ export declare type ContextPolicy = Message<"sessiond.v1.ContextPolicy"> & {
   /**
    * Encoding windows are counted in, for example "o200k_base".
    *
-   * Absent: chosen by the session's model.
+   * Absent: chosen by the session's model. Up to 200 bytes.
    *
    * @generated from field: string encoding = 3;
    */
@@ -54,7 +54,7 @@ export declare type ContextPolicy = Message<"sessiond.v1.ContextPolicy"> & {
   toolResults?: ToolResultPolicy | undefined;
 
   /**
-   * Which events are never dropped, shortened or summarised, beside the built-in rules.
+   * Which events are never dropped, shortened or summarised, beside the built-in rules. Up to 64.
    *
    * @generated from field: repeated sessiond.v1.ProtectionRule protection_rules = 6;
    */
@@ -95,14 +95,14 @@ export declare type CompactionPolicy = Message<"sessiond.v1.CompactionPolicy"> &
   strategy: CompactionStrategy;
 
   /**
-   * Share of (budget - reserved output) at which compaction is due. 0: 0.95.
+   * Share of (budget - reserved output) at which compaction is due, up to 1. 0: 0.95.
    *
    * @generated from field: double trigger_ratio = 2;
    */
   triggerRatio: number;
 
   /**
-   * Share of (budget - reserved output) a compaction leaves. 0: 0.6.
+   * Share of (budget - reserved output) a compaction leaves, up to 1. 0: 0.6.
    *
    * @generated from field: double target_ratio = 3;
    */
@@ -184,7 +184,8 @@ export declare const ToolResultPolicySchema: GenMessage<ToolResultPolicy>;
  */
 export declare type ProtectionRule = Message<"sessiond.v1.ProtectionRule"> & {
   /**
-   * CEL expression over `event`, for example `event.metadata.contains_phi == true`.
+   * CEL expression over `event`, for example `event.metadata.contains_phi == true`. 1 byte
+   * to 2 KiB.
    *
    * @generated from field: string expression = 1;
    */

@@ -80,7 +80,7 @@ export declare type Event = Message$1<"sessiond.v1.Event"> & {
   kind: string;
 
   /**
-   * Time the recorded work took. Absent: unknown.
+   * Time the recorded work took. Absent: unknown. Not negative.
    *
    * @generated from field: google.protobuf.Duration duration = 9;
    */
@@ -421,7 +421,7 @@ export declare type ImageReference = Message$1<"sessiond.v1.ImageReference"> & {
   uri: string;
 
   /**
-   * Media type, for example "image/png".
+   * Media type, for example "image/png". Up to 200 bytes.
    *
    * @generated from field: string media_type = 2;
    */
@@ -455,7 +455,7 @@ export declare type FileReference = Message$1<"sessiond.v1.FileReference"> & {
   uri: string;
 
   /**
-   * Media type, for example "application/pdf".
+   * Media type, for example "application/pdf". Up to 200 bytes.
    *
    * @generated from field: string media_type = 2;
    */
@@ -945,7 +945,7 @@ export declare const HandoffSchema: GenMessage<Handoff>;
  */
 export declare type RequestRecorded = Message$1<"sessiond.v1.RequestRecorded"> & {
   /**
-   * Time spent on it. Absent: unknown.
+   * Time spent on it. Absent: unknown. Not negative.
    *
    * @generated from field: google.protobuf.Duration processing_time = 1;
    */
@@ -1236,7 +1236,7 @@ export declare type Usage = Message$1<"sessiond.v1.Usage"> & {
   reasoningTokens: number;
 
   /**
-   * Model that answered.
+   * Model that answered. Up to 200 bytes.
    *
    * @generated from field: string model = 5;
    */

@@ -126,7 +126,7 @@ export declare type Session = Message<"sessiond.v1.Session"> & {
   /**
    * Model the session talks to, for example "gpt-4o". Chooses the tokenizer.
    *
-   * Absent: tokens are counted with o200k_base.
+   * Absent: tokens are counted with o200k_base. Up to 200 bytes.
    *
    * @generated from field: string model = 14;
    */
@@ -281,7 +281,7 @@ export declare type Tool = Message<"sessiond.v1.Tool"> & {
   description: string;
 
   /**
-   * JSON schema of its arguments. Absent: unknown. Counted as part of a window.
+   * JSON schema of its arguments. Absent: unknown. Counted as part of a window. Up to 64 KiB.
    *
    * @generated from field: google.protobuf.Struct input_schema = 3;
    */
@@ -376,21 +376,21 @@ export declare const SessionLimitsSchema: GenMessage<SessionLimits>;
  */
 export declare type SessionExpiry = Message<"sessiond.v1.SessionExpiry"> & {
   /**
-   * Time without an event after which the session expires. Absent: never.
+   * Time without an event after which the session expires. Absent: never. At least 1 ms.
    *
    * @generated from field: google.protobuf.Duration idle_ttl = 1;
    */
   idleTtl?: Duration | undefined;
 
   /**
-   * Time after creation after which the session expires. Absent: never.
+   * Time after creation after which the session expires. Absent: never. At least 1 ms.
    *
    * @generated from field: google.protobuf.Duration ttl = 2;
    */
   ttl?: Duration | undefined;
 
   /**
-   * Time after its end after which the session is removed. Absent: kept.
+   * Time after its end after which the session is removed. Absent: kept. Not negative.
    *
    * @generated from field: google.protobuf.Duration retention = 3;
    */

@@ -540,7 +540,8 @@ export declare const SessionService: GenService<{
    * Lists sessions of a namespace by creation time, newest first, in pages.
    *
    * A page is what was durable when it was read; sessions created later are not in later pages
-   * of a newest-first list.
+   * of a newest-first list. A page may be shorter than asked for, even empty, at 1 MiB or when few
+   * sessions match; only an absent `next_page_token` says that it was the last.
    *
    * Errors: PAGE_TOKEN_INVALID.
    *
