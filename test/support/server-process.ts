@@ -44,6 +44,8 @@ export interface ServerProcessOptions {
    * `strace --daemonize` does, so that signals and the exit code are the server's own.
    */
   readonly wrap?: readonly string[];
+  /** Kills it when aborted, also while it starts. */
+  readonly signal?: AbortSignal;
 }
 
 const mainFile = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -99,7 +101,8 @@ export async function runServer(options: ServerProcessOptions): Promise<EndedSer
   return { ...(await exited), stdout: stdout(), stderr: stderr() };
 }
 
-function launch({ data, port = 0, args = [], env = {}, wrap = [] }: ServerProcessOptions) {
+function launch(options: ServerProcessOptions) {
+  const { data, port = 0, args = [], env = {}, wrap = [], signal } = options;
   const [command = process.execPath, ...rest] = [
     ...wrap,
     process.execPath,
@@ -113,12 +116,14 @@ function launch({ data, port = 0, args = [], env = {}, wrap = [] }: ServerProces
     cwd: tmpdir(),
     env: { ...withoutOurs(process.env), ...env },
     stdio: ["ignore", "pipe", "pipe"],
+    ...(signal && { signal, killSignal: "SIGKILL" }),
   });
   running.add(child);
   const stdout = collect(child.stdout);
   const stderr = collect(child.stderr);
   const exited = new Promise<Exit>((resolve, reject) => {
-    child.on("error", reject);
+    // One that started ends with `close` in any case, also after the error of an abort.
+    child.on("error", (error) => child.pid === undefined && reject(error));
     child.on("close", (code, signal) => resolve({ code, signal }));
   }).finally(() => running.delete(child));
   return { child, stdout, stderr, exited };
