@@ -1,4 +1,4 @@
-import { ErrorReason, type SessionState } from "@sessiond/contract";
+import type { ErrorReason, SessionState } from "@sessiond/contract";
 
 /** Name of a reason as it stands in `google.rpc.ErrorInfo`, for example "REVISION_CONFLICT". */
 export type Reason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED" | number>;

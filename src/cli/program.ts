@@ -18,7 +18,7 @@ Exit codes:
   0  stopped by a signal, all calls finished or out of time
   1  a defect
   2  wrong usage or configuration, port in use, data folder locked
-  3  the store failed; start again
+  3  the store failed; start again (or ended by a signal, when the driver gave way)
 `;
 
 /**

@@ -15,6 +15,7 @@ export class Housekeeping {
   readonly #clock: Clock;
   readonly #log: { warn(fields: object, message: string): void };
   readonly #stop = new AbortController();
+  #wake = new AbortController();
   #running: Promise<void> = Promise.resolve();
 
   constructor(args: {
@@ -28,12 +29,17 @@ export class Housekeeping {
   }
 
   start(): void {
+    // On a full disk the room of a deleted session is wanted at once.
+    this.#store.onCommit(({ change }) => {
+      if (change.after === undefined) this.#wake.abort();
+    });
     this.#running = this.#run();
   }
 
   /** Waits for the piece under way. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    this.#wake.abort();
     await this.#running;
   }
 
@@ -41,12 +47,14 @@ export class Housekeeping {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       let more = false;
+      this.#wake = new AbortController();
       try {
         more = await this.#store.maintain({ nowMs: this.#clock(), limit: pieceRecords });
       } catch (err) {
         this.#log.warn({ err }, "housekeeping failed; it is tried again");
       }
-      await sleep(more ? paceMs : restMs, undefined, { signal, ref: false }).catch(() => {});
+      const pause = more ? { ms: paceMs, signal } : { ms: restMs, signal: this.#wake.signal };
+      await sleep(pause.ms, undefined, { signal: pause.signal, ref: false }).catch(() => {});
     }
   }
 }

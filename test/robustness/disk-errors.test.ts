@@ -37,11 +37,15 @@ describe.skipIf(!needs("strace", canTrace))("a disk that fails to sync", () => {
     await rm(folder, { recursive: true });
   });
 
-  it("breaks no promise at a random instant under load", { timeout: 60_000 }, async () => {
-    const folder = await mkdtemp(join(tmpdir(), "sessiond-disk-"));
-    const disaster = diskErrors("fdatasync:error=EIO");
-    const { violations } = await runCampaign({ folder, cycles: 3, seed: 1, disaster });
-    expect(violations, `the data and the record are in ${folder}`).toEqual([]);
-    await rm(folder, { recursive: true });
-  });
+  it.each(["fdatasync:error=EIO", "pwrite64:error=EIO:when=3", "pwrite64:error=ENOSPC"])(
+    "breaks no promise at a random instant under load (%s)",
+    { timeout: 60_000 },
+    async (fault) => {
+      const folder = await mkdtemp(join(tmpdir(), "sessiond-disk-"));
+      const disaster = diskErrors(fault);
+      const { violations } = await runCampaign({ folder, cycles: 3, seed: 1, disaster });
+      expect(violations, `the data and the record are in ${folder}`).toEqual([]);
+      await rm(folder, { recursive: true });
+    },
+  );
 });

@@ -38,15 +38,13 @@ describe.skipIf(!needs("the right to mount", () => mountable))("a disk that is f
           const { deleted } = await connection.sessions.deleteSession({ sessionId });
           expect(deleted).toBe(true);
         }
+        // The room comes back in the background.
+        const again = () => reasonOf(connection.http.appendEvents(smallest(`again-${round}`)));
+        await expect.poll(again, { timeout: 30_000 }).toBe("none");
         await expectKilled(server);
       }
-      // The room comes back in the background; the start begins with that.
       await using server = await startServer({ data });
-      const connection = connect(server.address);
-      expect(await headOf(connection)).toBe(head);
-      const again = () => reasonOf(connection.http.appendEvents(smallest(`again-${round}`)));
-      await expect.poll(again, { timeout: 30_000 }).toBe("none");
-      expect(await headOf(connection)).toBe(head + 1);
+      expect(await headOf(connect(server.address))).toBe(head + 1);
       expect(await server.kill("SIGTERM")).toEqual({ code: 0, signal: null });
     }
   });

@@ -61,7 +61,7 @@ export class Committer {
           entry.durable = true;
           this.#acknowledge();
         },
-        async (error: unknown) => this.#fail(await driverCause(error)),
+        async (error: unknown) => this.fail(await driverCause(error)),
       );
     });
   }
@@ -106,16 +106,18 @@ export class Committer {
     if (oldest === undefined) return;
     const leftMs = oldest.submittedAtMs + this.#timeoutMs - performance.now();
     if (leftMs > 0) this.#timer = setTimeout(() => this.#checkTime(), leftMs);
-    else this.#fail(new Error(`a commit did not settle within ${this.#timeoutMs} ms`));
+    else this.fail(new Error(`a commit did not settle within ${this.#timeoutMs} ms`));
   }
 
-  #fail(cause: unknown): void {
-    if (this.#failure !== undefined) return;
+  /** Fails everything pending and to come; gives the error for it. */
+  fail(cause: unknown): CommitUnknownError {
+    if (this.#failure !== undefined) return this.#failure;
     const failure = new CommitUnknownError(cause);
     this.#failure = failure;
     for (const entry of this.#pending.splice(0)) entry.reject(failure);
     this.#settleIdle();
     for (const listener of this.#failureListeners) listener(failure);
     this.#failureListeners.clear();
+    return failure;
   }
 }

@@ -4,6 +4,11 @@ export function errorCode(error: unknown): string {
   return "unknown";
 }
 
+/** An error that LMDB or the operating system reported, rather than one of our own making. */
+export function isDriverError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && typeof error.code === "number";
+}
+
 /** Text of whatever was thrown. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

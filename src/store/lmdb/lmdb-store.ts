@@ -18,6 +18,7 @@ import type {
 } from "../store.ts";
 import { Committer } from "./committer.ts";
 import { DEFAULT_MAP_BYTES, type Environment, openEnvironment } from "./environment.ts";
+import { isDriverError } from "./errors.ts";
 import { Maintenance } from "./maintenance.ts";
 import { NamespaceOffsets } from "./offsets.ts";
 import { Reads } from "./reads.ts";
@@ -111,7 +112,7 @@ export class LmdbStore implements Store {
   async commit(change: Change): Promise<Committed> {
     this.#assertOpen();
     this.#assertWritable();
-    this.#inFlight.check(change, () => this.#reads.place(change.key));
+    this.#inFlight.check(change, () => this.#read((reads) => reads.place(change.key)));
     const { namespace } = change.key;
     const derived = derive(change);
     const logged = derived.logEntry !== undefined;
@@ -139,18 +140,15 @@ export class LmdbStore implements Store {
   }
 
   async getSession(name: SessionName): Promise<StoredSession | undefined> {
-    this.#assertOpen();
-    return this.#reads.session(name);
+    return this.#read((reads) => reads.session(name));
   }
 
   async readEvents(range: EventRange): Promise<Event[]> {
-    this.#assertOpen();
-    return this.#reads.events(range);
+    return this.#read((reads) => reads.events(range));
   }
 
   async listSessions(query: SessionQuery): Promise<StoredSession[]> {
-    this.#assertOpen();
-    return this.#reads.sessions(query);
+    return this.#read((reads) => reads.sessions(query));
   }
 
   async readNamespaceLog(args: {
@@ -158,8 +156,7 @@ export class LmdbStore implements Store {
     afterOffset: number;
     limit: number;
   }): Promise<{ offset: number; entry: NamespaceLogEntry }[]> {
-    this.#assertOpen();
-    return this.#reads.log(args);
+    return this.#read((reads) => reads.log(args));
   }
 
   namespaceOffset(namespace: string): number {
@@ -168,13 +165,11 @@ export class LmdbStore implements Store {
   }
 
   async getRequest(key: Uint8Array): Promise<RequestRecord | undefined> {
-    this.#assertOpen();
-    return this.#reads.request(key);
+    return this.#read((reads) => reads.request(key));
   }
 
   async dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]> {
-    this.#assertOpen();
-    return this.#reads.deadlines(args);
+    return this.#read((reads) => reads.deadlines(args));
   }
 
   async maintain(args: { nowMs: number; limit: number }): Promise<boolean> {
@@ -197,6 +192,21 @@ export class LmdbStore implements Store {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /**
+   * Reads. When a commit has failed in the driver, reads may notice before the commit is rejected;
+   * it is the same failure.
+   *
+   * Errors: DataLossError, CommitUnknownError.
+   */
+  #read<T>(read: (reads: Reads) => T): T {
+    this.#assertOpen();
+    try {
+      return read(this.#reads);
+    } catch (error) {
+      throw isDriverError(error) ? this.#committer.fail(error) : error;
+    }
   }
 
   /** Errors: WritesRefusedError, thrown in the call; CommitUnknownError. */
