@@ -1,18 +1,11 @@
-/*
- * Counts hostile megabytes and prints the time each takes in the worker, how far the count is from
- * a tokenizer's where that can be had, and how long the main thread's event loop stood still.
- *
- * Does not measure: appends, or more than one text at a time. Run with `node test/bench/tokens.ts`.
- */
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
 import { TokenAccuracy } from "@sessiond/contract";
 import { WorkerTokenCounter } from "../../src/domain/tokens/worker-counter.ts";
+import type { Bench, Row } from "./support/report.ts";
 
 const MiB = 1024 * 1024;
-
-function megabyte(unit: string): string {
-  return unit.repeat(Math.ceil(MiB / Buffer.byteLength(unit)));
-}
+const encoding = "o200k_base";
 
 const texts = {
   "one letter": megabyte("a"),
@@ -32,31 +25,48 @@ const texts = {
   english: megabyte("I want to visit Japan next month, please. "),
 } satisfies Record<string, string>;
 
-const log = { warn: (_: unknown, message: string) => void process.stderr.write(`${message}\n`) };
-const delay = monitorEventLoopDelay({ resolution: 1 });
+/**
+ * Counts hostile megabytes: the time each takes in the worker, the time of a short text that comes
+ * behind it, and how long the main thread's event loop stood still.
+ *
+ * Not measured: appends, or more than one long text at a time.
+ */
+export const tokensBench: Bench = async (report) => {
+  const log = { warn: (_: unknown, message: string) => void process.stderr.write(`${message}\n`) };
+  await using counter = new WorkerTokenCounter({ log });
+  // The worker does not keep the process alive, and nothing else does here.
+  const alive = setInterval(() => {}, 1_000);
+  const loadStartMs = performance.now();
+  await counter.preload(encoding);
+  const loadMs = performance.now() - loadStartMs;
 
-await using counter = new WorkerTokenCounter({ log });
-// The worker does not keep the process alive, and nothing else does here.
-const alive = setInterval(() => {}, 1_000);
-delay.enable();
-
-const loadStart = performance.now();
-await counter.preload("o200k_base");
-process.stdout.write(`load ${(performance.now() - loadStart).toFixed(0)} ms\n`);
-
-for (const [name, text] of Object.entries(texts)) {
-  const start = performance.now();
-  const long = counter.count([text], "o200k_base");
-  await new Promise((resolve) => setTimeout(resolve, 5));
-  const shortStart = performance.now();
-  await counter.count(["I want to visit Japan next month."], "o200k_base");
-  const shortMs = performance.now() - shortStart;
-  const [count] = await long;
-  const ms = performance.now() - start;
-  process.stdout.write(
-    `${name.padEnd(28)} ${ms.toFixed(0).padStart(5)} ms  ${String(count?.count).padStart(8)} tokens ` +
-      `${TokenAccuracy[count?.accuracy ?? 0]?.padEnd(10)} short text behind it ${shortMs.toFixed(1)} ms\n`,
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  const rows: Row[] = [];
+  for (const [name, text] of Object.entries(texts)) {
+    const startMs = performance.now();
+    const long = counter.count([text], encoding);
+    await sleep(5);
+    const shortStartMs = performance.now();
+    await counter.count(["I want to visit Japan next month."], encoding);
+    const shortMs = performance.now() - shortStartMs;
+    const [count] = await long;
+    rows.push({
+      "a megabyte of": name,
+      ms: (performance.now() - startMs).toFixed(0),
+      tokens: count?.count ?? 0,
+      accuracy: TokenAccuracy[count?.accuracy ?? 0] ?? "",
+      "short text behind it ms": shortMs.toFixed(1),
+    });
+  }
+  delay.disable();
+  clearInterval(alive);
+  report.table(
+    `counting tokens; the tokenizer loaded in ${loadMs.toFixed(0)} ms, the event loop stood still for at most ${(delay.max / 1e6).toFixed(1)} ms`,
+    rows,
   );
+};
+
+function megabyte(unit: string): string {
+  return unit.repeat(Math.ceil(MiB / Buffer.byteLength(unit)));
 }
-process.stdout.write(`longest stop of the event loop ${(delay.max / 1e6).toFixed(1)} ms\n`);
-clearInterval(alive);
