@@ -71,7 +71,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       ...(config.probeListen && { probeListen: config.probeListen }),
       routes: [
         route(SessionService, sessionService(domain)),
-        route(EventService, eventService(domain)),
+        route(EventService, eventService({ ...domain, shutdown: shutdown.signal })),
         route(ServerService, serverService({ store, startTimeMs: clock(), defaultEncoding })),
       ],
       allowHosts: config.allowHosts,

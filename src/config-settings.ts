@@ -41,7 +41,7 @@ export const settings: { readonly [K in keyof Config]: Setting<Config[K]> } = {
   probeListen: {
     flag: "--probe-listen <address>",
     env: "SESSIOND_PROBE_LISTEN",
-    help: 'where health and metrics are, or "off"',
+    help: 'where health is, for probes, or "off"',
     expected: `${addressForm}, or "off"`,
     schema: values.addressOrOff,
     default: "127.0.0.1:7378",

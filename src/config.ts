@@ -11,7 +11,7 @@ export interface Config {
   readonly listen: Address;
   /** Absolute path of a unix socket that takes calls too. Default none. */
   readonly unix: string | undefined;
-  /** Where health and metrics are, and nothing else. Default 127.0.0.1:7378; undefined: nowhere. */
+  /** Where health is, and nothing else. Default 127.0.0.1:7378; undefined: nowhere. */
   readonly probeListen: Address | undefined;
   /** Absolute path of the data folder. Default `.sessiond` in the working folder. */
   readonly data: string;

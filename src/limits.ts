@@ -44,16 +44,12 @@ export const limits = {
   watchBatchEvents: 64,
   /** Bytes one stream message holds, unless one batch alone is larger. */
   watchBatchBytes: 16 * KiB,
-  /** Newest commits kept in memory for the followers of one log, and bytes for all of them. */
-  tailCommits: 256,
-  /** Of these, at most so much for one log. */
-  tailChannelBytes: 256 * KiB,
-  tailBytes: 16 * MiB,
 
   /** Batches of one AppendStream that are under way at once. */
   appendStreamInFlight: 256,
-  /** Sessions kept in memory between calls. */
+  /** Sessions kept in memory between calls, by number and by the bytes of their own fields. */
   cachedSessions: 10_000,
+  cachedSessionBytes: 64 * MiB,
   /** UTF-16 units of texts that wait to be counted; beyond it counts are estimated. */
   tokenQueueLength: 16 * MiB,
 

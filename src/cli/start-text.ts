@@ -21,7 +21,7 @@ export function startText(config: Config, addresses: App["addresses"]): string {
   const call = `/sessiond.v1.EventService/AppendEvents -H 'content-type: application/json' -d '${firstEvent}'`;
   return [
     `sessiond ${version} listens on ${places} (gRPC, Connect, gRPC-Web and JSON)`,
-    probe === undefined ? [] : `  health and metrics  ${probe}`,
+    probe === undefined ? [] : `  health for probes   ${probe}`,
     config.store === "memory" ? [] : `  data folder         ${config.data}`,
     `  store               ${config.store}, ${durability[config.store]}`,
     "",

@@ -6,6 +6,7 @@ import {
   type AppendStreamResponse,
   AppendStreamResponseSchema,
 } from "@sessiond/contract";
+import { ShuttingDownError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import type { Events } from "./events.ts";
 import { validate } from "./validation/validate.ts";
@@ -14,20 +15,24 @@ import { validate } from "./validation/validate.ts";
  * Appends batches as they come in, and answers them in order.
  *
  * Many are under way at once: they are counted side by side, decided one after another, and their
- * commits overlap. The first that fails ends the stream; no later one is stored.
+ * commits overlap. The first that fails ends the stream; no later one is stored. At a shutdown what
+ * was taken is answered, then the stream ends.
  *
- * Errors: those of `Events.append`.
+ * Errors: those of `Events.append`; ShuttingDownError.
  */
 export async function* appendStream(
   events: Events,
   requests: AsyncIterable<AppendStreamRequest>,
+  shutdown: AbortSignal,
 ): AsyncGenerator<AppendStreamResponse> {
   const underWay: Promise<AppendEventsResponse>[] = [];
   let turn: Promise<void> = Promise.resolve();
 
   const begin = (request: AppendStreamRequest) => {
     const decision = Promise.withResolvers<void>();
-    const answer = appendOne(events, request, { turn, decided: decision.resolve });
+    // A turn later: a store that refuses the commit has said so by then.
+    const decided = () => setImmediate(decision.resolve);
+    const answer = appendOne(events, request, { turn, decided });
     // A repeated request is answered without a decision; a failed one must stop those behind it.
     answer.then(() => decision.resolve(), decision.reject);
     decision.promise.catch(() => {});
@@ -36,17 +41,23 @@ export async function* appendStream(
   };
 
   const source = requests[Symbol.asyncIterator]();
+  let stop = () => {};
   const read = () => {
-    const request = source.next();
+    const request = Promise.withResolvers<IteratorResult<AppendStreamRequest>>();
+    source.next().then(request.resolve, request.reject);
     // Not always awaited at once: a broken stream must not count as an unhandled rejection.
-    request.catch(() => {});
-    return request;
+    request.promise.catch(() => {});
+    stop = () => request.resolve({ done: true, value: undefined });
+    if (shutdown.aborted) stop();
+    return request.promise;
   };
+  const onShutdown = () => stop();
+  shutdown.addEventListener("abort", onShutdown);
   try {
     let incoming: ReturnType<typeof read> | undefined = read();
     for (;;) {
       const oldest = underWay[0];
-      if (incoming === undefined && oldest === undefined) return;
+      if (incoming === undefined && oldest === undefined) break;
       const mayRead = underWay.length < limits.appendStreamInFlight ? incoming : undefined;
       const next = await first(oldest, mayRead);
       if (next.from === "answer") {
@@ -59,9 +70,12 @@ export async function* appendStream(
         incoming = read();
       }
     }
+    if (shutdown.aborted) throw new ShuttingDownError();
   } finally {
+    shutdown.removeEventListener("abort", onShutdown);
     for (const answer of underWay) answer.catch(() => {});
-    await source.return?.();
+    // Not awaited: a source that waits for the client returns only when the client is gone.
+    source.return?.().catch(() => {});
   }
 }
 

@@ -32,7 +32,11 @@ export interface DomainOptions {
 export function wireDomain(options: DomainOptions): Domain {
   const { store } = options;
   // Before the hub: a watch that is woken must find the durable head already moved.
-  const cells = new SessionCells({ store, limit: limits.cachedSessions });
+  const cells = new SessionCells({
+    store,
+    limit: limits.cachedSessions,
+    limitBytes: limits.cachedSessionBytes,
+  });
   const requests = new Requests(options);
   const shared = { ...options, cells, requests };
   return {

@@ -1,3 +1,5 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { SessionSchema } from "@sessiond/contract";
 import { RevisionConflictError, SessionNotFoundError } from "../errors.ts";
 import type { Change, Committed, SessionKey, Store, StoredSession } from "../store/store.ts";
 
@@ -5,6 +7,9 @@ export interface SessionName {
   readonly namespace: string;
   readonly sessionId: string;
 }
+
+/** Uid in a change that only keeps the answer to a request about a session that is not there. */
+const noUid = "00000000-0000-0000-0000-000000000000";
 
 /**
  * One session in memory: what the next decision starts from, and what is durable.
@@ -20,7 +25,7 @@ export class SessionCell {
   #durable: StoredSession | undefined;
   #underWay = 0;
   #failure: unknown;
-  #newest: Promise<unknown> = Promise.resolve();
+  #newest: Promise<void> = Promise.resolve();
 
   constructor(store: Store, name: SessionName, stored: StoredSession | undefined) {
     this.#store = store;
@@ -77,9 +82,8 @@ export class SessionCell {
   async commit(change: Omit<Change, "key" | "before">): Promise<Committed> {
     if (this.#failure !== undefined) throw this.#failure;
     const before = this.#speculative;
-    const session = (change.after ?? before)?.session;
-    if (session === undefined) throw new Error("a change needs a session before or after it");
-    const key: SessionKey = { ...this.name, uid: session.uid };
+    const uid = (change.after ?? before)?.session.uid ?? noUid;
+    const key: SessionKey = { ...this.name, uid };
     this.#speculative = change.after;
     this.#underWay++;
     try {
@@ -88,7 +92,9 @@ export class SessionCell {
         key,
         ...(before === undefined ? {} : { before }),
       });
-      this.#newest = commit;
+      // Without its value, or the newest batch of every session in memory would be kept alive.
+      this.#newest = commit.then(ignore);
+      this.#newest.catch(ignore);
       return await commit;
     } catch (error) {
       this.#failure ??= error;
@@ -109,19 +115,26 @@ interface Entry {
   loaded?: SessionCell;
   /** Calls that hold the cell now. */
   users: number;
+  /** Size of the session's own fields when it was last looked at. */
+  bytes: number;
 }
 
 /** The sessions in memory, by name; the least recently used leave when there are too many. */
 export class SessionCells {
   readonly #store: Store;
   readonly #limit: number;
+  readonly #limitBytes: number;
   readonly #entries = new Map<string, Entry>();
+  #bytes = 0;
 
-  constructor({ store, limit }: { store: Store; limit: number }) {
-    this.#store = store;
-    this.#limit = limit;
-    store.onCommit(({ change }) => {
-      this.#entries.get(keyOf(change.key))?.loaded?.acknowledge(change.after);
+  constructor(args: { store: Store; limit: number; limitBytes: number }) {
+    this.#store = args.store;
+    this.#limit = args.limit;
+    this.#limitBytes = args.limitBytes;
+    args.store.onCommit(({ change: { key, before, after } }) => {
+      const entry = this.#entries.get(keyOf(key));
+      entry?.loaded?.acknowledge(after);
+      if (entry !== undefined && after?.session !== before?.session) this.#weigh(entry, after);
     });
   }
 
@@ -139,7 +152,7 @@ export class SessionCells {
       return await run(entry.loaded ?? (await entry.cell));
     } catch (error) {
       // Only the one that could not be loaded: another may stand in its place by now.
-      if (entry.loaded === undefined && this.#entries.get(key) === entry) this.#entries.delete(key);
+      if (entry.loaded === undefined && this.#entries.get(key) === entry) this.#forget(key, entry);
       throw error;
     } finally {
       entry.users--;
@@ -163,13 +176,11 @@ export class SessionCells {
       return known;
     }
     this.#evict();
-    const entry: Entry = { cell: this.#load(name), users: 0 };
-    entry.cell.then(
-      (cell) => {
-        entry.loaded = cell;
-      },
-      () => {},
-    );
+    const entry: Entry = { cell: this.#load(name), users: 0, bytes: 0 };
+    entry.cell.then((cell) => {
+      entry.loaded = cell;
+      this.#weigh(entry, cell.latest);
+    }, ignore);
     this.#entries.set(key, entry);
     return entry;
   }
@@ -178,13 +189,26 @@ export class SessionCells {
     return new SessionCell(this.#store, name, await this.#store.getSession(name));
   }
 
+  #weigh(entry: Entry, stored: StoredSession | undefined): void {
+    const bytes = stored === undefined ? 0 : toBinary(SessionSchema, stored.session).length;
+    this.#bytes += bytes - entry.bytes;
+    entry.bytes = bytes;
+  }
+
+  #forget(key: string, entry: Entry): void {
+    this.#entries.delete(key);
+    this.#weigh(entry, undefined);
+  }
+
   #evict(): void {
-    for (const [key, { loaded, users }] of this.#entries) {
-      if (this.#entries.size < this.#limit) return;
-      if (users === 0 && loaded?.isIdle) this.#entries.delete(key);
+    for (const [key, entry] of this.#entries) {
+      if (this.#entries.size < this.#limit && this.#bytes < this.#limitBytes) return;
+      if (entry.users === 0 && entry.loaded?.isIdle) this.#forget(key, entry);
     }
   }
 }
+
+function ignore(): void {}
 
 function keyOf({ namespace, sessionId }: SessionName): string {
   return `${namespace}\0${sessionId}`;

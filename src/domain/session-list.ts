@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
@@ -20,8 +21,8 @@ import type { SessionCells } from "./session-cells.ts";
 import { validate } from "./validation/validate.ts";
 import { sessionView } from "./views.ts";
 
-/** Sessions read at once from the store. */
-const chunk = 200;
+/** Most sessions read at once from the store; other calls get their turn in between. */
+const chunk = 32;
 /** Sessions looked at for one page; a page may be short, even empty, when few of them match. */
 const scannedPerPage = 5_000;
 
@@ -50,12 +51,13 @@ export class SessionList {
     let after = pageToken === "" ? undefined : parsePosition(decodePageToken(scope, pageToken));
     const sessions: Session[] = [];
     let bytes = 0;
-    for (let scanned = 0; scanned < scannedPerPage; scanned += chunk) {
+    for (let scanned = 0; scanned < scannedPerPage; ) {
+      const limit = Math.min(chunk, pageSize - sessions.length);
       const found = await this.#store.listSessions({
         namespace,
         index: indexFor(request),
         reverse: order !== SessionOrder.OLDEST_FIRST,
-        limit: chunk,
+        limit,
         ...(after && { after }),
       });
       for (const stored of found) {
@@ -69,7 +71,9 @@ export class SessionList {
         after = positionOf(stored);
         if (sessions.length === pageSize) return page(sessions, scope, after);
       }
-      if (found.length < chunk) return page(sessions, scope, undefined);
+      if (found.length < limit) return page(sessions, scope, undefined);
+      scanned += limit;
+      await nextTurn();
     }
     return page(sessions, scope, after);
   }

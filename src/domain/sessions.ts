@@ -246,8 +246,8 @@ export class Sessions {
       (remember) =>
         this.#cells.use(name, async (cell) => {
           if (cell.latest === undefined && request.allowMissing) {
-            await cell.settled();
-            return create(DeleteSessionResponseSchema);
+            const missing = create(DeleteSessionResponseSchema);
+            return withoutEffect(cell, missing, remember(missing));
           }
           cell.requireLatest();
           const response = create(DeleteSessionResponseSchema, { deleted: true });
@@ -281,12 +281,12 @@ async function withoutEffect<T>(
   request: Change["request"],
 ): Promise<T> {
   const { latest } = cell;
-  if (request === undefined || latest === undefined) {
+  if (request === undefined) {
     await cell.settled();
     return answer;
   }
   try {
-    await cell.commit({ after: latest, events: [], request });
+    await cell.commit({ ...(latest && { after: latest }), events: [], request });
   } catch (error) {
     if (!(error instanceof WritesRefusedError) || cell.durable !== latest) throw error;
   }

@@ -60,9 +60,9 @@ function nameOf({ namespace, sessionId }: SessionKey): string {
   return `${namespace.length}:${namespace}${sessionId}`;
 }
 
-function assertConsistent({ before, after, events, key }: Change): void {
-  if (before === undefined && after === undefined) {
-    throw new RangeError(`change of "${key.sessionId}" has neither before nor after`);
+function assertConsistent({ before, after, events, key, request }: Change): void {
+  if (before === undefined && after === undefined && request === undefined) {
+    throw new RangeError(`change of "${key.sessionId}" changes nothing`);
   }
   if (after === undefined && events.length > 0) {
     throw new RangeError(`change of "${key.sessionId}" deletes the session and adds events`);

@@ -43,7 +43,8 @@ export function derive(change: Change): Derived {
 
 function logEntryOf(change: Change): NamespaceLogEntry | undefined {
   const deleted = change.after === undefined;
-  if (!deleted && change.events.length === 0) return undefined;
+  const concernsSession = deleted ? change.before !== undefined : change.events.length > 0;
+  if (!concernsSession) return undefined;
   const revision = change.before?.head.revision ?? 0;
   return create(NamespaceLogEntrySchema, {
     sessionId: change.key.sessionId,

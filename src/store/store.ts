@@ -30,7 +30,10 @@ export interface Change {
   readonly key: SessionKey;
   /** What the decision was made on; absent: the session must not exist. */
   readonly before?: StoredSession;
-  /** What the session is afterwards; absent: it is deleted, with its log. */
+  /**
+   * What the session is afterwards; absent: it is deleted, with its log. Absent like `before`: there
+   * is no session, and only the request's answer is kept.
+   */
   readonly after?: StoredSession;
   /** Events that follow `before.head.revision`, with their revisions set. */
   readonly events: readonly Event[];

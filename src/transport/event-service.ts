@@ -7,11 +7,13 @@ import type { Watches } from "../domain/stream/watches.ts";
 export function eventService(args: {
   events: Events;
   watches: Watches;
+  /** Fires when the server is about to stop; ends append streams. */
+  shutdown: AbortSignal;
 }): ServiceImpl<typeof EventService> {
-  const { events, watches } = args;
+  const { events, watches, shutdown } = args;
   return {
     appendEvents: (request) => events.append(request),
-    appendStream: (requests) => appendStream(events, requests),
+    appendStream: (requests) => appendStream(events, requests, shutdown),
     listEvents: (request) => events.list(request),
     watchEvents: (request, { signal }) => watches.watch(request, signal),
   };

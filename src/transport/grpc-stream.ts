@@ -32,14 +32,18 @@ export async function pump<T>(args: {
     // grpc-js says "cancelled" also after an end; the iterator is done then and does not mind.
     call.once("cancelled", leave);
   }
-  for (let item = await args.first; item.done !== true; item = await iterator.next()) {
-    if (call.cancelled) {
-      return;
-    }
-    const bytes = encode(item.value);
+  // Only the bytes are held while a write waits, and not the message they were made from.
+  const bytesOf = async (next: Promise<IteratorResult<T>>) => {
+    const { done, value } = await next;
+    return done === true || call.cancelled ? undefined : encode(value);
+  };
+  let bytes = await bytesOf(args.first);
+  while (bytes !== undefined) {
+    const message = bytes;
     await new Promise<void>((resolve) => {
       accepted = resolve;
-      call.write(bytes, () => resolve());
+      call.write(message, () => resolve());
     });
+    bytes = await bytesOf(iterator.next());
   }
 }

@@ -141,8 +141,12 @@ export class HttpDoor {
     }
     const call = universalRequestFromNodeRequest(request, response, undefined, undefined);
     const isJson = request.headers["content-type"]?.startsWith("application/json") ?? false;
+    const report = (defect: Defect) => {
+      // When the client has hung up, what connect calls an internal error is only that.
+      if (!response.destroyed) onDefect(defect);
+    };
     handler(isJson ? { ...call, body: utf8Checked(call.body) } : call)
-      .then((answer) => explain(answer, method, onDefect))
+      .then((answer) => explain(answer, method, report))
       .then((answer) => universalResponseToNodeResponse(answer, response))
       .catch((error: unknown) => {
         // A client that hung up makes the last step fail; anything else is worth a line.

@@ -20,7 +20,11 @@ import {
   RevisionConflictError,
   SessionEndedError,
   SessionNotFoundError,
+  ShuttingDownError,
+  WritesRefusedError,
 } from "../../src/errors.ts";
+import { MemoryStore } from "../../src/store/memory/memory-store.ts";
+import type { Change, Store } from "../../src/store/store.ts";
 import { characterCounter, openTestDomain, userText } from "../support/domain.ts";
 
 const demo = { sessionId: "demo", createIfMissing: true } as const;
@@ -265,7 +269,11 @@ test("a stream of appends is answered in order and stops at the first failure", 
   }
   const heads: number[] = [];
   const run = async () => {
-    for await (const { append } of appendStream(domain.events, source())) {
+    for await (const { append } of appendStream(
+      domain.events,
+      source(),
+      new AbortController().signal,
+    )) {
       heads.push(append?.headRevision ?? 0);
     }
   };
@@ -275,4 +283,63 @@ test("a stream of appends is answered in order and stops at the first failure", 
     .slice(1)
     .map(({ payload }) => payload.case === "message" && payload.value.text);
   expect(texts).toEqual(["0", "1", "2"]);
+});
+
+test("a stream of appends stores nothing after a batch that the store refused", async () => {
+  const memory = await MemoryStore.open();
+  const refusing = new Proxy<Store>(memory, {
+    get(target, name) {
+      if (name === "commit") {
+        return async (change: Change) => {
+          const texts = change.events.map(({ payload }) =>
+            payload.case === "message" ? payload.value.text : "",
+          );
+          if (texts.includes("refused")) throw new WritesRefusedError("the disk is nearly full");
+          return memory.commit(change);
+        };
+      }
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  await using domain = await openTestDomain({ store: refusing });
+  const appends = [
+    { sessionId: "demo", text: "stored" },
+    { sessionId: "demo", text: "refused" },
+    { sessionId: "demo", text: "after" },
+    { sessionId: "other", text: "after" },
+  ].map(({ sessionId, text }) =>
+    create(AppendStreamRequestSchema, {
+      append: { sessionId, createIfMissing: true, events: [userText(text)] },
+    }),
+  );
+  async function* source(): AsyncGenerator<AppendStreamRequest> {
+    yield* appends;
+  }
+  const heads: number[] = [];
+  const run = async () => {
+    const { signal } = new AbortController();
+    for await (const { append } of appendStream(domain.events, source(), signal)) {
+      heads.push(append?.headRevision ?? 0);
+    }
+  };
+  await expect(run()).rejects.toThrow(WritesRefusedError);
+  expect(heads).toEqual([2]);
+  expect((await domain.get("demo")).headRevision).toBe(2);
+  await expect(domain.get("other")).rejects.toThrow(SessionNotFoundError);
+});
+
+test("a shutdown answers what a stream of appends has taken, then ends the stream", async () => {
+  await using domain = await openTestDomain();
+  const shutdown = new AbortController();
+  const quiet = new Promise<never>(() => {});
+  async function* source(): AsyncGenerator<AppendStreamRequest> {
+    yield create(AppendStreamRequestSchema, { append: { ...demo, events: [userText("a")] } });
+    await quiet;
+  }
+  const stream = appendStream(domain.events, source(), shutdown.signal);
+  expect((await stream.next()).value?.append?.headRevision).toBe(2);
+  const ended = stream.next();
+  shutdown.abort();
+  await expect(ended).rejects.toThrow(ShuttingDownError);
 });

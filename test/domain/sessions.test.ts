@@ -420,3 +420,12 @@ test("a session that is ended before it started has a log that begins with sessi
     "sessionEnded",
   ]);
 });
+
+test("Idempotent: a delete that found nothing does not delete what was created since", async () => {
+  await using domain = await openTestDomain();
+  const request = { ...demo, allowMissing: true, requestId: "r1" };
+  expect((await remove(domain, request)).deleted).toBe(false);
+  await domain.create({ session: demo });
+  expect((await remove(domain, request)).deleted).toBe(false);
+  expect((await domain.get("demo")).sessionId).toBe("demo");
+});

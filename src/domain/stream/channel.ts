@@ -1,18 +1,4 @@
-import type { Event, WatchEventsResponse } from "@sessiond/contract";
-import { limits } from "../../limits.ts";
-
-/** One commit of a log, kept in memory for those who follow it closely. */
-export interface TailCommit {
-  readonly sessionId: string;
-  readonly uid: string;
-  /** Places the commit covers: the revisions of its events, or its one offset in a namespace. */
-  readonly first: number;
-  readonly last: number;
-  /** Empty when the commit deleted the session; `deleted` then has the revisions it had. */
-  readonly events: readonly Event[];
-  readonly deleted?: { readonly firstRevision: number; readonly lastRevision: number };
-  readonly bytes: number;
-}
+import type { WatchEventsResponse } from "@sessiond/contract";
 
 /** A message of a watch and the place behind it. */
 export interface Step {
@@ -21,13 +7,20 @@ export interface Step {
   readonly message?: WatchEventsResponse;
 }
 
+/** Watches that follow a log closely ask for a step within this time of one another. */
+const sharedMs = 50;
+/** Steps that are shared at once; watches that far apart read for themselves. */
+const sharedSteps = 16;
+
 /**
- * What the watches of one log share: how far it is durable, and its newest commits.
+ * What the watches of one log share: how far it is durable, and the steps they take together.
  *
  * A watch has a place of its own and reads from there; waking it carries no data. So there is no
  * seam between catching up and following, and no buffer that could overflow.
  */
 export class Channel {
+  /** The log it belongs to, among the channels of its kind. */
+  readonly key: string;
   /** Newest durable place. */
   place: number;
   /** The session has ended, as of `place`. */
@@ -36,18 +29,13 @@ export class Channel {
   isDeleted = false;
   /** Watches that are open on it. */
   watches = 0;
-  readonly #tail: TailCommit[] = [];
-  readonly #steps = new Map<number, Step>();
+  readonly #steps = new Map<number, Promise<Step>>();
   readonly #waiting = new Set<() => void>();
-  #tailBytes = 0;
 
-  constructor({ place, hasEnded }: { place: number; hasEnded: boolean }) {
+  constructor(key: string, { place, hasEnded }: { place: number; hasEnded: boolean }) {
+    this.key = key;
     this.place = place;
     this.hasEnded = hasEnded;
-  }
-
-  get tailBytes(): number {
-    return this.#tailBytes;
   }
 
   /** Calls back at the next wake-up, once. Returns the way to take that back. */
@@ -62,37 +50,19 @@ export class Channel {
     for (const callback of waiting) callback();
   }
 
-  remember(commit: TailCommit): void {
-    this.#steps.clear();
-    this.#tail.push(commit);
-    this.#tailBytes += commit.bytes;
-    while (
-      this.#tail.length > limits.tailCommits ||
-      (this.#tailBytes > limits.tailChannelBytes && this.#tail.length > 1)
-    ) {
-      this.#tailBytes -= this.#tail.shift()?.bytes ?? 0;
-    }
-  }
-
-  forget(): void {
-    this.#steps.clear();
-    this.#tail.length = 0;
-    this.#tailBytes = 0;
-  }
-
   /**
-   * The next step from a place, made from the tail by `make`; undefined when the tail does not
-   * reach back so far. Watches at the same place get the same step, so that its message is made
-   * and encoded once for all of them.
+   * The next step from a place. Watches that come to the same place at about the same time get the
+   * same one, so that it is read, and its message encoded, once for all of them.
    */
-  step(place: number, make: (commits: readonly TailCommit[]) => Step): Step | undefined {
+  step(place: number, read: () => Promise<Step>): Promise<Step> {
+    if (this.watches === 1) return read();
     const known = this.#steps.get(place);
     if (known !== undefined) return known;
-    let index = this.#tail.length;
-    while (index > 0 && (this.#tail[index - 1]?.first ?? 0) > place) index--;
-    if (this.#tail[index]?.first !== place + 1) return undefined;
-    const step = make(this.#tail.slice(index, index + limits.watchBatchEvents));
-    this.#steps.set(place, step);
+    const step = read();
+    if (this.#steps.size < sharedSteps) {
+      this.#steps.set(place, step);
+      setTimeout(() => this.#steps.delete(place), sharedMs).unref();
+    }
     return step;
   }
 }

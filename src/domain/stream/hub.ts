@@ -1,8 +1,11 @@
-import { limits } from "../../limits.ts";
-import { encodedEvent } from "../../store/encoded.ts";
 import type { Committed, Store, StoredSession } from "../../store/store.ts";
 import { hasEnded } from "../decisions.ts";
-import { Channel, type TailCommit } from "./channel.ts";
+import { Channel } from "./channel.ts";
+
+/** Watches from which on a channel is woken at a slower pace. */
+const manyWatches = 16;
+/** That pace. A fan-out to so many takes milliseconds; commits in between travel together. */
+const paceMs = 4;
 
 /**
  * Tells watches of sessions and namespaces that something became durable.
@@ -15,12 +18,10 @@ export class Hub {
   readonly #sessions = new Map<string, Channel>();
   readonly #namespaces = new Map<string, Channel>();
   readonly #toWake = new Set<Channel>();
-  readonly #detach: () => void;
-  #tailBytes = 0;
 
   constructor({ store }: { store: Store }) {
     this.#store = store;
-    this.#detach = store.onCommit((committed) => this.#committed(committed));
+    store.onCommit((committed) => this.#committed(committed));
   }
 
   /** The channel of a session's log, `durable` being what a reader may see of it now. */
@@ -41,11 +42,9 @@ export class Hub {
   /** Gives back a channel that was opened. */
   release(channel: Channel): void {
     if (--channel.watches > 0) return;
-    this.#tailBytes -= channel.tailBytes;
-    channel.forget();
     this.#toWake.delete(channel);
     for (const channels of [this.#sessions, this.#namespaces]) {
-      for (const [key, known] of channels) if (known === channel) channels.delete(key);
+      if (channels.get(channel.key) === channel) channels.delete(channel.key);
     }
   }
 
@@ -56,54 +55,31 @@ export class Hub {
     }
   }
 
-  close(): void {
-    this.#detach();
-  }
-
   #committed({ change, offset }: Committed): void {
     if (offset === 0) return;
-    const { key, events, before, after } = change;
+    const { key, after } = change;
     const session = this.#sessions.get(key.uid);
-    const namespace = this.#namespaces.get(key.namespace);
-    if (session === undefined && namespace === undefined) return;
-
-    const bytes = events.reduce((sum, event) => sum + encodedEvent(event).length, 0);
-    const commit = { sessionId: key.sessionId, uid: key.uid, events, bytes };
     if (session !== undefined) {
-      const last = after?.head.revision ?? session.place;
-      this.#advance(session, last, { ...commit, first: session.place + 1, last });
+      session.place = after?.head.revision ?? session.place;
       session.hasEnded = after !== undefined && hasEnded(after);
       session.isDeleted = after === undefined;
+      this.#wakeSoon(session);
     }
+    const namespace = this.#namespaces.get(key.namespace);
     if (namespace !== undefined) {
-      const lastRevision = before?.head.revision ?? 0;
-      const deleted = { firstRevision: Math.min(1, lastRevision), lastRevision };
-      this.#advance(namespace, offset, {
-        ...commit,
-        first: offset,
-        last: offset,
-        ...(after === undefined && { deleted }),
-      });
+      namespace.place = offset;
+      this.#wakeSoon(namespace);
     }
   }
 
-  #advance(channel: Channel, place: number, commit: TailCommit): void {
-    const before = channel.tailBytes;
-    if (place > channel.place) {
-      // Above the bound followers read from the store, which has everything.
-      if (this.#tailBytes - before + commit.bytes > limits.tailBytes) channel.forget();
-      else channel.remember(commit);
-      channel.place = place;
-    }
-    this.#tailBytes += channel.tailBytes - before;
-    if (this.#toWake.size === 0) setImmediate(() => this.#wake());
+  #wakeSoon(channel: Channel): void {
+    if (this.#toWake.has(channel)) return;
     this.#toWake.add(channel);
-  }
-
-  #wake(): void {
-    const channels = [...this.#toWake];
-    this.#toWake.clear();
-    for (const channel of channels) channel.wake();
+    const wake = () => {
+      if (this.#toWake.delete(channel)) channel.wake();
+    };
+    if (channel.watches < manyWatches) setImmediate(wake);
+    else setTimeout(wake, paceMs);
   }
 }
 
@@ -114,7 +90,7 @@ function open(
 ): Channel {
   let channel = channels.get(key);
   if (channel === undefined) {
-    channel = new Channel(state());
+    channel = new Channel(key, state());
     channels.set(key, channel);
   }
   channel.watches++;

@@ -1,8 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import {
-  type EventBatch,
   EventBatchSchema,
-  type SessionDeleted,
   SessionDeletedSchema,
   type WatchEventsResponse,
   WatchEventsResponseSchema,
@@ -12,8 +10,8 @@ import { HistoryGoneError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { uidText } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
-import type { Channel, Step, TailCommit } from "./channel.ts";
-import { type Feed, takeCommits } from "./session-feed.ts";
+import type { Channel, Step } from "./channel.ts";
+import type { Feed } from "./session-feed.ts";
 
 interface Log {
   readonly store: Store;
@@ -22,60 +20,33 @@ interface Log {
   readonly namespace: string;
 }
 
+/** Commits looked at for one message; those of one session that follow each other travel together. */
+const commitsPerStep = 16;
+
 /** The events of all sessions of a namespace, by the offsets of their commits. */
 export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed {
-  const step = (place: number, message?: WatchEventsResponse["message"]): Step => {
-    if (message === undefined) return { place };
-    const { encode } = cursor;
-    return {
-      place,
-      message: create(WatchEventsResponseSchema, { cursor: encode(place), message }),
-    };
-  };
+  return { channel, cursor, read: (place) => channel.step(place, () => read(place)) };
 
-  return {
-    channel,
-    cursor,
-    read: (place) => channel.step(place, fromTail) ?? readStored(place),
-  };
-
-  function fromTail(commits: readonly TailCommit[]): Step {
-    const [head] = commits;
-    if (head === undefined) throw new Error("a tail gives at least one commit");
-    const { sessionId, uid, deleted } = head;
-    if (deleted !== undefined) {
-      return step(head.last, deletion({ sessionId, sessionUid: uid, ...deleted }));
-    }
-    const taken = takeCommits(run(commits, (commit) => commit.uid === uid && !commit.deleted));
-    const events = taken.flatMap((commit) => commit.events);
-    return step(taken.at(-1)?.last ?? head.last, batch({ sessionId, sessionUid: uid, events }));
-  }
-
-  async function readStored(place: number): Promise<Step> {
-    const entries = await store.readNamespaceLog({
-      namespace,
-      afterOffset: place,
-      limit: limits.watchBatchEvents,
-    });
+  async function read(place: number): Promise<Step> {
+    const limit = Math.min(commitsPerStep, channel.place - place);
+    const entries = await store.readNamespaceLog({ namespace, afterOffset: place, limit });
     const [head] = entries;
     if (head?.offset !== place + 1) {
       throw new HistoryGoneError(`the log of namespace "${namespace}" behind ${place} is gone`);
     }
     const { sessionId, deleted, firstRevision, lastRevision } = head.entry;
-    const uid = uidText(head.entry.sessionUid);
+    const sessionUid = uidText(head.entry.sessionUid);
     if (deleted) {
-      return step(
-        head.offset,
-        deletion({ sessionId, sessionUid: uid, firstRevision, lastRevision }),
-      );
+      const value = { sessionId, sessionUid, firstRevision, lastRevision };
+      const gone = create(SessionDeletedSchema, value);
+      return step(head.offset, { case: "sessionDeleted", value: gone });
     }
-    const same = run(
-      entries,
-      ({ offset, entry }) =>
-        offset <= channel.place && !entry.deleted && uidText(entry.sessionUid) === uid,
+    const others = entries.findIndex(
+      ({ entry }) => entry.deleted || uidText(entry.sessionUid) !== sessionUid,
     );
+    const same = others === -1 ? entries : entries.slice(0, others);
     const events = await store.readEvents({
-      uid,
+      uid: sessionUid,
       first: firstRevision,
       last: same.at(-1)?.entry.lastRevision ?? lastRevision,
       maxEvents: limits.watchBatchEvents,
@@ -84,21 +55,15 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
     });
     const covered = same.findLast(({ entry }) => entry.lastRevision === events.at(-1)?.revision);
     // The log of a session that was deleted since may be freed in part: its deletion follows.
-    if (events[0]?.revision !== firstRevision || covered === undefined) return step(head.offset);
-    return step(covered.offset, batch({ sessionId, sessionUid: uid, events }));
+    if (events[0]?.revision !== firstRevision || covered === undefined) {
+      return { place: head.offset };
+    }
+    const value = create(EventBatchSchema, { sessionId, sessionUid, events });
+    return step(covered.offset, { case: "events", value });
   }
-}
 
-function batch(value: Omit<EventBatch, "$typeName">): WatchEventsResponse["message"] {
-  return { case: "events", value: create(EventBatchSchema, value) };
-}
-
-function deletion(value: Omit<SessionDeleted, "$typeName">): WatchEventsResponse["message"] {
-  return { case: "sessionDeleted", value: create(SessionDeletedSchema, value) };
-}
-
-/** The entries from the first on for which the condition holds without a break. */
-function run<T>(entries: readonly T[], holds: (entry: T) => boolean): readonly T[] {
-  const end = entries.findIndex((entry) => !holds(entry));
-  return end === -1 ? entries : entries.slice(0, end);
+  function step(place: number, message: WatchEventsResponse["message"]): Step {
+    const at = cursor.encode(place);
+    return { place, message: create(WatchEventsResponseSchema, { cursor: at, message }) };
+  }
 }

@@ -20,7 +20,7 @@ function countTokens(text: string, encoding: Encoding): number {
 }
 
 function serve(port: MessagePort): void {
-  const queue = new FairQueue({ countTokens, nowMs: () => performance.now(), turnMs: 4 });
+  const queue = new FairQueue({ countTokens, nowMs: () => performance.now(), turnMs: 0.3 });
 
   const work = () => {
     const results = queue.turn();

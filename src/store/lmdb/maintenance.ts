@@ -1,4 +1,5 @@
 import { DataLossError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
 import { eventKey, uidText } from "../keys.ts";
 import { decodeRecord } from "../records.ts";
 import { REQUEST_TIME_BYTES, type Tables, type Write } from "./tables.ts";
@@ -26,12 +27,14 @@ export class Maintenance {
   }
 
   /**
-   * Looks at up to `limit` records: requests, then events of deleted sessions. `more` says that
-   * there may be others.
+   * Looks at up to `limit` records: events of deleted sessions, then as many requests. `more` says
+   * that there may be others.
    */
   find(piece: Piece): { writes: Write[]; more: boolean } {
-    if (piece.nowMs < this.#nextSweepMs) return deletedLogs(this.#tables, piece.limit);
-    return { writes: this.#sweep(piece), more: true };
+    // Logs first: their room may be what a full disk waits for.
+    const logs = deletedLogs(this.#tables, piece.limit);
+    if (logs.more || piece.nowMs < this.#nextSweepMs) return logs;
+    return { writes: [...logs.writes, ...this.#sweep(piece)], more: true };
   }
 
   /**
@@ -53,7 +56,10 @@ export class Maintenance {
     }
     if (seen < limit) {
       // Whatever is written from now on expires later than now.
-      const earliestMs = Number.isFinite(this.#earliestLeftMs) ? this.#earliestLeftMs : nowMs;
+      const isEmpty = this.#earliestLeftMs === Number.POSITIVE_INFINITY;
+      // Nothing lives longer than that, unless the clock was set back.
+      const latestMs = nowMs + limits.requestIdTtlMs;
+      const earliestMs = isEmpty ? nowMs : Math.min(this.#earliestLeftMs, latestMs);
       this.#nextSweepMs = earliestMs + SWEEP_EVERY_MS;
       this.#sweptTo = undefined;
       this.#earliestLeftMs = Number.POSITIVE_INFINITY;

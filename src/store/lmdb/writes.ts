@@ -29,6 +29,7 @@ function record(table: TableName, key: Uint8Array, content: Uint8Array): Write {
 }
 
 function sessionWrites({ key, before, after }: Change): Write[] {
+  if (before === undefined && after === undefined) return [];
   const uid = uidBytes(key.uid);
   if (after === undefined) {
     return [

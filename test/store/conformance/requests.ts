@@ -67,6 +67,18 @@ export function describeRequests({ open }: Engine): void {
       await store.close();
     });
 
+    it("are kept for a session that is not there, and change nothing else", async () => {
+      const store = await open();
+      const kept = request("r", 100);
+      const { key } = creation();
+      const { offset } = await store.commit({ key, events: [], request: kept });
+      expect(offset).toBe(0);
+      expect(await store.getRequest(kept.key)).toEqual(kept.record);
+      expect(await store.getSession(key)).toBeUndefined();
+      expect(await store.maintain({ nowMs: 0, limit: 10 })).toBeTypeOf("boolean");
+      await store.close();
+    });
+
     it("stay when their session is deleted", async () => {
       const store = await open();
       const created = { ...creation(), request: request("r", 100) };
