@@ -50,7 +50,7 @@ export interface AppOptions {
 /** Wires the parts together and starts them. Errors: StartError. */
 export async function startApp({ config, log, overrides = {} }: AppOptions): Promise<App> {
   const clock = overrides.clock ?? Date.now;
-  const store = overrides.store ?? (await openStore(config));
+  const store = overrides.store ?? (await openStore(config, log));
   const tokens = new WorkerTokenCounter({ log });
   const shutdown = new AbortController();
   const housekeeping = new Housekeeping({ store, clock, log });
@@ -112,7 +112,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
   }
 }
 
-async function openStore({ store, data, maxMapSize }: Config): Promise<Store> {
+async function openStore({ store, data, maxMapSize }: Config, log: Logger): Promise<Store> {
   switch (store) {
     case "memory": {
       const { MemoryStore } = await import("./store/memory/memory-store.ts");
@@ -122,6 +122,7 @@ async function openStore({ store, data, maxMapSize }: Config): Promise<Store> {
       const { LmdbStore } = await import("./store/lmdb/lmdb-store.ts");
       return LmdbStore.open({
         path: data,
+        onDamage: (err) => log.error({ err }, "a damaged session is left out of a list"),
         ...(maxMapSize !== undefined && { mapSizeBytes: maxMapSize }),
       });
     }

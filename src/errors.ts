@@ -175,6 +175,15 @@ export class TooManyWatchesError extends SessiondError {
   }
 }
 
+export class TooManyCallsError extends SessiondError {
+  readonly reason = "TOO_MANY_CALLS";
+  constructor({ limit }: { limit: number }) {
+    super(`${limit} calls are running, which is the limit; send fewer at once, and retry`, {
+      limit: String(limit),
+    });
+  }
+}
+
 export class ShuttingDownError extends SessiondError {
   readonly reason = "SHUTTING_DOWN";
   constructor() {

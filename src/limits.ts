@@ -37,6 +37,8 @@ export const limits = {
   /** A page ends early here, so that large events do not make large answers. */
   pageBytes: MiB,
 
+  /** Calls that run at once, streams aside. */
+  calls: 4_096,
   watches: 10_000,
   /** How often a quiet watch says that it is current. */
   progressIntervalMs: 5_000,

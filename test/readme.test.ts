@@ -37,11 +37,24 @@ afterAll(async () => {
 
 const shown = await examples();
 
+test("the first 35 lines of the README are enough for a first session", async () => {
+  const lines = (await readFile(join(root, "README.md"), "utf8")).split("\n").slice(0, 35);
+  const first = lines.join("\n");
+  for (const part of [
+    "npm ci && npm start",
+    "npm ci && npm test",
+    "curl -s",
+    "\n2 message I want",
+  ]) {
+    expect(first).toContain(part);
+  }
+});
+
 test("the README shows code with what it prints", () => {
   expect(shown.map(({ name }) => name)).toEqual([
-    "first-event",
     "first-session",
     "namespace-watch",
+    "first-event",
     "error",
   ]);
 });

@@ -150,7 +150,7 @@ export interface Store {
   /** Events in order; fewer than asked for at a limit or at the end of the log. Errors: DataLossError. */
   readEvents(range: EventRange): Promise<Event[]>;
 
-  /** Errors: DataLossError. */
+  /** Sessions in order. A damaged one is left out, and reported in the way of the engine. */
   listSessions(query: SessionQuery): Promise<StoredSession[]>;
 
   /** Entries behind `afterOffset`, oldest first. */

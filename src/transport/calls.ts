@@ -1,42 +1,56 @@
-import { ShuttingDownError } from "../errors.ts";
+import { ShuttingDownError, TooManyCallsError } from "../errors.ts";
+import { limits } from "../limits.ts";
+
+/** A unary call ends by itself; a stream ends when its reader has taken the last of it. */
+export type CallKind = "unary" | "stream";
 
 /**
- * Calls that are running, over both front doors, so that a shutdown can wait for them.
+ * Calls that are running, over both front doors, so that there are not too many of them and a
+ * shutdown can wait for them.
  *
  * Calls of the health and reflection services are not counted: a health watch never ends.
  */
 export class Calls {
-  #running = 0;
+  readonly #running = { unary: 0, stream: 0 };
+  readonly #idle: (() => void)[] = [];
   #closed = false;
-  #idle: (() => void) | undefined;
 
   /** No new call is taken. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Takes a call; the caller owes an `end()`. Throws ShuttingDownError once closed. */
-  begin(): void {
+  /**
+   * Takes a call; the caller owes an `end()` of the same kind.
+   *
+   * Errors: ShuttingDownError once closed; TooManyCallsError. Streams have bounds of their own.
+   */
+  begin(kind: CallKind): void {
     if (this.#closed) {
       throw new ShuttingDownError();
     }
-    this.#running++;
+    if (kind === "unary" && this.#running.unary >= limits.calls) {
+      throw new TooManyCallsError({ limit: limits.calls });
+    }
+    this.#running[kind]++;
   }
 
-  end(): void {
-    this.#running--;
-    if (this.#running === 0) {
-      this.#idle?.();
+  end(kind: CallKind): void {
+    this.#running[kind]--;
+    if (this.#running[kind] === 0) {
+      for (const resolve of this.#idle.splice(0)) resolve();
     }
   }
 
-  /** Takes no more calls; resolves when the running ones have ended. */
-  close(): Promise<void> {
+  /** Takes no more calls. */
+  close(): void {
     this.#closed = true;
-    return this.#running === 0
-      ? Promise.resolve()
-      : new Promise((resolve) => {
-          this.#idle = resolve;
-        });
+  }
+
+  /** Resolves when none of these kinds is running. */
+  async ended(...kinds: readonly CallKind[]): Promise<void> {
+    while (kinds.some((kind) => this.#running[kind] > 0)) {
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
   }
 }

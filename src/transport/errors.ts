@@ -22,6 +22,7 @@ export const codeOfReason = {
   CURSOR_INVALID: Code.OutOfRange,
   HISTORY_GONE: Code.OutOfRange,
   TOO_MANY_WATCHES: Code.ResourceExhausted,
+  TOO_MANY_CALLS: Code.ResourceExhausted,
   SHUTTING_DOWN: Code.Unavailable,
   WRITES_REFUSED: Code.Unavailable,
   COMMIT_UNKNOWN: Code.Unavailable,

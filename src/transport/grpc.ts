@@ -86,7 +86,7 @@ function unary(spec: Kind<"unary">, options: GrpcAdapterOptions): handleUnaryCal
   const encode = encoder(method.output);
   return async (call, callback) => {
     try {
-      calls.begin();
+      calls.begin("unary");
     } catch (error) {
       callback(statusOf(error, options));
       return;
@@ -102,7 +102,7 @@ function unary(spec: Kind<"unary">, options: GrpcAdapterOptions): handleUnaryCal
     } catch (error) {
       callback(statusOf(error, options));
     } finally {
-      calls.end();
+      calls.end("unary");
     }
   };
 }
@@ -140,7 +140,7 @@ async function respond<T>(
 ): Promise<void> {
   const { calls } = options;
   try {
-    calls.begin();
+    calls.begin("stream");
   } catch (error) {
     fail(call, statusOf(error, options));
     return;
@@ -156,7 +156,7 @@ async function respond<T>(
   } catch (error) {
     fail(call, statusOf(error, options));
   } finally {
-    calls.end();
+    calls.end("stream");
   }
 }
 

@@ -12,8 +12,9 @@ export interface HttpCallOptions {
 export function callInterceptor({ calls, onDefect }: HttpCallOptions): Interceptor {
   return (next) => async (request) => {
     let streaming = false;
+    const kind = request.stream ? "stream" : "unary";
     try {
-      calls.begin();
+      calls.begin(kind);
     } catch (error) {
       throw toConnectError(error, onDefect);
     }
@@ -29,7 +30,7 @@ export function callInterceptor({ calls, onDefect }: HttpCallOptions): Intercept
       throw toConnectError(error, onDefect);
     } finally {
       if (!streaming) {
-        calls.end();
+        calls.end(kind);
       }
     }
   };
@@ -45,7 +46,7 @@ async function* relay<T>(
   const end = () => {
     if (!ended) {
       ended = true;
-      calls.end();
+      calls.end("stream");
     }
   };
   // connect-node does not return the iterator when a client vanishes that was not reading.

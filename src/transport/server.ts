@@ -48,6 +48,8 @@ export interface BoundAddresses {
 /** A client that has not answered a ping by then is gone, and its streams with it. */
 const PING_INTERVAL_MS = 60_000;
 const PING_TIMEOUT_MS = 20_000;
+/** Time for streams to give their last messages and the reason of their end. */
+const STREAM_END_MS = 1_000;
 /** Time for answers under way to reach their clients after the last call has ended. */
 const FLUSH_MS = 1_000;
 
@@ -123,9 +125,12 @@ export class TransportServer {
   async #drain(graceMs: number): Promise<void> {
     this.#health.set("NOT_SERVING");
     this.#port?.stopAccepting();
-    const idle = this.#calls.close();
+    this.#calls.close();
     this.#shutdown.abort();
-    const inTime = await within(graceMs, idle);
+    // A stream waits for its reader; one that does not read holds up no shutdown.
+    const unaryInTime = await within(graceMs, this.#calls.ended("unary"));
+    const streamMs = Math.min(graceMs, STREAM_END_MS);
+    const inTime = unaryInTime && (await within(streamMs, this.#calls.ended("unary", "stream")));
     const flushMs = inTime ? Math.min(FLUSH_MS, graceMs) : 0;
     if (!inTime) {
       this.#options.log.warn({ graceMs }, "calls were still running at shutdown and were cut off");

@@ -1,12 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import {
+  type Event,
   EventBatchSchema,
+  EventsDamagedSchema,
   SessionDeletedSchema,
   type WatchEventsResponse,
   WatchEventsResponseSchema,
 } from "@sessiond/contract";
 import type { CursorCodec } from "../../cursor.ts";
-import { HistoryGoneError } from "../../errors.ts";
+import { DataLossError, HistoryGoneError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { uidText } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
@@ -19,6 +21,8 @@ interface Log {
   readonly cursor: CursorCodec;
   readonly namespace: string;
 }
+
+type Commit = Awaited<ReturnType<Store["readNamespaceLog"]>>[number];
 
 /** Commits looked at for one message; those of one session that follow each other travel together. */
 const commitsPerStep = 16;
@@ -45,14 +49,12 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
       ({ entry }) => entry.deleted || uidText(entry.sessionUid) !== sessionUid,
     );
     const same = others === -1 ? entries : entries.slice(0, others);
-    const events = await store.readEvents({
-      uid: sessionUid,
-      first: firstRevision,
-      last: same.at(-1)?.entry.lastRevision ?? lastRevision,
-      maxEvents: limits.watchBatchEvents,
-      maxBytes: limits.watchBatchBytes,
-      wholeBatches: true,
-    });
+    const events = await readBatches(sessionUid, same);
+    if (events === undefined) {
+      const damaged = { sessionId, sessionUid, firstRevision, lastRevision };
+      const value = create(EventsDamagedSchema, damaged);
+      return step(head.offset, { case: "eventsDamaged", value });
+    }
     const covered = same.findLast(({ entry }) => entry.lastRevision === events.at(-1)?.revision);
     // The log of a session that was deleted since may be freed in part: its deletion follows.
     if (events[0]?.revision !== firstRevision || covered === undefined) {
@@ -60,6 +62,26 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
     }
     const value = create(EventBatchSchema, { sessionId, sessionUid, events });
     return step(covered.offset, { case: "events", value });
+  }
+
+  /** Events of commits that follow each other, if need be of the first alone; undefined: damaged. */
+  async function readBatches(
+    uid: string,
+    commits: readonly Commit[],
+  ): Promise<Event[] | undefined> {
+    try {
+      return await store.readEvents({
+        uid,
+        first: commits[0]?.entry.firstRevision ?? 1,
+        last: commits.at(-1)?.entry.lastRevision ?? 0,
+        maxEvents: limits.watchBatchEvents,
+        maxBytes: limits.watchBatchBytes,
+        wholeBatches: true,
+      });
+    } catch (error) {
+      if (!(error instanceof DataLossError)) throw error;
+      return commits.length > 1 ? readBatches(uid, commits.slice(0, 1)) : undefined;
+    }
   }
 
   function step(place: number, message: WatchEventsResponse["message"]): Step {

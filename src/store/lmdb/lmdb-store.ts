@@ -1,6 +1,6 @@
 import { Durability, type Event } from "@sessiond/contract";
 import type { NamespaceLogEntry, RequestRecord } from "@sessiond/contract/store";
-import { ShuttingDownError, WritesRefusedError } from "../../errors.ts";
+import { type DataLossError, ShuttingDownError, WritesRefusedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { InFlight } from "../in-flight.ts";
 import { derive } from "../indexes.ts";
@@ -37,6 +37,8 @@ export interface LmdbStoreOptions {
   readonly now?: () => number;
   /** Measures the disk. Default: asks the file system. */
   readonly diskSpace?: DiskSpace;
+  /** Hears of damaged sessions that are left out of a list. */
+  readonly onDamage?: (error: DataLossError) => void;
 }
 
 const READ_ONLY = "the folder is on a read-only file system; make it writable and start again";
@@ -63,6 +65,7 @@ export class LmdbStore implements Store {
     environment: Environment;
     commitTimeoutMs: number;
     diskSpace: DiskSpace;
+    onDamage: (error: DataLossError) => void;
   }) {
     const { environment, commitTimeoutMs } = options;
     const { header, tables } = environment;
@@ -72,7 +75,7 @@ export class LmdbStore implements Store {
       timeoutMs: commitTimeoutMs,
     });
     this.#guard = new SpaceGuard(() => spaceOf(environment, options.diskSpace));
-    this.#reads = new Reads(tables);
+    this.#reads = new Reads(tables, options.onDamage);
     this.#maintenance = new Maintenance(tables);
     this.#offsets = new NamespaceOffsets({
       log: tables.log,
@@ -104,6 +107,7 @@ export class LmdbStore implements Store {
       environment,
       commitTimeoutMs: options.commitTimeoutMs ?? limits.commitTimeoutMs,
       diskSpace: options.diskSpace ?? diskSpace,
+      onDamage: options.onDamage ?? (() => {}),
     });
   }
 

@@ -34,9 +34,12 @@ import { REQUEST_TIME_BYTES, type Tables } from "./tables.ts";
  */
 export class Reads {
   readonly #tables: Tables;
+  readonly #onDamage: (error: DataLossError) => void;
 
-  constructor(tables: Tables) {
+  /** `onDamage` hears of damaged records that are left out of a list. */
+  constructor(tables: Tables, onDamage: (error: DataLossError) => void) {
     this.#tables = tables;
+    this.#onDamage = onDamage;
   }
 
   session(name: SessionName): StoredSession | undefined {
@@ -100,12 +103,18 @@ export class Reads {
       end: reverse ? first : end,
       exclusiveStart: from !== undefined || reverse,
       reverse,
-      limit,
     })) {
       const { sessionId } = parseIndexKey(key).position;
-      const session = this.session({ namespace, sessionId });
-      if (session === undefined) throw new DataLossError({ record: `session "${sessionId}"` });
-      found.push(session);
+      try {
+        const session = this.session({ namespace, sessionId });
+        if (session === undefined) throw new DataLossError({ record: `session "${sessionId}"` });
+        found.push(session);
+      } catch (error) {
+        // One that cannot be read does not take the others along.
+        if (!(error instanceof DataLossError)) throw error;
+        this.#onDamage(error);
+      }
+      if (found.length === limit) break;
     }
     return found;
   }

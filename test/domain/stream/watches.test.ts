@@ -8,12 +8,13 @@ import {
 import { expect, test } from "vitest";
 import {
   CursorInvalidError,
+  DataLossError,
   SessionDeletedError,
   SessionNotFoundError,
   ShuttingDownError,
 } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
-import type { Change, Committed, Store } from "../../../src/store/store.ts";
+import type { Change, Committed, EventRange, Store } from "../../../src/store/store.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
 
 const demo = { sessionId: "demo", createIfMissing: true } as const;
@@ -263,4 +264,52 @@ test("closing a watch frees its place", async () => {
   const waiting = watch.next();
   abort.abort();
   expect(await waiting).toEqual({ done: true, value: undefined });
+});
+
+test("a namespace watch names what is damaged and goes on with the other sessions", async () => {
+  const memory = await MemoryStore.open();
+  const damagedUid = { value: "" };
+  const store = new Proxy<Store>(memory, {
+    get(target, name) {
+      if (name === "readEvents") {
+        return async (range: EventRange) => {
+          if (range.uid === damagedUid.value && range.first <= 2 && range.last >= 2) {
+            throw new DataLossError({ record: "event 2", sessionUid: range.uid });
+          }
+          return memory.readEvents(range);
+        };
+      }
+      const value: unknown = Reflect.get(target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+  await using domain = await openTestDomain({ store });
+  await domain.create({ session: { sessionId: "bad" } });
+  damagedUid.value = (await domain.get("bad")).uid;
+  await appendTexts(domain, ["damaged", "good"], "bad");
+  await appendTexts(domain, ["good"], "other");
+  const watch = domain.watch({});
+  const said: unknown[] = [];
+  while (said.length < 5) {
+    const next = await watch.next();
+    if (next.done) break;
+    const { message } = next.value;
+    if (message.case === "events") {
+      const { sessionId, events } = message.value;
+      said.push(...events.map(({ revision }) => `${sessionId}:${revision}`));
+    } else if (message.case === "eventsDamaged") {
+      const { sessionId, firstRevision, lastRevision } = message.value;
+      said.push({ sessionId, firstRevision, lastRevision });
+    }
+  }
+  expect(said).toEqual([
+    "bad:1",
+    { sessionId: "bad", firstRevision: 2, lastRevision: 2 },
+    "bad:3",
+    "other:1",
+    "other:2",
+  ]);
+  const own = domain.watch({ sessionId: "bad" });
+  await own.next();
+  await expect(own.next()).rejects.toThrow(DataLossError);
 });

@@ -68,5 +68,13 @@ describe("damage on disk", () => {
     expect(error).toMatchObject({ reason: "DATA_LOSS", details: { record: 'session "bad"' } });
     expect(await store.getSession(good.key)).toEqual(good.after);
     await store.close();
+
+    const damaged: string[] = [];
+    store = await LmdbStore.open({ path, onDamage: ({ message }) => damaged.push(message) });
+    const query = { namespace: "default", index: { by: "all" }, limit: 1 } as const;
+    const listed = await store.listSessions(query);
+    expect(listed).toEqual([good.after]);
+    expect(damaged).toEqual([expect.stringContaining('session "bad"')]);
+    await store.close();
   });
 });

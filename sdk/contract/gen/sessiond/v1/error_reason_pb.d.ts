@@ -254,6 +254,16 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_WRONG_TRANSPORT = 24;
    */
   WRONG_TRANSPORT = 24,
+
+  /**
+   * RESOURCE_EXHAUSTED. The server runs as many calls as it allows.
+   *
+   * Send fewer at once, and retry.
+   * Example: {"limit": "4096"}
+   *
+   * @generated from enum value: ERROR_REASON_TOO_MANY_CALLS = 25;
+   */
+  TOO_MANY_CALLS = 25,
 }
 
 /**

@@ -431,6 +431,14 @@ export declare type WatchEventsResponse = Message<"sessiond.v1.WatchEventsRespon
      */
     value: SessionDeleted;
     case: "sessionDeleted";
+  } | {
+    /**
+     * Events of a session cannot be read. Only on namespace watches.
+     *
+     * @generated from field: sessiond.v1.EventsDamaged events_damaged = 6;
+     */
+    value: EventsDamaged;
+    case: "eventsDamaged";
   } | { case: undefined; value?: undefined };
 };
 
@@ -527,6 +535,48 @@ export declare type WatchProgress = Message<"sessiond.v1.WatchProgress"> & {
  * Use `create(WatchProgressSchema)` to create a new message.
  */
 export declare const WatchProgressSchema: GenMessage<WatchProgress>;
+
+/**
+ * Events of a session are damaged in the store and left out of the stream, which goes on with the
+ * other sessions. A watch of the session itself fails with DATA_LOSS.
+ *
+ * @generated from message sessiond.v1.EventsDamaged
+ */
+export declare type EventsDamaged = Message<"sessiond.v1.EventsDamaged"> & {
+  /**
+   * Name of the session.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * Key of its log.
+   *
+   * @generated from field: string session_uid = 2;
+   */
+  sessionUid: string;
+
+  /**
+   * First revision left out.
+   *
+   * @generated from field: uint32 first_revision = 3;
+   */
+  firstRevision: number;
+
+  /**
+   * Last revision left out.
+   *
+   * @generated from field: uint32 last_revision = 4;
+   */
+  lastRevision: number;
+};
+
+/**
+ * Describes the message sessiond.v1.EventsDamaged.
+ * Use `create(EventsDamagedSchema)` to create a new message.
+ */
+export declare const EventsDamagedSchema: GenMessage<EventsDamaged>;
 
 /**
  * A session was deleted.

@@ -541,7 +541,8 @@ export declare const SessionService: GenService<{
    *
    * A page is what was durable when it was read; sessions created later are not in later pages
    * of a newest-first list. A page may be shorter than asked for, even empty, at 1 MiB or when few
-   * sessions match; only an absent `next_page_token` says that it was the last.
+   * sessions match; only an absent `next_page_token` says that it was the last. A session whose
+   * record is damaged is left out, and named in the server's log.
    *
    * Errors: PAGE_TOKEN_INVALID.
    *
