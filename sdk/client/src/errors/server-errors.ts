@@ -126,6 +126,14 @@ export class RequestTooLargeError extends SessiondError {
 /** The transport does not carry this call. */
 export class WrongTransportError extends SessiondError {}
 
+/** The server runs as many calls as it allows; send fewer at once. */
+export class TooManyCallsError extends SessiondError {
+  /** How many it runs. */
+  get limit(): number {
+    return this.number("limit");
+  }
+}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -152,4 +160,5 @@ export const errorByReason = {
   ORIGIN_REFUSED: OriginRefusedError,
   REQUEST_TOO_LARGE: RequestTooLargeError,
   WRONG_TRANSPORT: WrongTransportError,
+  TOO_MANY_CALLS: TooManyCallsError,
 } satisfies Record<Reason, typeof SessiondError>;
