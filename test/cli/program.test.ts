@@ -134,7 +134,7 @@ describe("a start", () => {
     const { stdout, stderr } = await configOf(["--data", "/var/lib/s"]);
     expect(stdout).toBe("");
     expect(stderr).toMatch(/listens on 127\.0\.0\.1:4711 /);
-    expect(stderr).toMatch(/health and metrics +127\.0\.0\.1:4712\n/);
+    expect(stderr).toMatch(/health for probes +127\.0\.0\.1:4712\n/);
     expect(stderr).toMatch(/data folder +\/var\/lib\/s\n/);
     expect(stderr).toMatch(/lmdb, durable: /);
     expect(stderr).toContain(
