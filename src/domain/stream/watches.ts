@@ -19,7 +19,7 @@ import type { Store } from "../../store/store.ts";
 import { namespaceOf } from "../names.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
-import type { Channel } from "./channel.ts";
+import type { Channel, Step } from "./channel.ts";
 import type { Hub } from "./hub.ts";
 import { namespaceFeed } from "./namespace-feed.ts";
 import { type Feed, sessionFeed } from "./session-feed.ts";
@@ -98,9 +98,12 @@ export class Watches {
     while (!signal.aborted) {
       if (this.#shutdown.aborted) throw new ShuttingDownError();
       if (place < channel.place) {
-        const step = await feed.read(place);
+        let step: Step | undefined = await feed.read(place);
         place = step.place;
-        if (step.message !== undefined) yield step.message;
+        const handover = step.message && new Handover(step.message);
+        // Nothing here holds the message while its reader takes its time: the transport has bytes.
+        step = undefined;
+        if (handover !== undefined) yield handover.take();
         continue;
       }
       // Nothing waits between these looks at the channel and the wait, so no wake-up is missed.
@@ -142,6 +145,22 @@ export class Watches {
       const headRevision = durable.head.revision;
       return { feed, created: createdMessage({ headRevision, earliestRevision: 1, state }) };
     });
+  }
+}
+
+/** Gives a message away once, so that who passed it on does not keep it alive. */
+class Handover {
+  #message: WatchEventsResponse | undefined;
+
+  constructor(message: WatchEventsResponse) {
+    this.#message = message;
+  }
+
+  take(): WatchEventsResponse {
+    const message = this.#message;
+    this.#message = undefined;
+    if (message === undefined) throw new Error("the message was taken before");
+    return message;
   }
 }
 
