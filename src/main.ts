@@ -3,4 +3,6 @@ import { processHost } from "./cli/host.ts";
 import { run } from "./cli/program.ts";
 
 const host = processHost();
-host.exit(await run({ argv: process.argv.slice(2), host }));
+const exitCode = await run({ argv: process.argv.slice(2), host });
+await host.flushed();
+host.exit(exitCode);

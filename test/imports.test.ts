@@ -24,6 +24,7 @@ const homes: Readonly<Record<string, string>> = {
   tiktoken: "domain/tokens",
   pino: "telemetry",
   commander: "cli",
+  "cli-table3": "cli",
 };
 
 const files = readdirSync(root, { recursive: true, encoding: "utf8" })

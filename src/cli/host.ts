@@ -1,30 +1,54 @@
+/** A stream a command writes to. */
+export interface Output {
+  readonly isTerminal: boolean;
+  /** Escape sequences for colours are understood and wanted (`NO_COLOR` is not set). */
+  readonly hasColours: boolean;
+  /** Width of the terminal in characters; 80 when there is none. */
+  columns(): number;
+  write(text: string): void;
+}
+
+/** Where the data of a command goes. */
+export interface DataOutput extends Output {
+  /** Aborts when the reader has gone away, as `head` does: nothing more needs to be written. */
+  readonly closed: AbortSignal;
+  /** Resolves when the reader has taken so much that there is room, or has gone away. */
+  drained(): Promise<void>;
+}
+
 /** What a command needs of the process it runs in, so that tests can be one. */
 export interface Host {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  readonly stdout: { write(text: string): void };
-  readonly stderr: { readonly isTerminal: boolean; write(text: string): void };
+  readonly stdin: AsyncIterable<string>;
+  readonly stdout: DataOutput;
+  readonly stderr: Output;
   /** Calls the listener at SIGINT and SIGTERM instead of ending the process. Returns how to stop that. */
   onSignal(listener: (signal: "SIGINT" | "SIGTERM") => void): () => void;
   /** Calls the listener for errors nobody caught. */
   onCrash(listener: (error: unknown) => void): () => void;
+  /** Resolves when what was written has left the process, or nobody takes it. */
+  flushed(): Promise<void>;
   /** Ends the process at once. */
   exit(code: number): void;
 }
 
 /** The process itself. */
 export function processHost(): Host {
+  const closed = new AbortController();
   // A reader of stderr or stdout that goes away is no reason to stop serving.
   process.stderr.on("error", () => {});
-  process.stdout.on("error", () => {});
+  process.stdout.on("error", () => closed.abort());
   return {
     env: process.env,
     cwd: process.cwd(),
-    stdout: { write: (text) => process.stdout.write(text) },
-    stderr: {
-      isTerminal: process.stderr.isTTY === true,
-      write: (text) => process.stderr.write(text),
+    stdin: { [Symbol.asyncIterator]: () => process.stdin.setEncoding("utf8").iterator() },
+    stdout: {
+      ...outputTo(process.stdout),
+      closed: closed.signal,
+      drained: () => drained(closed.signal),
     },
+    stderr: outputTo(process.stderr),
     onSignal: (listener) => {
       process.on("SIGINT", listener);
       process.on("SIGTERM", listener);
@@ -38,6 +62,45 @@ export function processHost(): Host {
       process.on("uncaughtException", listener);
       return () => process.off("uncaughtException", listener);
     },
+    flushed: async () => {
+      await flushed(process.stdout, closed.signal);
+      await flushed(process.stderr, AbortSignal.timeout(stderrFlushMs));
+    },
     exit: (code) => process.exit(code),
   };
+}
+
+/** A process ends even if nobody reads its last words. */
+const stderrFlushMs = 1_000;
+
+/** Writes to a pipe are not done when the call returns, and the end of the process drops them. */
+function flushed(stream: NodeJS.WriteStream, givenUp: AbortSignal): Promise<void> {
+  if (stream.writableLength === 0 || givenUp.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    givenUp.addEventListener("abort", () => resolve(), { once: true });
+    stream.write("", () => resolve());
+  });
+}
+
+function outputTo(stream: NodeJS.WriteStream): Output {
+  return {
+    isTerminal: stream.isTTY === true,
+    hasColours: stream.isTTY === true && stream.hasColors(),
+    columns: () => stream.columns ?? 80,
+    write: (text) => void stream.write(text),
+  };
+}
+
+function drained(closed: AbortSignal): Promise<void> {
+  const { stdout } = process;
+  if (!stdout.writableNeedDrain || closed.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      stdout.off("drain", done);
+      closed.removeEventListener("abort", done);
+      resolve();
+    };
+    stdout.once("drain", done);
+    closed.addEventListener("abort", done, { once: true });
+  });
 }

@@ -1,25 +1,38 @@
-import { Command, CommanderError, Option } from "commander";
-import type { Flags } from "../config.ts";
-import { type Setting, settings } from "../config-settings.ts";
+import { Command, CommanderError } from "commander";
 import { StartError } from "../errors.ts";
 import { version } from "../version.ts";
-import { exitCodes } from "./exit-codes.ts";
+import { CommandError } from "./command-error.ts";
+import type { CommandLine } from "./command-line.ts";
+import { addAppend } from "./commands/append.ts";
+import { addCompletion } from "./commands/completion.ts";
+import { addConfig } from "./commands/config.ts";
+import { addDelete } from "./commands/delete.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addEnd } from "./commands/end.ts";
+import { addImport } from "./commands/import.ts";
+import { addSessions } from "./commands/sessions.ts";
+import { addShow } from "./commands/show.ts";
+import { addTail } from "./commands/tail.ts";
+import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import type { Host } from "./host.ts";
 import { type StartApp, serve } from "./serve.ts";
+import { addSettings, givenFlags } from "./settings-options.ts";
+import { safe } from "./text/safe.ts";
 
-const examples = `
+const serveExamples = `
 Examples:
   sessiond                                  listen on 127.0.0.1:7377, keep data in ./.sessiond
   sessiond --listen 8000 --data /var/lib/sessiond
   sessiond --store memory --log-level debug
-  sessiond --unix /run/sessiond/socket --probe-listen off
+  sessiond --unix /run/sessiond/socket --probe-listen off`;
 
-Exit codes:
-  0  stopped by a signal, all calls finished or out of time
-  1  a defect
-  2  wrong usage or configuration, port in use, data folder locked
-  3  the store failed; start again (or ended by a signal, when the driver gave way)
-`;
+const examples = `${serveExamples}
+  sessiond append user-42 "hello" --create  a first event
+  sessiond tail -f                          follow every session live
+  sessiond doctor                           what is not well, and what to do about it
+${exitCodesHelp}
+
+All options of a command: sessiond <command> --help`;
 
 /**
  * Runs the command line and returns the exit code. Says on stderr in one line what was wrong.
@@ -31,15 +44,17 @@ export async function run(args: {
   host: Host;
   startApp?: StartApp;
 }): Promise<number> {
-  const { argv, host, ...overrides } = args;
+  const { argv, host, startApp } = args;
   let exitCode: number = exitCodes.done;
-  const program = createProgram({
+  const line = {
     host,
-    serve: async (flags) => {
-      exitCode = await serve({ flags, host, ...overrides });
+    endsWith: (code: number) => {
+      exitCode = code;
     },
-  });
+  };
   try {
+    const program = createProgram(line, startApp);
+    checkCommand(program, argv);
     await program.parseAsync([...argv], { from: "user" });
     return exitCode;
   } catch (error) {
@@ -51,52 +66,58 @@ export async function run(args: {
       host.stderr.write(`sessiond: ${error.message}\n`);
       return exitCodes.cannotStart;
     }
+    if (error instanceof CommandError) {
+      host.stderr.write(`sessiond: ${safe(error.message)}\n`);
+      return error.exitCode;
+    }
     host.stderr.write(`sessiond: ${error instanceof Error ? error.stack : String(error)}\n`);
     return exitCodes.crash;
   }
 }
 
-function createProgram(args: { host: Host; serve: (flags: Flags) => Promise<void> }): Command {
+/** With a default command, commander takes a mistyped name for an argument of that. */
+function checkCommand(program: Command, [name = ""]: readonly string[]): void {
+  const names = [...program.commands.map((command) => command.name()), "help"];
+  if (name === "" || name.startsWith("-") || names.includes(name)) return;
+  const known = names.filter((command) => !command.startsWith("_")).join(", ");
+  throw new CommandError(
+    exitCodes.cannotStart,
+    `there is no command "${name}"; there are ${known}`,
+  );
+}
+
+function createProgram(line: CommandLine, startApp: StartApp | undefined): Command {
+  const { host } = line;
   const program = new Command("sessiond")
     .description("Session sidecar for AI agents: durable logs, context windows, live streams.")
     .version(version)
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => args.host.stdout.write(text),
-      writeErr: (text) => args.host.stderr.write(text),
+      writeOut: (text) => host.stdout.write(text),
+      writeErr: (text) => host.stderr.write(text),
       outputError: (text, write) => write(text.replace(/^error: /, "sessiond: ")),
     })
-    .addHelpText("after", `${examples}\nAll options: sessiond serve --help`);
+    .addHelpText("after", examples);
 
   const command = program
     .command("serve", { isDefault: true })
     .description("run a server (the default)")
-    .addHelpText("after", examples)
-    .option(
-      "--config <file>",
-      "YAML or JSON file of settings (default ./sessiond.yaml or ./sessiond.json; env SESSIOND_CONFIG)",
-    );
-  for (const setting of Object.values(settings)) command.addOption(toOption(setting));
-  command.action(() => args.serve(givenFlags(command)));
+    .addHelpText("after", `${serveExamples}\n${exitCodesHelp}`);
+  addSettings(command);
+  command.action(async () => {
+    const flags = givenFlags(command);
+    line.endsWith(await serve({ flags, host, ...(startApp === undefined ? {} : { startApp }) }));
+  });
+
+  addTail(program, line);
+  addSessions(program, line);
+  addShow(program, line);
+  addAppend(program, line);
+  addImport(program, line);
+  addEnd(program, line);
+  addDelete(program, line);
+  addConfig(program, line);
+  addDoctor(program, line);
+  addCompletion(program, line);
   return program;
-}
-
-function toOption(setting: Setting<unknown>): Option {
-  const { flag, help, env, repeats } = setting;
-  const fallback = typeof setting.default === "string" && setting.default !== "";
-  const notes = fallback ? `default ${setting.default}; env ${env}` : `env ${env}`;
-  const option = new Option(flag, `${help} (${notes})`);
-  if (repeats) option.argParser((value, before: string[] = []) => [...before, value]);
-  return option;
-}
-
-/** Only what was typed: commander's own defaults must not beat the environment or the file. */
-function givenFlags(command: Command): Flags {
-  const given = (name: string) =>
-    command.getOptionValueSource(name) === "cli" ? command.getOptionValue(name) : undefined;
-  const values = Object.entries(settings).map(([key, { flag }]) => [
-    key,
-    given(new Option(flag).attributeName()),
-  ]);
-  return { ...Object.fromEntries(values), config: given("config") };
 }

@@ -1,71 +1,7 @@
-import { tmpdir } from "node:os";
 import { describe, expect, test } from "vitest";
-import { run } from "../../src/cli/program.ts";
-import type { StartApp } from "../../src/cli/serve.ts";
-import type { Config } from "../../src/config.ts";
 import { StartError } from "../../src/errors.ts";
 import { version } from "../../src/version.ts";
-
-type Signal = "SIGINT" | "SIGTERM";
-
-/** A command line in a process that is none: output is collected, signals are sent by hand. */
-function commandLine(argv: readonly string[], env: Record<string, string> = {}) {
-  const out = { stdout: "", stderr: "" };
-  const collect = (stream: keyof typeof out) => (text: string) => {
-    out[stream] += text;
-  };
-  const exits: number[] = [];
-  const signals = new Set<(signal: Signal) => void>();
-  const crashes = new Set<(error: unknown) => void>();
-  const configs: Config[] = [];
-  const started = Promise.withResolvers<void>();
-  const stopped = Promise.withResolvers<void>();
-  const failed = Promise.withResolvers<Error>();
-  let stops = 0;
-
-  const startApp: StartApp = async ({ config }) => {
-    configs.push(config);
-    started.resolve();
-    return {
-      addresses: { listen: "127.0.0.1:4711", probe: "127.0.0.1:4712" },
-      stop: () => {
-        stops += 1;
-        return stopped.promise;
-      },
-      failed: failed.promise,
-    };
-  };
-  const subscribe = <T>(set: Set<T>, listener: T) => {
-    set.add(listener);
-    return () => set.delete(listener);
-  };
-  const host = {
-    env: { SESSIOND_LOG_LEVEL: "silent", ...env },
-    cwd: tmpdir(),
-    stdout: { write: collect("stdout") },
-    stderr: { isTerminal: false, write: collect("stderr") },
-    onSignal: (listener: (signal: Signal) => void) => subscribe(signals, listener),
-    onCrash: (listener: (error: unknown) => void) => subscribe(crashes, listener),
-    exit: (code: number) => void exits.push(code),
-  };
-  return {
-    out,
-    exits,
-    configs,
-    started: started.promise,
-    stopped,
-    failed,
-    stops: () => stops,
-    listeners: () => signals.size + crashes.size,
-    signal: (signal: Signal) => {
-      for (const listener of signals) listener(signal);
-    },
-    crash: (error: unknown) => {
-      for (const listener of crashes) listener(error);
-    },
-    run: (overrides: { startApp?: StartApp } = {}) => run({ argv, host, startApp, ...overrides }),
-  };
-}
+import { commandLine } from "./support/command-line.ts";
 
 /** Runs until the server is up, stops it by a signal, and gives what it was started with. */
 async function configOf(argv: readonly string[], env: Record<string, string> = {}) {
@@ -112,7 +48,7 @@ describe("arguments", () => {
     expect(config?.preloadTokenizer).toBe(false);
   });
 
-  test.each([[["--lisen", "1"]], [["serve", "more"]], [["--listen"]]])(
+  test.each([[["--lisen", "1"]], [["serve", "more"]], [["--listen"]], [["tial", "-f"]]])(
     "that are wrong end with 2 and a line on stderr: %j",
     async (argv) => {
       const { exit, config, stdout, stderr } = await configOf(argv);

@@ -1,0 +1,64 @@
+import type { Command, Option } from "commander";
+
+/** What a word may become: fixed words, ids of sessions, or something this does not know. */
+export type Candidates =
+  | { readonly kind: "words"; readonly words: readonly string[] }
+  | { readonly kind: "sessions" }
+  | { readonly kind: "none" };
+
+/**
+ * Works out what the last of the words of a command line may become. It may be empty: the cursor
+ * stands behind a space.
+ */
+export function candidatesFor(program: Command, words: readonly string[]): Candidates {
+  const current = words.at(-1) ?? "";
+  const before = words.slice(0, -1);
+  const name = before.find((word) => !word.startsWith("-"));
+  const helper = program.createHelp();
+  const command = program.commands.find((candidate) => candidate.name() === name);
+  if (command === undefined) {
+    const names = helper.visibleCommands(program).map((candidate) => candidate.name());
+    return { kind: "words", words: current.startsWith("-") ? ["--help", "--version"] : names };
+  }
+  const options = helper.visibleOptions(command);
+  const taking = options.find((option) => takesValue(option) && isFlag(option, before.at(-1)));
+  if (taking !== undefined) return valuesOf(taking);
+  if (current.startsWith("-")) {
+    return { kind: "words", words: options.flatMap(({ long }) => long ?? []) };
+  }
+  const [argument] = command.registeredArguments;
+  if (argument === undefined) return { kind: "none" };
+  if (argument.argChoices !== undefined) return { kind: "words", words: argument.argChoices };
+  const isTaken = !argument.variadic && positionals(before, options) > 1;
+  return argument.name() === "session" && !isTaken ? { kind: "sessions" } : { kind: "none" };
+}
+
+function valuesOf(option: Option): Candidates {
+  if (option.argChoices !== undefined) return { kind: "words", words: option.argChoices };
+  return option.long === "--session" ? { kind: "sessions" } : { kind: "none" };
+}
+
+function takesValue(option: Option): boolean {
+  return option.required || option.optional;
+}
+
+function isFlag({ short, long }: Option, word: string | undefined): boolean {
+  return word !== undefined && (word === short || word === long);
+}
+
+/** Words that are neither options nor their values; the command's name is one. */
+function positionals(words: readonly string[], options: readonly Option[]): number {
+  return words.filter((word, index) => {
+    const previous = words[index - 1];
+    const isValue = options.some((option) => takesValue(option) && isFlag(option, previous));
+    return !word.startsWith("-") && !isValue;
+  }).length;
+}
+
+/** The value a line gives an option, as `--name value` or `--name=value`. */
+export function optionValue(words: readonly string[], name: string): string | undefined {
+  const joined = words.findLast((word) => word.startsWith(`${name}=`));
+  if (joined !== undefined) return joined.slice(name.length + 1);
+  const at = words.lastIndexOf(name);
+  return at === -1 ? undefined : words[at + 1];
+}

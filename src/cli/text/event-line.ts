@@ -1,0 +1,138 @@
+import type { SessionEvent } from "@sessiond/client";
+import { SessionState } from "@sessiond/contract";
+import type { Output } from "../host.ts";
+import { type Paint, paintFor } from "./colours.ts";
+import { safe, safeLines } from "./safe.ts";
+import { clockTime } from "./times.ts";
+import { cut, padded } from "./width.ts";
+
+const sessionColumns = 24;
+const labelColumns = 10;
+
+/** How events are shown as text. */
+export interface EventLineOptions {
+  readonly output: Output;
+  /** Name the session on each line. */
+  readonly withSession: boolean;
+  /** Show texts whole, over as many lines as they have. Default: one line, cut to the terminal. */
+  readonly full: boolean;
+}
+
+/**
+ * Gives the function that shows an event as a line of text: time, session, revision, voice, text.
+ *
+ * Nothing in an event can steer the terminal; control characters are written out.
+ */
+export function eventLines(
+  options: EventLineOptions,
+): (sessionId: string, event: SessionEvent) => string {
+  const { output, withSession, full } = options;
+  const paint = paintFor(output);
+  return (sessionId, event) => {
+    const time = clockTime(event.createTime);
+    const session = withSession ? [padded(safe(sessionId), sessionColumns)] : [];
+    const revision = String(event.revision).padStart(4);
+    const label = padded(labelOf(event), labelColumns);
+    const indent = [time, ...session, revision, label].join("  ").length + 2;
+    const cells = [
+      paint("gray", time),
+      ...session.map((name) => paint("cyan", name)),
+      paint("gray", revision),
+      paint(colourOf(event), label),
+    ];
+    return `${cells.join("  ")}  ${textOf({ event, paint, full, room: roomFor(output, indent) })}\n`;
+  };
+}
+
+function roomFor(output: Output, indent: number): number {
+  return output.isTerminal ? Math.max(10, output.columns() - indent) : Number.POSITIVE_INFINITY;
+}
+
+function textOf(args: { event: SessionEvent; paint: Paint; full: boolean; room: number }): string {
+  const { event, paint, full, room } = args;
+  const marks = [event.kind && `[${event.kind}]`, event.author && `${event.author}:`]
+    .filter((mark) => mark !== "")
+    .map((mark) => safe(mark));
+  const prefix = marks.length === 0 ? "" : `${marks.join(" ")} `;
+  const summary = summaryOf(event);
+  const shown = full
+    ? safeLines(summary, "    ")
+    : cut(safe(shortened(summary, room)), Math.max(10, room - prefix.length));
+  return paint("gray", prefix) + (isFailure(event) ? paint("red", shown) : shown);
+}
+
+/** A megabyte need not be made safe to show a line of it. */
+function shortened(text: string, room: number): string {
+  return Number.isFinite(room) && text.length > room + 1 ? text.slice(0, room + 1) : text;
+}
+
+function labelOf({ type, role }: SessionEvent): string {
+  switch (type) {
+    case "message":
+      return role ?? "message";
+    case "toolCall":
+      return "call";
+    case "toolResult":
+      return "result";
+    case undefined:
+      return "unknown";
+    case "sessionStarted":
+      return "started";
+    case "sessionEnded":
+      return "ended";
+    default:
+      return type.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  }
+}
+
+function colourOf(event: SessionEvent): Parameters<Paint>[0] {
+  if (isFailure(event)) return "red";
+  switch (event.type) {
+    case "message":
+      return event.role === "user" ? "green" : event.role === "assistant" ? "blue" : "magenta";
+    case "toolCall":
+    case "toolResult":
+      return "yellow";
+    default:
+      return "gray";
+  }
+}
+
+function isFailure({ type, toolResult }: SessionEvent): boolean {
+  return type === "error" || toolResult?.isError === true;
+}
+
+function summaryOf(event: SessionEvent): string {
+  const { payload } = event.message;
+  switch (payload.case) {
+    case "message":
+      return [event.text, ...payload.value.parts.map(partText)].filter(Boolean).join(" ");
+    case "toolCall":
+      return `${payload.value.name}(${payload.value.arguments})`;
+    case "error":
+      return [payload.value.code, payload.value.message].filter(Boolean).join(": ");
+    case "sessionStarted":
+      return [payload.value.agentId, payload.value.model, payload.value.goal]
+        .filter(Boolean)
+        .join(", ");
+    case "sessionEnded": {
+      const { state, end } = payload.value;
+      const words = [SessionState[state]?.toLowerCase(), end?.reason, end?.errorMessage];
+      return words.filter(Boolean).join(", ");
+    }
+    case "handoff":
+      return `${payload.value.from} -> ${payload.value.to}`;
+    case "custom":
+      return payload.value.type;
+    default:
+      return event.text;
+  }
+}
+
+function partText({
+  content,
+}: {
+  content: { case?: string | undefined; value?: unknown };
+}): string {
+  return typeof content.value === "string" ? content.value : `[${content.case ?? "part"}]`;
+}
