@@ -85,6 +85,14 @@ test("everything an event may carry arrives", async () => {
   });
 });
 
+test("a provider's item that is an object is written as JSON", async () => {
+  const item = { role: "user", content: [{ type: "input_text", text: "hello" }] };
+  await session.append({ role: "user", text: "hello", raw: { format: "openai", json: item } });
+  const [event] = await collect(session.events({ first: 2 }));
+  expect(event?.message.raw?.format).toBe("openai");
+  expect(JSON.parse(event?.message.raw?.json ?? "")).toEqual(item);
+});
+
 test("arguments that are text arrive byte for byte", async () => {
   const text = '{"to" :"HND",  "n":1.0}';
   await session.append({ toolCall: { callId: "1", name: "flights", arguments: text } });

@@ -4,6 +4,7 @@ import { status } from "@grpc/grpc-js";
 import {
   CallAbandonedError,
   CommitUnknownError,
+  reliable,
   ServerUnavailableError,
   ShuttingDownError,
   UsageError,
@@ -11,7 +12,7 @@ import {
 import { AppendEventsRequestSchema, EventService, SessionService } from "@sessiond/contract";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { retryInterceptor } from "../../sdk/client/src/retry/interceptor.ts";
-import { retryPolicy } from "../../sdk/client/src/retry/policy.ts";
+import { retryDelayMs, retryPolicy } from "../../sdk/client/src/retry/policy.ts";
 import { quickClient } from "./support/client.ts";
 import { failure } from "./support/failure.ts";
 import { FakeSessiond } from "./support/fake-sessiond.ts";
@@ -123,6 +124,29 @@ describe("a call that fails for a moment", () => {
   });
 });
 
+test("the retry option reliable waits 4 to 60 seconds, longer each time", async () => {
+  const longest = retryPolicy("reliable", { random: () => 1 });
+  const shortest = retryPolicy("reliable", { random: () => 0 });
+  const failures = [1, 2, 3, 4, 5, 50];
+  expect(failures.map((count) => retryDelayMs(longest, count))).toEqual([
+    8_000, 16_000, 32_000, 60_000, 60_000, 60_000,
+  ]);
+  expect(failures.map((count) => retryDelayMs(shortest, count))).toEqual(failures.map(() => 4_000));
+  expect(longest.attempts).toBe(3);
+  expect(retryPolicy({ ...reliable, attempts: 8 }).attempts).toBe(8);
+});
+
+test("too many calls for the server is answered later", async () => {
+  await using sessiond = quickClient(server.address);
+  let refused = 0;
+  server.before = () => {
+    if (refused++ > 0) return;
+    throw failure({ code: status.RESOURCE_EXHAUSTED, reason: "TOO_MANY_CALLS" });
+  };
+  await sessiond.sessions.create({ sessionId: "a" });
+  expect(server.calls).toHaveLength(2);
+});
+
 describe("a call that is not repeated", () => {
   test.each([
     ["REVISION_CONFLICT", status.ABORTED],
@@ -179,7 +203,7 @@ describe("a call that is not repeated", () => {
     expect(sleep).not.toHaveBeenCalled();
   });
 
-  test.each([{ attempts: 0 }, { attempts: Number.NaN }, { initialMs: -1 }])(
+  test.each([{ attempts: 0 }, { attempts: Number.NaN }, { initialMs: -1 }, { minMs: 9_000 }])(
     "the retry option %j is refused",
     (retry) => {
       expect(() => retryPolicy(retry)).toThrow(UsageError);

@@ -169,11 +169,9 @@ describe("addresses", () => {
 
   test("SESSIOND_ADDRESS names the server when the caller does not", () => {
     const variables = { SESSIOND_ADDRESS: "unix:/run/sessiond.sock" };
-    expect(new Sessiond({ environment: { variables } }).address).toBe("unix:/run/sessiond.sock");
-    expect(new Sessiond({ environment: { variables: {} } }).address).toBe("127.0.0.1:7377");
-    expect(new Sessiond({ address: "[::1]:80", environment: { variables } }).address).toBe(
-      "[::1]:80",
-    );
+    expect(new Sessiond({ variables }).address).toBe("unix:/run/sessiond.sock");
+    expect(new Sessiond({ variables: {} }).address).toBe("127.0.0.1:7377");
+    expect(new Sessiond({ address: "[::1]:80", variables }).address).toBe("[::1]:80");
   });
 
   test.each(["localhost", "http://localhost:7377", "localhost:0", "localhost:70000", "unix:", ""])(

@@ -8,6 +8,8 @@ export interface ClientContext {
   readonly namespace: string;
   readonly retry: RetryPolicy;
   readonly newId: () => string;
+  /** Milliseconds of a clock that never goes back. */
+  readonly elapsedMs: () => number;
 }
 
 /** Awaits a call of a Connect client and throws this client's errors. */

@@ -20,8 +20,11 @@ export interface EventFields {
   readonly metadata?: JsonObject;
   /** What the provider reported about the model call. */
   readonly usage?: NonNullable<EventInit["usage"]>;
-  /** A provider's own form of the event, kept byte for byte. */
-  readonly raw?: { readonly format: string; readonly json: string };
+  /**
+   * A provider's own form of the event, beside the payload. Text is kept byte for byte; an object
+   * is written as JSON.
+   */
+  readonly raw?: { readonly format: string; readonly json: string | JsonObject };
   /** W3C trace context of the work that produced it. */
   readonly trace?: { readonly traceparent: string; readonly tracestate?: string };
 }
@@ -80,8 +83,7 @@ function toPayload(
 ): NonNullable<EventInit["payload"]> {
   if ("toolCall" in input) {
     const { arguments: args = "", ...call } = input.toolCall;
-    const text = typeof args === "string" ? args : JSON.stringify(args);
-    return { case: "toolCall", value: { ...call, arguments: text } };
+    return { case: "toolCall", value: { ...call, arguments: toJsonText(args) } };
   }
   if ("toolResult" in input) return { case: "toolResult", value: input.toolResult };
   if ("thinking" in input) {
@@ -103,7 +105,11 @@ function toFields(fields: EventFields): EventInit {
     ...(durationMs === undefined ? {} : { duration: durationFromMs(durationMs) }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(usage === undefined ? {} : { usage }),
-    ...(raw === undefined ? {} : { raw }),
+    ...(raw === undefined ? {} : { raw: { format: raw.format, json: toJsonText(raw.json) } }),
     ...(trace === undefined ? {} : { trace }),
   };
+}
+
+function toJsonText(value: string | JsonObject): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -38,7 +38,14 @@ export interface SessionEvent {
   readonly message: Event;
 }
 
-/** Makes the light form of an event. */
+/**
+ * Makes the light form of an event, for what the raw clients give.
+ *
+ * ```ts
+ * const { events } = await sessiond.clients.events.listEvents({ sessionId: "user-42" });
+ * for (const event of events.map(toSessionEvent)) console.log(event.revision, event.text);
+ * ```
+ */
 export function toSessionEvent(message: Event): SessionEvent {
   const { payload, createTime } = message;
   return {

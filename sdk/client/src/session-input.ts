@@ -1,6 +1,7 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Session, SessionSchema } from "@sessiond/contract";
+import type { PresetWord } from "./words.ts";
 
 type SessionInit = Exclude<MessageInitShape<typeof SessionSchema>, Session>;
 
@@ -47,8 +48,8 @@ export interface SessionChanges {
 
 /** Fields of a new session. */
 export interface SessionFields extends SessionChanges {
-  /** "conversation", "managed", "memory", "terminal" or "execution". Default: nothing expires. */
-  readonly preset?: string;
+  /** Sets what the other fields leave open. Default: none, nothing expires. */
+  readonly preset?: PresetWord;
   /** Kept in memory only, gone after a restart. */
   readonly ephemeral?: boolean;
 }

@@ -7,6 +7,7 @@ import { type DeleteOptions, deleteSession } from "./delete-session.ts";
 import type { EventInput } from "./event-input.ts";
 import { type EventQuery, listEvents } from "./event-list.ts";
 import type { PageList } from "./page.ts";
+import { type RequestOptions, recordRequest } from "./record-request.ts";
 import { type SessionEvent, toSessionEvent } from "./session-event.ts";
 import { pathsOf, type SessionChanges, toSessionInit } from "./session-input.ts";
 import { Watch, type WatchOptions } from "./watch.ts";
@@ -137,6 +138,23 @@ export class Session {
     const { sessionId } = this;
     const items = ({ events }: { events: Event[] }) => events.map(toSessionEvent);
     return new Watch(this.#context, { sessionId, untilEnded, items }, options);
+  }
+
+  /**
+   * Runs some work, such as a model call, and counts it: appends a `request_recorded` event with
+   * the time it took and the error it failed with. Resolves to what the work gives.
+   *
+   * An error of the work is thrown as it is. When the work succeeded but could not be recorded, the
+   * error of the append is thrown, because the session's counters would be wrong.
+   *
+   * Errors: those of the work; SessionEndedError, WritesRefusedError, CommitUnknownError.
+   *
+   * ```ts
+   * const answer = await session.request(() => fetch("https://example.org/model"));
+   * ```
+   */
+  request<T>(work: () => T | Promise<T>, options: RequestOptions = {}): Promise<T> {
+    return recordRequest(this.#context, { sessionId: this.sessionId, work }, options);
   }
 
   /**

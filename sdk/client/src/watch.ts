@@ -96,7 +96,15 @@ export class Watch<T> implements AsyncIterableIterator<T>, AsyncDisposable {
     return this;
   }
 
-  /** Ends the watch; an iteration under way ends without an error. */
+  /**
+   * Ends the watch; an iteration under way ends without an error.
+   *
+   * ```ts
+   * const watch = session.watch();
+   * setTimeout(() => watch.close(), 60_000);
+   * for await (const event of watch) console.log(event.text);
+   * ```
+   */
   async close(): Promise<void> {
     this.#ended.abort();
     await this.#items.return(undefined);

@@ -10,6 +10,9 @@ import {
 /** Whose voice an event is. */
 export type RoleWord = "system" | "user" | "assistant" | "tool";
 
+/** Named way of working with a session: its expiry, limits and context policy. */
+export type PresetWord = "conversation" | "managed" | "memory" | "terminal" | "execution";
+
 /** Where a session is in its life. */
 export type StateWord = keyof typeof states;
 

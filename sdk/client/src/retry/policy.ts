@@ -12,6 +12,8 @@ export interface RetryOptions {
    * arrives starts the count anew. Default 100, about a minute and a half; never below `attempts`.
    */
   readonly watchAttempts?: number;
+  /** Shortest wait. Default 0. */
+  readonly minMs?: number;
   /** Longest wait before the second attempt. Doubles with each further one. Default 100. */
   readonly initialMs?: number;
   /** Longest wait of all. Default 2,000. */
@@ -30,13 +32,26 @@ export interface RetryEnvironment {
 
 export interface RetryPolicy extends Required<RetryOptions>, RetryEnvironment {}
 
-const defaults = { attempts: 3, watchAttempts: 100, initialMs: 100, maxMs: 2_000 };
+const defaults = { attempts: 3, watchAttempts: 100, minMs: 0, initialMs: 100, maxMs: 2_000 };
+
+/**
+ * Waits of 4 to 60 s, for a server that may be away for longer than a restart takes.
+ *
+ * A call still ends with its `timeoutMs`, so give that room for more attempts.
+ *
+ * ```ts
+ * const sessiond = new Sessiond({ retry: "reliable" });
+ * const patient = new Sessiond({ retry: { ...reliable, attempts: 8 }, timeoutMs: 600_000 });
+ * ```
+ */
+export const reliable = { minMs: 4_000, initialMs: 8_000, maxMs: 60_000 } satisfies RetryOptions;
 
 /** Fills in defaults. Errors: UsageError for a number that makes no sense. */
 export function retryPolicy(
-  options: RetryOptions = {},
+  given: RetryOptions | "reliable" = {},
   environment: Partial<RetryEnvironment> = {},
 ): RetryPolicy {
+  const options = given === "reliable" ? reliable : given;
   const policy = {
     ...defaults,
     sleep,
@@ -50,19 +65,21 @@ export function retryPolicy(
       `retry.attempts is ${policy.attempts}; it counts the first call, so 1 or more`,
     );
   }
-  if (!(policy.initialMs >= 0 && policy.maxMs >= 0)) {
-    throw new UsageError("retry.initialMs and retry.maxMs are times in milliseconds, 0 or more");
+  if (!(policy.minMs >= 0 && policy.initialMs >= 0 && policy.maxMs >= policy.minMs)) {
+    throw new UsageError(
+      "retry.minMs, initialMs and maxMs are times in milliseconds, 0 or more, and minMs is no more than maxMs",
+    );
   }
   return { ...policy, watchAttempts: Math.max(policy.watchAttempts, policy.attempts) };
 }
 
 /**
- * Time to wait after that many failures: exponential with full jitter, so that clients which
- * failed together do not come back together.
+ * Time to wait after that many failures: exponential with full jitter above the shortest wait, so
+ * that clients which failed together do not come back together.
  */
 export function retryDelayMs(policy: RetryPolicy, failures: number): number {
   const longestMs = Math.min(policy.maxMs, policy.initialMs * 2 ** Math.min(failures - 1, 30));
-  return policy.random() * longestMs;
+  return policy.minMs + policy.random() * Math.max(0, longestMs - policy.minMs);
 }
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {

@@ -9,12 +9,12 @@ import {
   createContextValues,
   type Interceptor,
   type StreamResponse,
-  type Transport,
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { createMethodUrl, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import type { ChannelOptions, Client } from "@grpc/grpc-js";
 import { createChannel } from "./channel.ts";
+import type { ClosableTransport } from "./closable-transport.ts";
 import { deadlineKey } from "./deadline.ts";
 import { OpenCalls } from "./open-calls.ts";
 import { streamCall } from "./stream-call.ts";
@@ -33,12 +33,6 @@ export interface GrpcTransportOptions {
   readonly defaultTimeoutMs?: number;
   /** Options of the grpc-js channel that differ from the client's own. */
   readonly channelOptions?: ChannelOptions;
-}
-
-/** A Connect transport that has an end. */
-export interface ClosableTransport extends Transport {
-  /** Ends open calls and the connection. Later calls fail. */
-  close(): void;
 }
 
 /**

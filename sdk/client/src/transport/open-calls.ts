@@ -1,6 +1,6 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import type { ConnectError } from "@connectrpc/connect";
 import type { StatusObject } from "@grpc/grpc-js";
-import { ClientClosedError } from "../errors/client-errors.ts";
+import { closedError } from "./closable-transport.ts";
 import { toConnectError } from "./status.ts";
 
 /** Calls under way on one channel, so that closing it can end them. */
@@ -42,9 +42,4 @@ export class OpenCalls {
     this.#closed = true;
     for (const cancel of this.#cancels) cancel();
   }
-}
-
-function closedError(): ConnectError {
-  const cause = new ClientClosedError();
-  return new ConnectError(cause.message, Code.Canceled, undefined, undefined, cause);
 }

@@ -10,6 +10,9 @@ const detailsKey = "grpc-status-details-bin";
 /** What the text of a grpc-js status says when no connection could be made. */
 const notListening = /ECONNREFUSED|ENOENT|No connection established|ENOTFOUND|EAI_AGAIN/;
 
+/** What it says when the server refused the stream. */
+const refused = /^Stream refused by server/;
+
 /**
  * Turns a gRPC status into the `ConnectError` that Connect clients throw.
  *
@@ -34,6 +37,11 @@ function explain(failed: StatusObject, address: string): { code: Code; message: 
   if (failed.code === status.UNAVAILABLE && notListening.test(failed.details)) {
     const message = `no sessiond at ${address}; start it with \`sessiond serve\``;
     return { code: Code.Unavailable, message };
+  }
+  // An HTTP/2 server refuses streams it never looked at, as one does that is going down. grpc-js has
+  // then tried once more by itself.
+  if (failed.code === status.UNAVAILABLE && refused.test(failed.details)) {
+    return { code: Code.Unavailable, message: `sessiond at ${address} takes no calls for now` };
   }
   if (failed.code === status.UNAVAILABLE) {
     const message = `lost the connection to sessiond at ${address}: ${failed.details}`;

@@ -1,0 +1,144 @@
+import type { Interceptor } from "@connectrpc/connect";
+import type { EventBatch, SessionDeleted } from "@sessiond/contract";
+import { type Clients, createClients } from "./clients.ts";
+import type { ClientContext } from "./context.ts";
+import { retryInterceptor } from "./retry/interceptor.ts";
+import { type RetryEnvironment, type RetryOptions, retryPolicy } from "./retry/policy.ts";
+import { requestIdInterceptor } from "./retry/request-id.ts";
+import { type SessionEvent, toSessionEvent } from "./session-event.ts";
+import { Sessions } from "./sessions.ts";
+import type { ClosableTransport } from "./transport/closable-transport.ts";
+import { Watch, type WatchOptions } from "./watch.ts";
+
+/** Options of a client, wherever it runs. */
+export interface ClientOptions {
+  /** Default "default". */
+  readonly namespace?: string | undefined;
+  /**
+   * How calls are repeated and watches resumed. Default: 3 attempts with up to 2 s between them;
+   * "reliable" waits 4 to 60 s.
+   */
+  readonly retry?: RetryOptions | "reliable" | undefined;
+  /**
+   * Time limit of a call with all its retries; 0: no limit. Default 60,000, more than the 30 s a
+   * server may take to give up a commit. Watches have none.
+   */
+  readonly timeoutMs?: number | undefined;
+  /** Wrap every attempt of every call, for example to add headers. */
+  readonly interceptors?: readonly Interceptor[] | undefined;
+  /** Ids and clocks; for tests. */
+  readonly environment?: Partial<ClientEnvironment> | undefined;
+}
+
+/** What the client takes from outside. */
+export interface ClientEnvironment extends RetryEnvironment {
+  readonly newId: () => string;
+  /** Milliseconds of a clock that never goes back. */
+  readonly elapsedMs: () => number;
+}
+
+/** How a client reaches its server. */
+export interface ClientConnection {
+  readonly address: string;
+  /** Makes the transport that the client closes at its end. */
+  readonly open: (options: TransportOptions) => ClosableTransport;
+}
+
+/** What the client asks of its transport. */
+export interface TransportOptions {
+  /** Wrap every call; the first is the outermost. */
+  readonly interceptors: readonly Interceptor[];
+  /** Time limit of unary calls that name none; 0: no limit. */
+  readonly defaultTimeoutMs: number;
+}
+
+export interface NamespaceWatchOptions extends WatchOptions {
+  /** Called when a session of the namespace was deleted, in order with the events. */
+  readonly onSessionDeleted?: ((deleted: SessionDeleted) => void) | undefined;
+}
+
+/** An event of a namespace watch. */
+export interface NamespaceEvent {
+  readonly sessionId: string;
+  /** Key of the session's log. */
+  readonly sessionUid: string;
+  readonly event: SessionEvent;
+  /**
+   * Place to continue from: behind this event, or before its batch while more of it is to come.
+   * Save it when the event has been dealt with.
+   */
+  readonly cursor: string;
+}
+
+const defaultTimeoutMs = 60_000;
+
+/**
+ * What the clients for Node and for browsers have in common: everything but the way to the server.
+ * Both are called `Sessiond`.
+ */
+export abstract class SessiondClient implements AsyncDisposable {
+  /** Address of the server. */
+  readonly address: string;
+  readonly namespace: string;
+  /** Creates, finds and deletes sessions. */
+  readonly sessions: Sessions;
+  /** The typed Connect clients underneath. */
+  readonly clients: Clients;
+  readonly #context: ClientContext;
+  readonly #transport: ClosableTransport;
+
+  constructor({ address, open }: ClientConnection, options: ClientOptions) {
+    const { timeoutMs = defaultTimeoutMs, interceptors = [], environment = {} } = options;
+    const newId = environment.newId ?? (() => crypto.randomUUID());
+    const elapsedMs = environment.elapsedMs ?? (() => performance.now());
+    const retry = retryPolicy(options.retry, environment);
+    this.address = address;
+    this.namespace = options.namespace ?? "default";
+    this.#transport = open({
+      interceptors: [requestIdInterceptor(newId), retryInterceptor(retry), ...interceptors],
+      defaultTimeoutMs: timeoutMs,
+    });
+    this.clients = createClients(this.#transport);
+    this.#context = { clients: this.clients, namespace: this.namespace, retry, newId, elapsedMs };
+    this.sessions = new Sessions(this.#context);
+  }
+
+  /**
+   * Streams the events of all sessions of the namespace as they become durable: of each session
+   * every event once, in order. See `Watch`.
+   *
+   * ```ts
+   * for await (const { sessionId, event, cursor } of sessiond.watch({ from: "now" })) {
+   *   console.log(sessionId, event.revision, event.text);
+   * }
+   * ```
+   */
+  watch({ onSessionDeleted, ...options }: NamespaceWatchOptions = {}): Watch<NamespaceEvent> {
+    const source = {
+      onSessionDeleted,
+      items: ({ sessionId, sessionUid, events }: EventBatch, cursorOf: (i: number) => string) =>
+        events.map((event, index) => ({
+          sessionId,
+          sessionUid,
+          event: toSessionEvent(event),
+          cursor: cursorOf(index),
+        })),
+    };
+    return new Watch(this.#context, source, options);
+  }
+
+  /**
+   * Ends open calls and watches, and the connection. `await using` calls it.
+   *
+   * ```ts
+   * sessiond.close();
+   * ```
+   */
+  close(): void {
+    this.#transport.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+}
