@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import {
   CursorInvalidError,
+  DataLossError,
   HistoryGoneError,
   ServerUnavailableError,
   type Session,
@@ -9,7 +10,7 @@ import {
   type Sessiond,
   SessionNotFoundError,
 } from "@sessiond/client";
-import { AppendEventsRequestSchema } from "@sessiond/contract";
+import { AppendEventsRequestSchema, type EventsDamaged } from "@sessiond/contract";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { quickClient } from "./support/client.ts";
 import { collect } from "./support/collect.ts";
@@ -110,6 +111,34 @@ describe("a watch", () => {
       if (sessionId === "next") break;
     }
     expect(seen).toEqual(["user-42", "deleted user-42", "next"]);
+  });
+});
+
+describe("a namespace watch that comes to damaged events", () => {
+  const damage = async () => {
+    const { namespace, sessionId, uid } = session;
+    server.store.log.push({ namespace, sessionId, sessionUid: uid, events: [], damaged: true });
+    await sessiond.sessions.create({ sessionId: "next" });
+  };
+
+  test("fails and names them, because nobody said that they may be left out", async () => {
+    await damage();
+    const reading = collect(sessiond.watch(), 2);
+    await expect(reading).rejects.toThrow(DataLossError);
+    await expect(reading).rejects.toThrow('events 2 to 3 of session "user-42" are damaged');
+  });
+
+  test("tells those who asked, and goes on", async () => {
+    await damage();
+    const seen: string[] = [];
+    const onEventsDamaged = ({ firstRevision, lastRevision }: EventsDamaged) => {
+      seen.push(`damaged ${firstRevision} to ${lastRevision}`);
+    };
+    for await (const { sessionId } of sessiond.watch({ onEventsDamaged })) {
+      seen.push(sessionId);
+      if (sessionId === "next") break;
+    }
+    expect(seen).toEqual(["user-42", "damaged 2 to 3", "next"]);
   });
 });
 

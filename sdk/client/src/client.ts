@@ -1,5 +1,5 @@
 import type { Interceptor } from "@connectrpc/connect";
-import type { EventBatch, SessionDeleted } from "@sessiond/contract";
+import type { EventBatch, EventsDamaged, SessionDeleted } from "@sessiond/contract";
 import { type Clients, createClients } from "./clients.ts";
 import type { ClientContext } from "./context.ts";
 import { retryInterceptor } from "./retry/interceptor.ts";
@@ -55,6 +55,11 @@ export interface TransportOptions {
 export interface NamespaceWatchOptions extends WatchOptions {
   /** Called when a session of the namespace was deleted, in order with the events. */
   readonly onSessionDeleted?: ((deleted: SessionDeleted) => void) | undefined;
+  /**
+   * Called when events of a session are damaged in the store and left out. Without it the watch
+   * fails with DataLossError there.
+   */
+  readonly onEventsDamaged?: ((damaged: EventsDamaged) => void) | undefined;
 }
 
 /** An event of a namespace watch. */
@@ -113,9 +118,11 @@ export abstract class SessiondClient implements AsyncDisposable {
    * }
    * ```
    */
-  watch({ onSessionDeleted, ...options }: NamespaceWatchOptions = {}): Watch<NamespaceEvent> {
+  watch(options: NamespaceWatchOptions = {}): Watch<NamespaceEvent> {
+    const { onSessionDeleted, onEventsDamaged, ...watchOptions } = options;
     const source = {
       onSessionDeleted,
+      onEventsDamaged,
       items: ({ sessionId, sessionUid, events }: EventBatch, cursorOf: (i: number) => string) =>
         events.map((event, index) => ({
           sessionId,
@@ -124,7 +131,7 @@ export abstract class SessiondClient implements AsyncDisposable {
           cursor: cursorOf(index),
         })),
     };
-    return new Watch(this.#context, source, options);
+    return new Watch(this.#context, source, watchOptions);
   }
 
   /**

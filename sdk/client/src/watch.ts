@@ -1,6 +1,12 @@
-import type { EventBatch, SessionDeleted, WatchEventsResponse } from "@sessiond/contract";
+import type {
+  EventBatch,
+  EventsDamaged,
+  SessionDeleted,
+  WatchEventsResponse,
+} from "@sessiond/contract";
 import type { ClientContext } from "./context.ts";
 import { type CallSubject, fromConnectError } from "./errors/from-connect-error.ts";
+import { DataLossError } from "./errors/server-errors.ts";
 import { watchMessages } from "./watch-messages.ts";
 import { watchStarts } from "./words.ts";
 
@@ -21,6 +27,7 @@ export interface WatchSource<T> {
   /** Makes the items of a batch; `cursorOf(i)` is the place to continue from behind event i. */
   readonly items: (batch: EventBatch, cursorOf: (index: number) => string) => Iterable<T>;
   readonly onSessionDeleted?: ((deleted: SessionDeleted) => void) | undefined;
+  readonly onEventsDamaged?: ((damaged: EventsDamaged) => void) | undefined;
 }
 
 /**
@@ -161,6 +168,10 @@ export class Watch<T> implements AsyncIterableIterator<T>, AsyncDisposable {
         yield item;
       }
     }
+    if (message.case === "eventsDamaged") {
+      if (this.#source.onEventsDamaged === undefined) throw damagedError(message.value);
+      this.#source.onEventsDamaged(message.value);
+    }
     if (message.case === "sessionDeleted") this.#source.onSessionDeleted?.(message.value);
     this.#cursor = cursor;
   }
@@ -172,6 +183,15 @@ export class Watch<T> implements AsyncIterableIterator<T>, AsyncDisposable {
       throw fromConnectError(error, this.#subject);
     }
   }
+}
+
+function damagedError({ sessionId, firstRevision, lastRevision }: EventsDamaged): DataLossError {
+  return new DataLossError({
+    message: `events ${firstRevision} to ${lastRevision} of session "${sessionId}" are damaged in the store; restore the session, or watch with onEventsDamaged to go on without them`,
+    code: "DATA_LOSS",
+    reason: "DATA_LOSS",
+    sessionId,
+  });
 }
 
 /** Aborts the controller with the signal. Returns what takes the listener away again. */

@@ -28,6 +28,8 @@ export interface Entry {
   readonly sessionUid: string;
   readonly events: readonly Event[];
   readonly deleted?: boolean;
+  /** The events cannot be read. */
+  readonly damaged?: boolean;
 }
 
 /** Sessions and logs in plain arrays: as much of the contract as the client can tell. */

@@ -49,8 +49,12 @@ function isEnd(entry: Entry, request: WatchEventsRequest): boolean {
   );
 }
 
-function toMessage({ sessionId, sessionUid, events, deleted }: Entry) {
+function toMessage({ sessionId, sessionUid, events, deleted, damaged }: Entry) {
   const name = { sessionId, sessionUid };
+  if (damaged) {
+    const value = { ...name, firstRevision: 2, lastRevision: 3 };
+    return create(WatchEventsResponseSchema, { message: { case: "eventsDamaged", value } }).message;
+  }
   const made = deleted
     ? create(WatchEventsResponseSchema, { message: { case: "sessionDeleted", value: name } })
     : create(WatchEventsResponseSchema, {
