@@ -11,6 +11,7 @@ import { type FolderLock, lockFolder } from "./lock.ts";
 import { assertMetaPages } from "./meta-pages.ts";
 import { pagesOf } from "./pages.ts";
 import { TABLE_NAMES, type Table, type Tables, type Write } from "./tables.ts";
+import { WriteChain } from "./write-chain.ts";
 
 /**
  * Address space for the file, and so its largest size. Takes no memory and no disk ahead of need;
@@ -64,9 +65,10 @@ export async function openEnvironment(options: {
     root = openRoot({ path, mapSizeBytes, readOnly: lock === undefined });
     extendToPages(root, path);
     const tables = openTables(root, path);
+    const chain = WriteChain.open(root);
     const header = readHeader(tables.meta, path) ?? (await writeHeader(tables, path, nowMs));
     assertReadable(header, `the store in ${path}`);
-    return environment({ path, header, root, tables, lock });
+    return environment({ path, header, root, tables, chain, lock });
   } catch (error) {
     await root?.close();
     lock?.release();
@@ -165,9 +167,10 @@ function environment(args: {
   header: StoreHeader;
   root: RootDatabase<Buffer, Buffer>;
   tables: Tables;
+  chain: WriteChain | undefined;
   lock: FolderLock | undefined;
 }): Environment {
-  const { root, tables, lock } = args;
+  const { root, tables, chain, lock } = args;
   let handled = false;
   // Of the promises the driver makes for one turn of the event loop, one comes back from nowhere.
   // A failed commit rejects it as well, which would end the process before anybody could say why.
@@ -184,15 +187,15 @@ function environment(args: {
     ...args,
     readOnly: lock === undefined,
     async write(writes) {
-      // Not `transaction`: with overlappingSync off its promise never settles.
-      const committed = root.batch(() => {
+      if (chain === undefined) throw new Error("a store that is open for reading takes no writes");
+      const committed = chain.write(() => {
         for (const { table, key, value } of writes) {
           if (value === undefined) tables[table].remove(key as Buffer);
           else tables[table].put(key as Buffer, value as Buffer);
         }
       });
       handleDriverPromise();
-      await committed;
+      if (!(await committed)) throw new Error("an earlier write failed, so this one was not made");
     },
     async close() {
       await root.close();

@@ -12,6 +12,8 @@ import type { Database } from "lmdb";
  *   deadlines   deadline   → nothing
  *   requests    request    → expire time in ms (8), RequestRecord
  *   garbage     uid        → nothing: a deleted session whose events are still there
+ *
+ * Beside these stands "chain", see `write-chain.ts`.
  */
 export const TABLE_NAMES = [
   "meta",
