@@ -10,7 +10,7 @@ import { errorCode, errorText } from "./errors.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { assertMetaPages } from "./meta-pages.ts";
 import { pagesOf } from "./pages.ts";
-import { TABLE_NAMES, type Table, type Tables, type Write } from "./tables.ts";
+import { HEADER_KEY, TABLE_NAMES, type Table, type Tables, type Write } from "./tables.ts";
 import { WriteChain } from "./write-chain.ts";
 
 /**
@@ -24,7 +24,6 @@ const MAX_READERS = 64;
 /** Named databases: those of today and some of tomorrow; each costs a few bytes. */
 const MAX_DBS = 32;
 
-const HEADER_KEY = Buffer.from("header");
 const DATA_FILE = "data.mdb";
 const READER_FILE = "lock.mdb";
 /** More than MAX_READERS slots of 64 bytes and a header take. */

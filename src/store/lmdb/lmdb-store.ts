@@ -206,6 +206,7 @@ export class LmdbStore implements Store {
    */
   #read<T>(read: (reads: Reads) => T): T {
     this.#assertOpen();
+    if (this.#committer.failure !== undefined) throw this.#committer.failure;
     try {
       return read(this.#reads);
     } catch (error) {

@@ -26,7 +26,7 @@ import {
 } from "../keys.ts";
 import { continuesBatch, decodeRecord, type RecordName } from "../records.ts";
 import type { Deadline, EventRange, SessionKey, SessionQuery, StoredSession } from "../store.ts";
-import { REQUEST_TIME_BYTES, type Tables } from "./tables.ts";
+import { HEADER_KEY, REQUEST_TIME_BYTES, type Tables } from "./tables.ts";
 
 /**
  * Reads what is on disk. Every method begins and ends its walk before it returns: no read
@@ -89,6 +89,7 @@ export class Reads {
       events.push(message(EventSchema, content, record));
       insideBatch = wholeBatches && continuesBatch(value);
     }
+    if (events.length === 0) this.#assertAlive();
     return events;
   }
 
@@ -116,6 +117,7 @@ export class Reads {
       }
       if (found.length === limit) break;
     }
+    if (found.length < limit) this.#assertAlive();
     return found;
   }
 
@@ -134,6 +136,7 @@ export class Reads {
       const record = () => ({ record: `log entry ${offset} of namespace "${namespace}"` });
       entries.push({ offset, entry: decode(NamespaceLogEntrySchema, key, value, record) });
     }
+    if (entries.length < limit) this.#assertAlive();
     return entries;
   }
 
@@ -153,7 +156,16 @@ export class Reads {
       if (deadline.dueMs > nowMs) break;
       due.push(deadline);
     }
+    if (due.length === 0) this.#assertAlive();
     return due;
+  }
+
+  /**
+   * Throws what the driver failed with. After a failed commit its ranges are empty without an error,
+   * so a range that ends early is believed only when a plain read works.
+   */
+  #assertAlive(): void {
+    this.#tables.meta.getBinary(HEADER_KEY);
   }
 
   #head(uid: string): SessionHead | undefined {

@@ -38,6 +38,9 @@ export interface Write {
   readonly value?: Uint8Array;
 }
 
+/** Key of the only record in "meta". */
+export const HEADER_KEY = Buffer.from("header");
+
 export const NO_VALUE = Buffer.alloc(0);
 
 /** Length of the expire time in front of a request record: milliseconds, big endian. */
