@@ -688,7 +688,8 @@ export declare const WatchStartSchema: GenEnum<WatchStart>;
 /**
  * Writes and reads the logs of sessions.
  *
- * Any call may fail with INVALID_FIELD, SHUTTING_DOWN, WRITES_REFUSED or COMMIT_UNKNOWN.
+ * Any call may fail with INVALID_FIELD, SHUTTING_DOWN, TOO_MANY_CALLS, WRITES_REFUSED or
+ * COMMIT_UNKNOWN.
  *
  * @generated from service sessiond.v1.EventService
  */

@@ -505,7 +505,7 @@ export declare const SessionOrderSchema: GenEnum<SessionOrder>;
  * Every mutation takes `request_id`: repeating a call with the same id and content within
  * 24 hours returns the first answer without a second effect; the same id with other content
  * fails with REQUEST_ID_REUSED. Any call may fail with INVALID_FIELD, SHUTTING_DOWN,
- * WRITES_REFUSED or COMMIT_UNKNOWN.
+ * TOO_MANY_CALLS, WRITES_REFUSED or COMMIT_UNKNOWN.
  *
  * @generated from service sessiond.v1.SessionService
  */
