@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -37,8 +37,7 @@ it.skipIf(!hasCurl).each(files)("the agent of %s appends until the pod ends", as
       child.kill("SIGTERM");
       expect(await ended).toEqual([0, null]);
     } finally {
-      // What the script left behind sleeps.
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+      endGroup(child);
     }
     const page = await events.listEvents({ sessionId: "agent-0" });
     const texts = page.events.map(({ payload }) =>
@@ -49,6 +48,15 @@ it.skipIf(!hasCurl).each(files)("the agent of %s appends until the pod ends", as
     await rm(folder, { recursive: true });
   }
 });
+
+/** Ends what the script may have left behind: a sleep that outlives it, or nothing. */
+function endGroup({ pid }: ChildProcess): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
 
 function connect(address: string) {
   const transport = createConnectTransport({
