@@ -226,6 +226,102 @@ export class DataLossError extends SessiondError {
   }
 }
 
+/** What must stay in a context window exceeds its budget. Sizes in tokens. */
+export class ContextTooLongError extends SessiondError {
+  readonly reason = "CONTEXT_TOO_LONG";
+  constructor(args: {
+    sessionId: string;
+    tokenBudget: number;
+    reservedOutputTokens: number;
+    requiredTokens: number;
+    instructionTokens: number;
+    protectedTokens: number;
+    turnTokens: number;
+  }) {
+    const { sessionId, tokenBudget, reservedOutputTokens, requiredTokens } = args;
+    const { instructionTokens, protectedTokens, turnTokens } = args;
+    super(
+      `what must stay in the window of session "${sessionId}" has ${requiredTokens} tokens (instructions and tools ${instructionTokens}, protected ${protectedTokens}, current turn ${turnTokens}), the budget leaves ${tokenBudget - reservedOutputTokens}; give a larger budget, shorten the instructions, or unprotect events`,
+      {
+        session_id: sessionId,
+        token_budget: String(tokenBudget),
+        reserved_output_tokens: String(reservedOutputTokens),
+        required_tokens: String(requiredTokens),
+        instruction_tokens: String(instructionTokens),
+        protected_tokens: String(protectedTokens),
+        turn_tokens: String(turnTokens),
+      },
+    );
+  }
+}
+
+/** Protected events have more tokens than their share of the budget, or are too many. */
+export class ProtectedBudgetExceededError extends SessiondError {
+  readonly reason = "PROTECTED_BUDGET_EXCEEDED";
+  constructor(
+    args: { sessionId: string } & (
+      | { protectedTokens: number; limitTokens: number }
+      | { limitEvents: number }
+    ),
+  ) {
+    const [sizes, details] =
+      "limitEvents" in args
+        ? [
+            `has ${args.limitEvents} protected events, which is the limit`,
+            { limit_events: String(args.limitEvents) },
+          ]
+        : [
+            `would have ${args.protectedTokens} protected tokens, the limit is ${args.limitTokens}; raise protected_token_budget, or unprotect events`,
+            {
+              protected_tokens: String(args.protectedTokens),
+              limit_tokens: String(args.limitTokens),
+            },
+          ];
+    super(`session "${args.sessionId}" ${sizes}`, { session_id: args.sessionId, ...details });
+  }
+}
+
+/** The summary answers a compaction that is no longer due, or another compaction came first. */
+export class CompactionStaleError extends SessiondError {
+  readonly reason = "COMPACTION_STALE";
+  constructor({ sessionId, dueRevision }: { sessionId: string; dueRevision?: number }) {
+    super(
+      dueRevision === undefined
+        ? `another compaction of session "${sessionId}" came first; look at its window, and compact again if need be`
+        : `no compaction of session "${sessionId}" is due at revision ${dueRevision}; look for a newer compaction_due`,
+      {
+        session_id: sessionId,
+        ...(dueRevision === undefined ? {} : { due_revision: String(dueRevision) }),
+      },
+    );
+  }
+}
+
+export class CompactionNotFoundError extends SessiondError {
+  readonly reason = "COMPACTION_NOT_FOUND";
+  constructor(args: { sessionId: string; compactionRevision: number; inForce: number }) {
+    const { sessionId, compactionRevision, inForce } = args;
+    super(
+      inForce === 0
+        ? `no compaction of session "${sessionId}" is in force`
+        : `compaction ${compactionRevision} of session "${sessionId}" is not in force, ${inForce} is; take that one back first`,
+      { session_id: sessionId, compaction_revision: String(compactionRevision || inForce) },
+    );
+  }
+}
+
+/** The endpoint that makes summaries failed, or gave none that can be used. */
+export class SummariserFailedError extends SessiondError {
+  readonly reason = "SUMMARISER_FAILED";
+  constructor(why: string, cause?: unknown) {
+    super(
+      `no summary was made: ${why}; the window stays as it was, retry later or compact with another strategy`,
+      {},
+      cause,
+    );
+  }
+}
+
 export class NotSupportedError extends SessiondError {
   readonly reason = "NOT_SUPPORTED";
 }

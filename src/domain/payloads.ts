@@ -48,6 +48,7 @@ const traits = {
   redaction: note(Role.UNSPECIFIED),
   custom: note(Role.UNSPECIFIED),
   forked: note(Role.UNSPECIFIED),
+  compactionDue: note(Role.UNSPECIFIED),
 } satisfies Record<PayloadCase, PayloadTraits>;
 
 export function traitsOf(event: Event): PayloadTraits {

@@ -33,6 +33,11 @@ export const codeOfReason = {
   ORIGIN_REFUSED: Code.PermissionDenied,
   REQUEST_TOO_LARGE: Code.ResourceExhausted,
   WRONG_TRANSPORT: Code.Unimplemented,
+  CONTEXT_TOO_LONG: Code.ResourceExhausted,
+  PROTECTED_BUDGET_EXCEEDED: Code.ResourceExhausted,
+  COMPACTION_STALE: Code.Aborted,
+  COMPACTION_NOT_FOUND: Code.NotFound,
+  SUMMARISER_FAILED: Code.Unavailable,
 } satisfies Record<Reason, Code>;
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.

@@ -134,6 +134,42 @@ export class TooManyCallsError extends SessiondError {
   }
 }
 
+/** What must stay in the context window exceeds the budget; sizes in tokens. */
+export class ContextTooLongError extends SessiondError {
+  /** Tokens the window may have. */
+  get tokenBudget(): number {
+    return this.number("token_budget");
+  }
+  /** Tokens of what must stay. */
+  get requiredTokens(): number {
+    return this.number("required_tokens");
+  }
+  /** Of these, instructions, goal, context and tools. */
+  get instructionTokens(): number {
+    return this.number("instruction_tokens");
+  }
+  /** Of these, protected events. */
+  get protectedTokens(): number {
+    return this.number("protected_tokens");
+  }
+  /** Of these, the current turn. */
+  get turnTokens(): number {
+    return this.number("turn_tokens");
+  }
+}
+
+/** Protected events have more tokens than their share of the budget, or are too many. */
+export class ProtectedBudgetExceededError extends SessiondError {}
+
+/** The summary answers a compaction that is no longer due, or another compaction came first. */
+export class CompactionStaleError extends SessiondError {}
+
+/** There is no such compaction in force. */
+export class CompactionNotFoundError extends SessiondError {}
+
+/** The endpoint that makes summaries failed; the window stays as it was. */
+export class SummariserFailedError extends SessiondError {}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -161,4 +197,9 @@ export const errorByReason = {
   REQUEST_TOO_LARGE: RequestTooLargeError,
   WRONG_TRANSPORT: WrongTransportError,
   TOO_MANY_CALLS: TooManyCallsError,
+  CONTEXT_TOO_LONG: ContextTooLongError,
+  PROTECTED_BUDGET_EXCEEDED: ProtectedBudgetExceededError,
+  COMPACTION_STALE: CompactionStaleError,
+  COMPACTION_NOT_FOUND: CompactionNotFoundError,
+  SUMMARISER_FAILED: SummariserFailedError,
 } satisfies Record<Reason, typeof SessiondError>;

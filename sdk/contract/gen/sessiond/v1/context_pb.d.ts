@@ -4,6 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file sessiond/v1/context.proto.
@@ -68,11 +69,26 @@ export declare type ContextPolicy = Message<"sessiond.v1.ContextPolicy"> & {
   protectedTokenBudget: number;
 
   /**
-   * Thinking is stored. Absent: true.
+   * Thinking is stored. Absent: true. False: thinking events are taken and left out of the log.
    *
    * @generated from field: optional bool store_thinking = 8;
    */
   storeThinking?: boolean | undefined;
+
+  /**
+   * Newest turns a window shows, beside what is protected. 0: no limit.
+   *
+   * @generated from field: uint32 max_turns = 9;
+   */
+  maxTurns: number;
+
+  /**
+   * Time after which a tool call without a result counts as dead: the next append closes it with a
+   * cancelled result. Absent: 1 hour. At least 1 ms.
+   *
+   * @generated from field: google.protobuf.Duration call_lease = 10;
+   */
+  callLease?: Duration | undefined;
 };
 
 /**
@@ -169,6 +185,14 @@ export declare type ToolResultPolicy = Message<"sessiond.v1.ToolResultPolicy"> &
    * @generated from field: uint32 stub_characters = 4;
    */
   stubCharacters: number;
+
+  /**
+   * Older results are shortened in every window. False: from the first compaction on, and where a
+   * window would not fit otherwise, so that its beginning stays the same for longer.
+   *
+   * @generated from field: bool always = 5;
+   */
+  always: boolean;
 };
 
 /**

@@ -264,6 +264,58 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_TOO_MANY_CALLS = 25;
    */
   TOO_MANY_CALLS = 25,
+
+  /**
+   * RESOURCE_EXHAUSTED. What must stay in the context window exceeds the budget.
+   *
+   * Give a larger budget, shorten the instructions, or unprotect events.
+   * Example: {"session_id": "demo", "token_budget": "1000", "required_tokens": "1200",
+   * "instruction_tokens": "300", "protected_tokens": "500", "turn_tokens": "400"}
+   *
+   * @generated from enum value: ERROR_REASON_CONTEXT_TOO_LONG = 26;
+   */
+  CONTEXT_TOO_LONG = 26,
+
+  /**
+   * RESOURCE_EXHAUSTED. Protected events exceed their share of the budget, or are more than a
+   * session may have.
+   *
+   * Raise `protected_token_budget`, or unprotect events.
+   * Example: {"session_id": "demo", "protected_tokens": "5000", "limit_tokens": "4000"}
+   *
+   * @generated from enum value: ERROR_REASON_PROTECTED_BUDGET_EXCEEDED = 27;
+   */
+  PROTECTED_BUDGET_EXCEEDED = 27,
+
+  /**
+   * ABORTED. The summary answers a compaction that is no longer due, or another compaction came
+   * first.
+   *
+   * Look for a newer `compaction_due`.
+   * Example: {"session_id": "demo", "due_revision": "41"}
+   *
+   * @generated from enum value: ERROR_REASON_COMPACTION_STALE = 28;
+   */
+  COMPACTION_STALE = 28,
+
+  /**
+   * NOT_FOUND. There is no such compaction in force.
+   *
+   * Example: {"session_id": "demo", "compaction_revision": "41"}
+   *
+   * @generated from enum value: ERROR_REASON_COMPACTION_NOT_FOUND = 29;
+   */
+  COMPACTION_NOT_FOUND = 29,
+
+  /**
+   * UNAVAILABLE. The endpoint that makes summaries did not give a usable one. The window stays as
+   * it was.
+   *
+   * Retry later, or compact with another strategy.
+   *
+   * @generated from enum value: ERROR_REASON_SUMMARISER_FAILED = 30;
+   */
+  SUMMARISER_FAILED = 30,
 }
 
 /**

@@ -131,6 +131,22 @@ export declare type Event = Message$1<"sessiond.v1.Event"> & {
   raw?: RawItem | undefined;
 
   /**
+   * Revision of the first event of its group: the events that stay or go together in a context
+   * window, such as a tool call and its result. Set by the server.
+   *
+   * @generated from field: uint32 group = 16;
+   */
+  group: number;
+
+  /**
+   * Revision of the tool call that a result, an approval request or its response belongs to. 0: no
+   * call was open under its id, and windows leave it out. Set by the server.
+   *
+   * @generated from field: uint32 call_revision = 17;
+   */
+  callRevision: number;
+
+  /**
    * What happened. An event without a payload is refused.
    *
    * @generated from oneof sessiond.v1.Event.payload
@@ -327,6 +343,14 @@ export declare type Event = Message$1<"sessiond.v1.Event"> & {
      */
     value: Forked;
     case: "forked";
+  } | {
+    /**
+     * The agent is asked for the summary of a compaction. Written by the server.
+     *
+     * @generated from field: sessiond.v1.CompactionDue compaction_due = 44;
+     */
+    value: CompactionDue;
+    case: "compactionDue";
   } | { case: undefined; value?: undefined };
 };
 
@@ -516,7 +540,8 @@ export declare const ThinkingSchema: GenMessage<Thinking>;
  */
 export declare type ToolCall = Message$1<"sessiond.v1.ToolCall"> & {
   /**
-   * Id that the result repeats. 1 to 200 bytes, not used by an earlier call of the session.
+   * Id that the result repeats. 1 to 200 bytes. Of several open calls with one id, a result closes
+   * the oldest of the newest group.
    *
    * @generated from field: string call_id = 1;
    */
@@ -1039,7 +1064,8 @@ export declare const AmendmentSchema: GenMessage<Amendment>;
  */
 export declare type Compaction = Message$1<"sessiond.v1.Compaction"> & {
   /**
-   * Ranges of revisions that leave the window, in order.
+   * Ranges of revisions that leave the window, in order. They include those of the compaction
+   * before, whose summary this one absorbed.
    *
    * @generated from field: repeated sessiond.v1.RevisionRange covered = 1;
    */
@@ -1060,18 +1086,46 @@ export declare type Compaction = Message$1<"sessiond.v1.Compaction"> & {
   summary: string;
 
   /**
-   * Tokens of what is covered.
+   * Tokens the window had before.
    *
    * @generated from field: uint32 tokens_before = 4;
    */
   tokensBefore: number;
 
   /**
-   * Tokens of the summary.
+   * Tokens it has afterwards.
    *
    * @generated from field: uint32 tokens_after = 5;
    */
   tokensAfter: number;
+
+  /**
+   * Tokens of the summary.
+   *
+   * @generated from field: uint32 summary_tokens = 6;
+   */
+  summaryTokens: number;
+
+  /**
+   * Tool results up to this revision are shortened from now on. 0: none.
+   *
+   * @generated from field: uint32 shortened_through = 7;
+   */
+  shortenedThrough: number;
+
+  /**
+   * Thinking up to this revision is left out from now on. 0: none.
+   *
+   * @generated from field: uint32 thinking_dropped_through = 8;
+   */
+  thinkingDroppedThrough: number;
+
+  /**
+   * Revision of the compaction that this one absorbed. 0: none.
+   *
+   * @generated from field: uint32 previous_revision = 9;
+   */
+  previousRevision: number;
 };
 
 /**
@@ -1079,6 +1133,40 @@ export declare type Compaction = Message$1<"sessiond.v1.Compaction"> & {
  * Use `create(CompactionSchema)` to create a new message.
  */
 export declare const CompactionSchema: GenMessage<Compaction>;
+
+/**
+ * The agent is asked for the summary of a compaction, by SubmitSummary.
+ *
+ * @generated from message sessiond.v1.CompactionDue
+ */
+export declare type CompactionDue = Message$1<"sessiond.v1.CompactionDue"> & {
+  /**
+   * Ranges of revisions to summarise, in order.
+   *
+   * @generated from field: repeated sessiond.v1.RevisionRange covered = 1;
+   */
+  covered: RevisionRange[];
+
+  /**
+   * Summary that stands for a part of them now, and is to be absorbed. Absent: none.
+   *
+   * @generated from field: string previous_summary = 2;
+   */
+  previousSummary: string;
+
+  /**
+   * Tokens the summary may have.
+   *
+   * @generated from field: uint32 max_summary_tokens = 3;
+   */
+  maxSummaryTokens: number;
+};
+
+/**
+ * Describes the message sessiond.v1.CompactionDue.
+ * Use `create(CompactionDueSchema)` to create a new message.
+ */
+export declare const CompactionDueSchema: GenMessage<CompactionDue>;
 
 /**
  * Revisions from first to last, both included.

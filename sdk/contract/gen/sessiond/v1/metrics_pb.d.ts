@@ -197,25 +197,40 @@ export declare const RequestMetricsSchema: GenMessage<RequestMetrics>;
  */
 export declare type CompactionMetrics = Message<"sessiond.v1.CompactionMetrics"> & {
   /**
-   * Compactions in force or superseded; reverted ones are not counted.
+   * Compactions in force or absorbed; reverted ones are not counted.
    *
    * @generated from field: uint32 count = 1;
    */
   count: number;
 
   /**
-   * Tokens of what they covered.
+   * Tokens the windows had before them, summed.
    *
    * @generated from field: uint32 tokens_before = 2;
    */
   tokensBefore: number;
 
   /**
-   * Tokens of what they left.
+   * Tokens the windows had after them, summed.
    *
    * @generated from field: uint32 tokens_after = 3;
    */
   tokensAfter: number;
+
+  /**
+   * 1 - `tokens_after` / `tokens_before`; 0 without a compaction.
+   *
+   * @generated from field: double ratio = 4;
+   */
+  ratio: number;
+
+  /**
+   * What the tokens taken away would have cost in one request each, by the server's table of costs
+   * for the session's model, in its currency. 0: no cost is known.
+   *
+   * @generated from field: double saved_cost = 5;
+   */
+  savedCost: number;
 };
 
 /**

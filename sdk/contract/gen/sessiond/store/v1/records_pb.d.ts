@@ -57,11 +57,18 @@ export declare type SessionHead = Message<"sessiond.store.v1.SessionHead"> & {
   metrics?: SessionMetrics | undefined;
 
   /**
-   * Tokens a context window would have.
+   * Tokens a context window of the session's own policy would have, before anything is cut.
    *
    * @generated from field: uint32 window_tokens = 6;
    */
   windowTokens: number;
+
+  /**
+   * What context windows need to know of older events.
+   *
+   * @generated from field: sessiond.store.v1.ContextState context = 7;
+   */
+  context?: ContextState | undefined;
 };
 
 /**
@@ -69,6 +76,323 @@ export declare type SessionHead = Message<"sessiond.store.v1.SessionHead"> & {
  * Use `create(SessionHeadSchema)` to create a new message.
  */
 export declare const SessionHeadSchema: GenMessage<SessionHead>;
+
+/**
+ * What of a log decides about its context windows, so that building one needs no look at all of it.
+ *
+ * @generated from message sessiond.store.v1.ContextState
+ */
+export declare type ContextState = Message<"sessiond.store.v1.ContextState"> & {
+  /**
+   * Tokens of system instructions, goal and context.
+   *
+   * @generated from field: uint32 instruction_tokens = 1;
+   */
+  instructionTokens: number;
+
+  /**
+   * Tokens of the tools.
+   *
+   * @generated from field: uint32 tool_tokens = 2;
+   */
+  toolTokens: number;
+
+  /**
+   * Revision of the first user message. 0: none yet.
+   *
+   * @generated from field: uint32 first_user_revision = 3;
+   */
+  firstUserRevision: number;
+
+  /**
+   * Revision of the user message that began the current turn. 0: none yet.
+   *
+   * @generated from field: uint32 turn_revision = 4;
+   */
+  turnRevision: number;
+
+  /**
+   * The group that the next event may join. Absent: none.
+   *
+   * @generated from field: sessiond.store.v1.GrowingGroup growing = 5;
+   */
+  growing?: GrowingGroup | undefined;
+
+  /**
+   * Calls that have no final result, oldest first.
+   *
+   * @generated from field: repeated sessiond.store.v1.OpenCall open_calls = 6;
+   */
+  openCalls: OpenCall[];
+
+  /**
+   * Protected events, by revision.
+   *
+   * @generated from field: repeated sessiond.store.v1.ProtectedEvent protected = 7;
+   */
+  protected: ProtectedEvent[];
+
+  /**
+   * The compaction in force. Absent: none.
+   *
+   * @generated from field: sessiond.store.v1.CompactionState compaction = 8;
+   */
+  compaction?: CompactionState | undefined;
+
+  /**
+   * Turns begun since the last compaction.
+   *
+   * @generated from field: uint32 turns_since_compaction = 9;
+   */
+  turnsSinceCompaction: number;
+
+  /**
+   * Messages appended since the last compaction.
+   *
+   * @generated from field: uint32 messages_since_compaction = 10;
+   */
+  messagesSinceCompaction: number;
+
+  /**
+   * After a compaction was reverted: window tokens below which none starts by itself. 0: none.
+   *
+   * @generated from field: uint32 hold_below_tokens = 11;
+   */
+  holdBelowTokens: number;
+
+  /**
+   * Revision of the `compaction_due` event that waits for a summary. 0: none.
+   *
+   * @generated from field: uint32 due_revision = 12;
+   */
+  dueRevision: number;
+
+  /**
+   * Protection was changed by a call at least once.
+   *
+   * @generated from field: bool protection_changed = 13;
+   */
+  protectionChanged: boolean;
+
+  /**
+   * Tokens of tool results in the window that are not shortened.
+   *
+   * @generated from field: uint32 result_tokens = 14;
+   */
+  resultTokens: number;
+
+  /**
+   * Tokens of thinking in the window.
+   *
+   * @generated from field: uint32 thinking_tokens = 15;
+   */
+  thinkingTokens: number;
+
+  /**
+   * Tokens of model output with a reported usage, as counted.
+   *
+   * @generated from field: uint32 counted_output_tokens = 16;
+   */
+  countedOutputTokens: number;
+
+  /**
+   * The same, as reported.
+   *
+   * @generated from field: uint32 reported_output_tokens = 17;
+   */
+  reportedOutputTokens: number;
+};
+
+/**
+ * Describes the message sessiond.store.v1.ContextState.
+ * Use `create(ContextStateSchema)` to create a new message.
+ */
+export declare const ContextStateSchema: GenMessage<ContextState>;
+
+/**
+ * A group that takes further events.
+ *
+ * @generated from message sessiond.store.v1.GrowingGroup
+ */
+export declare type GrowingGroup = Message<"sessiond.store.v1.GrowingGroup"> & {
+  /**
+   * Its first revision.
+   *
+   * @generated from field: uint32 first_revision = 1;
+   */
+  firstRevision: number;
+
+  /**
+   * Who speaks in it.
+   *
+   * @generated from field: string author = 2;
+   */
+  author: string;
+
+  /**
+   * It has a text.
+   *
+   * @generated from field: bool has_message = 3;
+   */
+  hasMessage: boolean;
+
+  /**
+   * It has a tool call.
+   *
+   * @generated from field: bool has_call = 4;
+   */
+  hasCall: boolean;
+};
+
+/**
+ * Describes the message sessiond.store.v1.GrowingGroup.
+ * Use `create(GrowingGroupSchema)` to create a new message.
+ */
+export declare const GrowingGroupSchema: GenMessage<GrowingGroup>;
+
+/**
+ * A call without a final result.
+ *
+ * @generated from message sessiond.store.v1.OpenCall
+ */
+export declare type OpenCall = Message<"sessiond.store.v1.OpenCall"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string call_id = 1;
+   */
+  callId: string;
+
+  /**
+   * Its revision.
+   *
+   * @generated from field: uint32 revision = 2;
+   */
+  revision: number;
+
+  /**
+   * First revision of its group.
+   *
+   * @generated from field: uint32 group = 3;
+   */
+  group: number;
+
+  /**
+   * When it was appended.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 4;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * Approval asked for it. Absent: none.
+   *
+   * @generated from field: string approval_id = 5;
+   */
+  approvalId: string;
+};
+
+/**
+ * Describes the message sessiond.store.v1.OpenCall.
+ * Use `create(OpenCallSchema)` to create a new message.
+ */
+export declare const OpenCallSchema: GenMessage<OpenCall>;
+
+/**
+ * An event that is never dropped, shortened or summarised.
+ *
+ * @generated from message sessiond.store.v1.ProtectedEvent
+ */
+export declare type ProtectedEvent = Message<"sessiond.store.v1.ProtectedEvent"> & {
+  /**
+   * Its revision.
+   *
+   * @generated from field: uint32 revision = 1;
+   */
+  revision: number;
+
+  /**
+   * First revision of its group.
+   *
+   * @generated from field: uint32 group = 2;
+   */
+  group: number;
+
+  /**
+   * Its tokens.
+   *
+   * @generated from field: uint32 tokens = 3;
+   */
+  tokens: number;
+
+  /**
+   * Reason given by a call. Absent: the event says it.
+   *
+   * @generated from field: string reason = 4;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message sessiond.store.v1.ProtectedEvent.
+ * Use `create(ProtectedEventSchema)` to create a new message.
+ */
+export declare const ProtectedEventSchema: GenMessage<ProtectedEvent>;
+
+/**
+ * What the compaction in force does.
+ *
+ * @generated from message sessiond.store.v1.CompactionState
+ */
+export declare type CompactionState = Message<"sessiond.store.v1.CompactionState"> & {
+  /**
+   * Revision of the `compaction` event.
+   *
+   * @generated from field: uint32 revision = 1;
+   */
+  revision: number;
+
+  /**
+   * Newest revision it covers.
+   *
+   * @generated from field: uint32 covered_through = 2;
+   */
+  coveredThrough: number;
+
+  /**
+   * Tool results up to this revision are shortened.
+   *
+   * @generated from field: uint32 shortened_through = 3;
+   */
+  shortenedThrough: number;
+
+  /**
+   * Thinking up to this revision is left out.
+   *
+   * @generated from field: uint32 thinking_dropped_through = 4;
+   */
+  thinkingDroppedThrough: number;
+
+  /**
+   * Tokens of the summary.
+   *
+   * @generated from field: uint32 summary_tokens = 5;
+   */
+  summaryTokens: number;
+
+  /**
+   * Groups up to `covered_through` that it does not cover, by their first revision.
+   *
+   * @generated from field: repeated uint32 spared_groups = 6;
+   */
+  sparedGroups: number[];
+};
+
+/**
+ * Describes the message sessiond.store.v1.CompactionState.
+ * Use `create(CompactionStateSchema)` to create a new message.
+ */
+export declare const CompactionStateSchema: GenMessage<CompactionState>;
 
 /**
  * What a request with an id did, so that a retry gets the same answer.

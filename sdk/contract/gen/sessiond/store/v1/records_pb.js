@@ -12,7 +12,7 @@ import { file_sessiond_v1_metrics } from "../../v1/metrics_pb.js";
  * Describes the file sessiond/store/v1/records.proto.
  */
 export const file_sessiond_store_v1_records = /*@__PURE__*/
-  fileDesc("Ch9zZXNzaW9uZC9zdG9yZS92MS9yZWNvcmRzLnByb3RvEhFzZXNzaW9uZC5zdG9yZS52MSK4AQoLU2Vzc2lvbkhlYWQSEAoIcmV2aXNpb24YASABKA0SNgoSbGFzdF9hY3Rpdml0eV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0dXJuGAMgASgNEgwKBHN0ZXAYBCABKA0SLAoHbWV0cmljcxgFIAEoCzIbLnNlc3Npb25kLnYxLlNlc3Npb25NZXRyaWNzEhUKDXdpbmRvd190b2tlbnMYBiABKA0iNwoNUmVxdWVzdFJlY29yZBIUCgxwYXlsb2FkX2hhc2gYASABKAwSEAoIcmVzcG9uc2UYAiABKAwifAoRTmFtZXNwYWNlTG9nRW50cnkSEgoKc2Vzc2lvbl9pZBgBIAEoCRITCgtzZXNzaW9uX3VpZBgCIAEoDBIWCg5maXJzdF9yZXZpc2lvbhgDIAEoDRIVCg1sYXN0X3JldmlzaW9uGAQgASgNEg8KB2RlbGV0ZWQYBSABKAgiaAoLU3RvcmVIZWFkZXISFgoOc2NoZW1hX3ZlcnNpb24YASABKA0SEAoIc3RvcmVfaWQYAiABKAwSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp, file_sessiond_v1_metrics]);
+  fileDesc("Ch9zZXNzaW9uZC9zdG9yZS92MS9yZWNvcmRzLnByb3RvEhFzZXNzaW9uZC5zdG9yZS52MSLqAQoLU2Vzc2lvbkhlYWQSEAoIcmV2aXNpb24YASABKA0SNgoSbGFzdF9hY3Rpdml0eV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0dXJuGAMgASgNEgwKBHN0ZXAYBCABKA0SLAoHbWV0cmljcxgFIAEoCzIbLnNlc3Npb25kLnYxLlNlc3Npb25NZXRyaWNzEhUKDXdpbmRvd190b2tlbnMYBiABKA0SMAoHY29udGV4dBgHIAEoCzIfLnNlc3Npb25kLnN0b3JlLnYxLkNvbnRleHRTdGF0ZSLDBAoMQ29udGV4dFN0YXRlEhoKEmluc3RydWN0aW9uX3Rva2VucxgBIAEoDRITCgt0b29sX3Rva2VucxgCIAEoDRIbChNmaXJzdF91c2VyX3JldmlzaW9uGAMgASgNEhUKDXR1cm5fcmV2aXNpb24YBCABKA0SMAoHZ3Jvd2luZxgFIAEoCzIfLnNlc3Npb25kLnN0b3JlLnYxLkdyb3dpbmdHcm91cBIvCgpvcGVuX2NhbGxzGAYgAygLMhsuc2Vzc2lvbmQuc3RvcmUudjEuT3BlbkNhbGwSNAoJcHJvdGVjdGVkGAcgAygLMiEuc2Vzc2lvbmQuc3RvcmUudjEuUHJvdGVjdGVkRXZlbnQSNgoKY29tcGFjdGlvbhgIIAEoCzIiLnNlc3Npb25kLnN0b3JlLnYxLkNvbXBhY3Rpb25TdGF0ZRIeChZ0dXJuc19zaW5jZV9jb21wYWN0aW9uGAkgASgNEiEKGW1lc3NhZ2VzX3NpbmNlX2NvbXBhY3Rpb24YCiABKA0SGQoRaG9sZF9iZWxvd190b2tlbnMYCyABKA0SFAoMZHVlX3JldmlzaW9uGAwgASgNEhoKEnByb3RlY3Rpb25fY2hhbmdlZBgNIAEoCBIVCg1yZXN1bHRfdG9rZW5zGA4gASgNEhcKD3RoaW5raW5nX3Rva2VucxgPIAEoDRIdChVjb3VudGVkX291dHB1dF90b2tlbnMYECABKA0SHgoWcmVwb3J0ZWRfb3V0cHV0X3Rva2VucxgRIAEoDSJdCgxHcm93aW5nR3JvdXASFgoOZmlyc3RfcmV2aXNpb24YASABKA0SDgoGYXV0aG9yGAIgASgJEhMKC2hhc19tZXNzYWdlGAMgASgIEhAKCGhhc19jYWxsGAQgASgIIoIBCghPcGVuQ2FsbBIPCgdjYWxsX2lkGAEgASgJEhAKCHJldmlzaW9uGAIgASgNEg0KBWdyb3VwGAMgASgNEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgthcHByb3ZhbF9pZBgFIAEoCSJRCg5Qcm90ZWN0ZWRFdmVudBIQCghyZXZpc2lvbhgBIAEoDRINCgVncm91cBgCIAEoDRIOCgZ0b2tlbnMYAyABKA0SDgoGcmVhc29uGAQgASgJIqgBCg9Db21wYWN0aW9uU3RhdGUSEAoIcmV2aXNpb24YASABKA0SFwoPY292ZXJlZF90aHJvdWdoGAIgASgNEhkKEXNob3J0ZW5lZF90aHJvdWdoGAMgASgNEiAKGHRoaW5raW5nX2Ryb3BwZWRfdGhyb3VnaBgEIAEoDRIWCg5zdW1tYXJ5X3Rva2VucxgFIAEoDRIVCg1zcGFyZWRfZ3JvdXBzGAYgAygNIjcKDVJlcXVlc3RSZWNvcmQSFAoMcGF5bG9hZF9oYXNoGAEgASgMEhAKCHJlc3BvbnNlGAIgASgMInwKEU5hbWVzcGFjZUxvZ0VudHJ5EhIKCnNlc3Npb25faWQYASABKAkSEwoLc2Vzc2lvbl91aWQYAiABKAwSFgoOZmlyc3RfcmV2aXNpb24YAyABKA0SFQoNbGFzdF9yZXZpc2lvbhgEIAEoDRIPCgdkZWxldGVkGAUgASgIImgKC1N0b3JlSGVhZGVyEhYKDnNjaGVtYV92ZXJzaW9uGAEgASgNEhAKCHN0b3JlX2lkGAIgASgMEi8KC2NyZWF0ZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp, file_sessiond_v1_metrics]);
 
 /**
  * Describes the message sessiond.store.v1.SessionHead.
@@ -22,23 +22,58 @@ export const SessionHeadSchema = /*@__PURE__*/
   messageDesc(file_sessiond_store_v1_records, 0);
 
 /**
+ * Describes the message sessiond.store.v1.ContextState.
+ * Use `create(ContextStateSchema)` to create a new message.
+ */
+export const ContextStateSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_store_v1_records, 1);
+
+/**
+ * Describes the message sessiond.store.v1.GrowingGroup.
+ * Use `create(GrowingGroupSchema)` to create a new message.
+ */
+export const GrowingGroupSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_store_v1_records, 2);
+
+/**
+ * Describes the message sessiond.store.v1.OpenCall.
+ * Use `create(OpenCallSchema)` to create a new message.
+ */
+export const OpenCallSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_store_v1_records, 3);
+
+/**
+ * Describes the message sessiond.store.v1.ProtectedEvent.
+ * Use `create(ProtectedEventSchema)` to create a new message.
+ */
+export const ProtectedEventSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_store_v1_records, 4);
+
+/**
+ * Describes the message sessiond.store.v1.CompactionState.
+ * Use `create(CompactionStateSchema)` to create a new message.
+ */
+export const CompactionStateSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_store_v1_records, 5);
+
+/**
  * Describes the message sessiond.store.v1.RequestRecord.
  * Use `create(RequestRecordSchema)` to create a new message.
  */
 export const RequestRecordSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 1);
+  messageDesc(file_sessiond_store_v1_records, 6);
 
 /**
  * Describes the message sessiond.store.v1.NamespaceLogEntry.
  * Use `create(NamespaceLogEntrySchema)` to create a new message.
  */
 export const NamespaceLogEntrySchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 2);
+  messageDesc(file_sessiond_store_v1_records, 7);
 
 /**
  * Describes the message sessiond.store.v1.StoreHeader.
  * Use `create(StoreHeaderSchema)` to create a new message.
  */
 export const StoreHeaderSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 3);
+  messageDesc(file_sessiond_store_v1_records, 8);
 
