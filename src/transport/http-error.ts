@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
 import type { ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import {
@@ -9,6 +10,18 @@ import {
   errorToJson,
 } from "@connectrpc/connect/protocol-connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { failure } from "./errors.ts";
+
+/** Error for a part of a request's head, such as its method, that is not served as it is. */
+export function refused(part: string, value: string, what: string): ConnectError {
+  const description = `"${value.slice(0, 100)}" ${what}`;
+  return failure({
+    reason: "INVALID_FIELD",
+    message: `${part} ${description}`,
+    details: { field: part },
+    violations: [{ field: part, description }],
+  });
+}
 
 /**
  * Answers a request with an error before any library has seen it, in the form its protocol expects:
@@ -16,11 +29,14 @@ import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
  *
  * The rest of the request is read and dropped: closing with bytes unread would reset the
  * connection, and the client might never see the answer.
+ *
+ * `status` is for those that say more than the one of the error's code, which is the default.
  */
 export function sendError(
   request: IncomingMessage,
   response: ServerResponse,
   error: ConnectError,
+  status: number = codeToHttpStatus(error.code),
 ): void {
   const contentType = request.headers["content-type"] ?? "";
   request.resume();
@@ -31,11 +47,27 @@ export function sendError(
     return;
   }
   if (contentType.startsWith("application/grpc-web")) {
-    const status = setTrailerStatus(new Headers(), error);
-    response.writeHead(200, { "content-type": contentType, ...Object.fromEntries(status) });
+    const trailer = setTrailerStatus(new Headers(), error);
+    response.writeHead(200, { "content-type": contentType, ...Object.fromEntries(trailer) });
     response.end();
     return;
   }
-  response.writeHead(codeToHttpStatus(error.code), { "content-type": "application/json" });
-  response.end(`${JSON.stringify(errorToJson(error, undefined))}\n`);
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(bodyOf(error));
+}
+
+/** Answers where node:http gives a bare connection and no response, and closes the connection. */
+export function endWithError(socket: Duplex, error: ConnectError, status: number): void {
+  const body = bodyOf(error);
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
+      "connection: close\r\ncontent-type: application/json\r\n" +
+      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+  // The peer may keep its side open; nothing it sends will be read.
+  socket.once("finish", () => socket.destroy());
+}
+
+function bodyOf(error: ConnectError): string {
+  return `${JSON.stringify(errorToJson(error, undefined))}\n`;
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type ConnectError, cors } from "@connectrpc/connect";
 import { failure } from "./errors.ts";
+import { refused } from "./http-error.ts";
 
 /** Who may send requests over HTTP/1.1. */
 export interface GuardOptions {
@@ -88,16 +89,6 @@ export class HttpGuard {
 
 function isLoopback(name: string): boolean {
   return name === "localhost" || name === "[::1]" || LOOPBACK_V4.test(name);
-}
-
-function refused(part: string, value: string, what: string): ConnectError {
-  const description = `"${value.slice(0, 100)}" ${what}`;
-  return failure({
-    reason: "INVALID_FIELD",
-    message: `${part} ${description}`,
-    details: { field: part },
-    violations: [{ field: part, description }],
-  });
 }
 
 function notAllowed(header: "host" | "origin", value: string, option: string): ConnectError {

@@ -1,7 +1,9 @@
-import { STATUS_CODES } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { errorToJson } from "@connectrpc/connect/protocol-connect";
 import { undecodable } from "./errors.ts";
+import { endWithError, refused, sendError } from "./http-error.ts";
+
+// Answers to what node:http does not give to the request listener: by itself it would say nothing.
 
 /** Answers bytes that are no HTTP request, or one that is too slow, and closes the connection. */
 export function onClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
@@ -9,15 +11,18 @@ export function onClientError(error: NodeJS.ErrnoException, socket: Duplex): voi
     socket.destroy();
     return;
   }
-  const status = statusOf(error.code);
-  const body = JSON.stringify(errorToJson(undecodable("it is not HTTP/1.1", error), undefined));
-  socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n` +
-      "connection: close\r\ncontent-type: application/json\r\n" +
-      `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-  );
-  // The peer may keep its side open; nothing it sends will be read.
-  socket.once("finish", () => socket.destroy());
+  endWithError(socket, undecodable("it is not HTTP/1.1", error), statusOf(error.code));
+}
+
+/** Answers CONNECT, which asks for a tunnel, and closes the connection. */
+export function onConnect({ method = "" }: IncomingMessage, socket: Duplex): void {
+  endWithError(socket, refused("method", method, "is not served, this is no proxy; use POST"), 400);
+}
+
+/** Answers a request whose `Expect` header asks for something else than `100-continue`. */
+export function answerExpectation(request: IncomingMessage, response: ServerResponse): void {
+  const { expect = "" } = request.headers;
+  sendError(request, response, refused("expect", expect, "cannot be met; leave it out"), 417);
 }
 
 function statusOf(code: string | undefined): number {

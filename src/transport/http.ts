@@ -13,7 +13,7 @@ import { sendError } from "./http-error.ts";
 import { explain } from "./http-explain.ts";
 import type { HttpGuard } from "./http-guard.ts";
 import { callInterceptor } from "./http-interceptor.ts";
-import { onClientError } from "./http-malformed.ts";
+import { answerExpectation, onClientError, onConnect } from "./http-malformed.ts";
 import { utf8Checked } from "./http-utf8.ts";
 import type { Log } from "./log.ts";
 import type { Route } from "./routes.ts";
@@ -74,8 +74,13 @@ export class HttpDoor {
         keepAliveTimeout: KEEP_ALIVE_MS,
         connectionsCheckingInterval: Math.ceil(limits.silentSocketMs / 2),
       },
-      (request, response) => this.#answer(request, response),
+      (request, response) =>
+        this.#answer(request, response, () => this.#dispatch(request, response)),
     );
+    this.#server.on("checkExpectation", (request, response) =>
+      this.#answer(request, response, () => answerExpectation(request, response)),
+    );
+    this.#server.on("connect", onConnect);
     this.#server.on("clientError", onClientError);
     // node:http keeps track of connections, which its time limits need, only from this event on.
     this.#server.emit("listening");
@@ -93,7 +98,8 @@ export class HttpDoor {
     this.#server.closeIdleConnections();
   }
 
-  #answer(request: IncomingMessage, response: ServerResponse): void {
+  /** Answers by `serve`, unless the guard refuses the request. */
+  #answer(request: IncomingMessage, response: ServerResponse, serve: () => void): void {
     const { calls, guard, log } = this.#options;
     // A client that hangs up is not news; the call's signal tells those who care.
     request.on("error", () => {});
@@ -115,7 +121,7 @@ export class HttpDoor {
       if (guard?.answerPreflight(request, response)) {
         return;
       }
-      this.#dispatch(request, response);
+      serve();
     } catch (error) {
       log.error({ err: error, path: request.url }, "a request failed before its call began");
       response.destroy();

@@ -1,36 +1,19 @@
-import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
-import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
-import type { Server } from "@grpc/grpc-js";
-import { ReflectionService } from "@grpc/reflection";
+import type { DescService } from "@bufbuild/protobuf";
+import { LateService } from "./late-service.ts";
 
-/** Adds server reflection (v1 and v1alpha), so that generic clients work without proto files. */
-export function addReflection(server: Server, services: readonly DescService[]): void {
-  const files = new Set<DescFile>();
-  for (const service of services) {
-    collect(service.file, files);
-  }
-  // The library reads nothing of a package definition but its file descriptors.
-  const definition = {
-    files: {
-      format: "Protocol Buffer 3 EnumDescriptorProto" as const,
-      type: {},
-      fileDescriptorProtos: [...files].map((file) =>
-        Buffer.from(toBinary(FileDescriptorProtoSchema, file.proto)),
-      ),
+/**
+ * Server reflection (v1 and v1alpha), so that generic clients work without proto files. Its library
+ * is loaded at the first call.
+ */
+export function reflection(services: readonly DescService[]): LateService {
+  return new LateService({
+    calls: {
+      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": "bidi",
+      "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": "bidi",
     },
-  };
-  new ReflectionService(definition, {
-    services: services.map((service) => service.typeName),
-  }).addToServer(server);
-}
-
-/** Imports before importers, each once. */
-function collect(file: DescFile, into: Set<DescFile>): void {
-  if (into.has(file)) {
-    return;
-  }
-  for (const imported of file.dependencies) {
-    collect(imported, into);
-  }
-  into.add(file);
+    load: async (adder) => {
+      const { addReflection } = await import("./reflection-library.ts");
+      addReflection(adder, services);
+    },
+  });
 }

@@ -7,9 +7,10 @@ import { explainStatuses, installGate } from "./grpc-gate.ts";
 import { Health } from "./health.ts";
 import { type Healthz, HttpDoor } from "./http.ts";
 import { HttpGuard } from "./http-guard.ts";
+import { holdBack } from "./late-service.ts";
 import type { Log } from "./log.ts";
 import { Port, type TcpAddress } from "./port.ts";
-import { addReflection } from "./reflection.ts";
+import { reflection } from "./reflection.ts";
 import type { Route } from "./routes.ts";
 
 export interface TransportOptions {
@@ -142,22 +143,21 @@ export class TransportServer {
     const { routes, limits, log, listen } = this.#options;
     const calls = this.#calls;
     const onDefect = (defect: Defect) => this.#report(defect);
+    const standard = [this.#health.service, reflection(routes.map((route) => route.spec.service))];
     const grpc = new Server({
       ...commonOptions,
       "grpc.max_concurrent_streams": limits.streamsPerConnection,
       "grpc.max_receive_message_length": limits.requestBytes,
       "grpc.max_send_message_length": -1,
-      interceptors: [explainStatuses(limits.requestBytes)],
+      interceptors: [explainStatuses(limits.requestBytes), holdBack(standard, onDefect)],
     });
     installGate(grpc, { calls, paths: new Set(routes.flatMap(pathsOf)) });
     for (const route of routes) {
       addToGrpcServer(grpc, route, { calls, onDefect });
     }
-    this.#health.addTo(grpc);
-    addReflection(
-      grpc,
-      routes.map((route) => route.spec.service),
-    );
+    for (const service of standard) {
+      service.addTo(grpc);
+    }
     const guard = new HttpGuard({
       allowHosts: [...this.#options.allowHosts, ...(listen ? [hostOf(listen)] : [])],
       allowOrigins: this.#options.allowOrigins,
@@ -170,13 +170,15 @@ export class TransportServer {
   #openProbe(): Port {
     const { limits, log } = this.#options;
     const calls = this.#calls;
-    const grpc = new Server(commonOptions);
+    const onDefect = (defect: Defect) => this.#report(defect);
+    const { service } = this.#health;
+    const grpc = new Server({ ...commonOptions, interceptors: [holdBack([service], onDefect)] });
     installGate(grpc, { calls, paths: new Set() });
-    this.#health.addTo(grpc);
+    service.addTo(grpc);
     const http = new HttpDoor({
       routes: [],
       calls,
-      onDefect: (defect) => this.#report(defect),
+      onDefect,
       limits,
       log,
       healthz: () => this.#healthz(),

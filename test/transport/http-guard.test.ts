@@ -30,6 +30,7 @@ describe("a request that would reach the adapter in a bad shape", () => {
       "another method",
       `DELETE ${INFO_PATH} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n`,
     ],
+    ["CONNECT as its method", "CONNECT localhost:22 HTTP/1.1\r\nhost: localhost\r\n\r\n"],
     ["a Host that is not text", info("host: \xff\xfe\r\n")],
   ])("is refused when it has %s, and the server lives on", async (_what, bytes) => {
     await using toy = await openToy(createToy());
@@ -37,6 +38,23 @@ describe("a request that would reach the adapter in a bad shape", () => {
     expect(answer).toContain("HTTP/1.1 400");
     expect(answer).toContain('"reason":"INVALID_FIELD"');
     expect(await answerTo(toy.port, post(INFO_PATH, "{}", closing))).toContain("200 OK");
+  });
+
+  it.each(["200-ok", "100-continued", ""])("is refused when it expects %j", async (expected) => {
+    await using toy = await openToy(createToy());
+    const headers = { expect: expected, ...closing };
+    const answer = await answerTo(toy.port, post(INFO_PATH, "{}", headers));
+    expect(answer).toContain("HTTP/1.1 417");
+    expect(answer).toContain('"reason":"INVALID_FIELD"');
+    expect(answer).toContain(`expect \\"${expected}\\" cannot be met`);
+    expect(answer).not.toContain('"toy"');
+  });
+
+  it("may expect to be asked for its body", async () => {
+    await using toy = await openToy(createToy());
+    const headers = { expect: "100-continue", ...closing };
+    const answer = await answerTo(toy.port, post(INFO_PATH, "{}", headers));
+    expect(answer).toMatch(/^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/);
   });
 
   it("is refused when its headers are absurd", async () => {
