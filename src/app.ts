@@ -1,4 +1,4 @@
-import { EventService, ServerService, SessionService } from "@sessiond/contract";
+import { ContextService, EventService, ServerService, SessionService } from "@sessiond/contract";
 import type { Config } from "./config.ts";
 import type { Address } from "./config-values.ts";
 import { wireDomain } from "./domain/domain.ts";
@@ -9,6 +9,7 @@ import { limits } from "./limits.ts";
 import { Housekeeping } from "./store/housekeeping.ts";
 import type { Store } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
+import { contextService } from "./transport/context-service.ts";
 import { eventService } from "./transport/event-service.ts";
 import { route } from "./transport/routes.ts";
 import { TransportServer } from "./transport/server.ts";
@@ -72,6 +73,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       routes: [
         route(SessionService, sessionService(domain)),
         route(EventService, eventService({ ...domain, shutdown: shutdown.signal })),
+        route(ContextService, contextService(domain)),
         route(ServerService, serverService({ store, startTimeMs: clock(), defaultEncoding })),
       ],
       allowHosts: config.allowHosts,

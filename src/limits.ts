@@ -32,6 +32,31 @@ export const limits = {
   tools: 256,
   parts: 256,
 
+  /** Decoded events kept in memory for context windows. */
+  windowCacheBytes: 64 * MiB,
+  /** Protected events of one session. */
+  protectedEvents: 1_024,
+  /** Calls of one session that wait for a result; beyond it the oldest count as dead. */
+  openCalls: 1_024,
+  /** Answers that came late, of which a session knows where they stand. */
+  lateMembers: 256,
+
+  /** Protection rules of one list, and what one of them may be. */
+  protectionRules: 64,
+  ruleBytes: 2 * KiB,
+  /** Words and signs of one rule, and of all rules of a list: parsing takes about 5 µs for each. */
+  ruleWords: 640,
+  ruleListWords: 4_096,
+  /** Brackets inside one another. */
+  ruleDepth: 32,
+  /** What a rule sees of an event's text, in UTF-16 units, and of its metadata, in values. */
+  ruleTextLength: 16 * KiB,
+  ruleMetadataValues: 4_096,
+  /** Steps one evaluation of a rule may take; one is about 0.1 µs at worst. */
+  ruleSteps: 64 * KiB,
+  /** Compiled rules kept for the next call, by the length of their texts. */
+  cachedRuleLength: 256 * KiB,
+
   defaultPageSize: 50,
   pageSize: 1_000,
   /** A page ends early here, so that large events do not make large answers. */
@@ -54,6 +79,21 @@ export const limits = {
   cachedSessionBytes: 64 * MiB,
   /** UTF-16 units of texts that wait to be counted; beyond it counts are estimated. */
   tokenQueueLength: 16 * MiB,
+
+  /** Indexes of sessions for windows with a query, all together. */
+  retrievalBytes: 64 * MiB,
+  /** Newest events of a session that are indexed. */
+  retrievalEvents: 100_000,
+  /** An index further behind than this begins anew with the newest events. */
+  retrievalCatchUpEvents: 10_000,
+  /** How long a window waits for its session's index. */
+  retrievalWaitMs: 250,
+  /** After this time a search, or the making of an index, lets others work. */
+  retrievalSliceMs: 5,
+  /** Different terms of a query that are looked up, from its beginning on. */
+  queryTerms: 1_024,
+  /** Of these, the rarest, by which groups are scored. */
+  scoredQueryTerms: 32,
 
   /** How long a request id is remembered. */
   requestIdTtlMs: 24 * 60 * 60 * 1000,

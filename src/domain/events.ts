@@ -21,17 +21,19 @@ import { InvalidFieldError, PageTokenInvalidError } from "../errors.ts";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { Store, StoredSession } from "../store/store.ts";
-import { appendEvents, createSession, type EventDraft, type Outcome } from "./decisions.ts";
+import { sessionEncoding } from "./context/policy.ts";
+import { contextUsage } from "./context/usage.ts";
+import { appendEvents, createSession } from "./decisions.ts";
 import { namespaceOf } from "./names.ts";
 import { pageSizeOf } from "./pages.ts";
-import { textOf } from "./payloads.ts";
+import type { Protection } from "./protection/protection.ts";
+import type { EventDraft, Outcome } from "./record.ts";
 import type { Requests } from "./requests.ts";
 import { checkRevision, type SessionCell, type SessionCells } from "./session-cells.ts";
 import { checkLogSize } from "./sizes.ts";
 import type { TokenCounter } from "./tokens/counter.ts";
-import { encodingForModel, scaleCount } from "./tokens/encodings.ts";
+import { countEvents } from "./tokens/media.ts";
 import { validate } from "./validation/validate.ts";
-import { contextUsage } from "./views.ts";
 
 /** Messages above which a session is long enough to think of starting another. */
 const longSessionMessages = 30;
@@ -50,6 +52,7 @@ export class Events {
   readonly #cells: SessionCells;
   readonly #requests: Requests;
   readonly #tokens: TokenCounter;
+  readonly #protection: Protection;
   readonly #clock: Clock;
   readonly #ids: Ids;
 
@@ -58,6 +61,7 @@ export class Events {
     cells: SessionCells;
     requests: Requests;
     tokens: TokenCounter;
+    protection: Protection;
     clock: Clock;
     ids: Ids;
   }) {
@@ -65,6 +69,7 @@ export class Events {
     this.#cells = args.cells;
     this.#requests = args.requests;
     this.#tokens = args.tokens;
+    this.#protection = args.protection;
     this.#clock = args.clock;
     this.#ids = args.ids;
   }
@@ -148,24 +153,26 @@ export class Events {
     });
   }
 
-  async #counted(events: readonly Event[], session: StoredSession | undefined) {
-    const { encoding, factor } = encodingForModel(session?.session.model);
-    const counts = await this.#tokens.count(events.map(textOf), encoding);
+  async #counted(events: readonly Event[], stored: StoredSession | undefined) {
+    const session = stored?.session ?? create(SessionSchema);
+    const counts = await countEvents(this.#tokens, events, sessionEncoding(session));
     return events.map((event, index): EventDraft => {
       const tokens = counts[index];
-      return tokens === undefined ? { event } : { event, tokens: scaleCount(tokens, factor) };
+      return tokens === undefined ? { event } : { event, tokens };
     });
   }
 
   #decide(cell: SessionCell, request: AppendEventsRequest, drafts: readonly EventDraft[]): Outcome {
     const nowMs = this.#clock();
     if (cell.latest !== undefined || !request.createIfMissing) {
-      return appendEvents(cell.requireLatest(), drafts, nowMs);
+      const before = cell.requireLatest();
+      return appendEvents(before, drafts, nowMs, this.#protection.reasonOf(before.session));
     }
     const session = create(SessionSchema, { ...cell.name });
     const uid = this.#ids.uid();
     const created = createSession(session, { uid, nowMs, deferredStart: false });
-    const appended = appendEvents(created.after, drafts, nowMs);
+    const ruleReason = this.#protection.reasonOf(session);
+    const appended = appendEvents(created.after, drafts, nowMs, ruleReason);
     return { after: appended.after, events: [...created.events, ...appended.events] };
   }
 }

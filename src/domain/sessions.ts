@@ -33,11 +33,14 @@ import {
 } from "../errors.ts";
 import type { Clock, Ids } from "../ids.ts";
 import type { Change, Store, StoredSession } from "../store/store.ts";
+import { type InstructionCounts, instructionCounts } from "./context/instruction-sizes.ts";
 import { createSession, endSession, updateSession } from "./decisions.ts";
 import { namespaceOf } from "./names.ts";
+import type { Protection } from "./protection/protection.ts";
 import type { Requests } from "./requests.ts";
 import type { SessionCell, SessionCells } from "./session-cells.ts";
 import { checkSessionSize } from "./sizes.ts";
+import type { TokenCounter } from "./tokens/counter.ts";
 import { validate } from "./validation/validate.ts";
 import { sessionView } from "./views.ts";
 
@@ -72,6 +75,8 @@ export class Sessions {
   readonly #store: Store;
   readonly #cells: SessionCells;
   readonly #requests: Requests;
+  readonly #tokens: TokenCounter;
+  readonly #protection: Protection;
   readonly #clock: Clock;
   readonly #ids: Ids;
 
@@ -79,12 +84,16 @@ export class Sessions {
     store: Store;
     cells: SessionCells;
     requests: Requests;
+    tokens: TokenCounter;
+    protection: Protection;
     clock: Clock;
     ids: Ids;
   }) {
     this.#store = args.store;
     this.#cells = args.cells;
     this.#requests = args.requests;
+    this.#tokens = args.tokens;
+    this.#protection = args.protection;
     this.#clock = args.clock;
     this.#ids = args.ids;
   }
@@ -101,6 +110,7 @@ export class Sessions {
     if (request.ifExists === IfExists.RENEW) {
       throw new NotSupportedError("if_exists RENEW is not available yet; use RETURN or FAIL");
     }
+    this.#protection.check(fields);
     const nowMs = this.#clock();
     const name = {
       namespace: namespaceOf(fields.namespace),
@@ -118,6 +128,7 @@ export class Sessions {
         const sessionId = name.sessionId || this.#ids.sessionId(nowMs);
         const session: Session = { ...fields, namespace: name.namespace, sessionId };
         return this.#cells.use(session, async (cell) => {
+          const instructions = await instructionCounts(this.#tokens, session);
           if (cell.latest !== undefined) {
             const found = foundAnswer(cell.latest, request);
             if (found !== undefined) return withoutEffect(cell, found, remember(found));
@@ -128,6 +139,7 @@ export class Sessions {
             uid: this.#ids.uid(),
             nowMs,
             deferredStart: request.deferredStart,
+            instructions,
           });
           checkSessionSize(outcome.after.session);
           const response = create(CreateSessionResponseSchema, {
@@ -159,6 +171,7 @@ export class Sessions {
     if (sent.$unknown !== undefined) session.$unknown = sent.$unknown;
     const checked: UpdateSessionRequest = { ...request, session };
     validate(UpdateSessionRequestSchema, checked);
+    this.#protection.check(session);
     if (sessionId === "") {
       throw new InvalidFieldError({
         field: "session.session_id",
@@ -181,12 +194,13 @@ export class Sessions {
       },
       (remember) =>
         this.#cells.use(name, async (cell) => {
+          const instructions = await this.#instructionsAfter(cell, changes);
           const before = cell.requireLatest();
           const actual = before.session.etag;
           if (sent.etag !== "" && sent.etag !== actual) {
             throw new EtagMismatchError({ sessionId, expected: sent.etag, actual });
           }
-          const outcome = updateSession(before, changes, this.#clock());
+          const outcome = updateSession(before, changes, this.#clock(), instructions);
           checkSessionSize(outcome.after.session);
           const response = create(UpdateSessionResponseSchema, {
             session: sessionView(outcome.after),
@@ -195,6 +209,19 @@ export class Sessions {
           return response;
         }),
     );
+  }
+
+  /** Tokens of the instructions that the changes lead to. Errors: SessionNotFoundError, NotSupportedError. */
+  async #instructionsAfter(
+    cell: SessionCell,
+    changes: Partial<Session>,
+  ): Promise<InstructionCounts> {
+    for (;;) {
+      const { session } = cell.requireLatest();
+      const counts = await instructionCounts(this.#tokens, { ...session, ...changes });
+      // Somebody else may have changed the session meanwhile.
+      if (cell.latest === undefined || cell.latest.session === session) return counts;
+    }
   }
 
   async end(request: EndSessionRequest): Promise<EndSessionResponse> {

@@ -3,7 +3,7 @@ import { type Session, SessionSchema } from "@sessiond/contract";
 import { EventTooLargeError, InvalidFieldError, SessionLogFullError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { encodedEvent } from "../store/encoded.ts";
-import type { Outcome } from "./decisions.ts";
+import type { Outcome } from "./record.ts";
 
 /** Errors: InvalidFieldError when the session's own fields are too large together. */
 export function checkSessionSize(session: Session): void {

@@ -1,6 +1,5 @@
-import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import { type ContextUsage, ContextUsageSchema, type Session } from "@sessiond/contract";
+import type { Session } from "@sessiond/contract";
 import type { StoredSession } from "../store/store.ts";
 import { expireTimeMs } from "./expiry.ts";
 
@@ -15,21 +14,4 @@ export function sessionView({ session, head }: StoredSession): Session {
     if (dueMs !== undefined) view.expireTime = timestampFromMs(dueMs);
   }
   return view;
-}
-
-const defaultTokenBudget = 8_000;
-const defaultTriggerRatio = 0.95;
-
-/** How full the session's context window is, by its own policy. */
-export function contextUsage({ session, head }: StoredSession): ContextUsage {
-  const policy = session.contextPolicy;
-  const tokenBudget = policy?.tokenBudget || defaultTokenBudget;
-  const room = Math.max(1, tokenBudget - (policy?.reservedOutputTokens ?? 0));
-  const ratio = head.windowTokens / room;
-  return create(ContextUsageSchema, {
-    windowTokens: head.windowTokens,
-    tokenBudget,
-    ratio,
-    compactionDue: ratio >= (policy?.compaction?.triggerRatio || defaultTriggerRatio),
-  });
 }

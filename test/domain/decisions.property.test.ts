@@ -15,12 +15,11 @@ import { describe, expect, test } from "vitest";
 import {
   appendEvents,
   createSession,
-  type EventDraft,
   endSession,
   hasEnded,
-  type Outcome,
   updateSession,
 } from "../../src/domain/decisions.ts";
+import type { EventDraft, Outcome } from "../../src/domain/record.ts";
 import { SessionEndedError } from "../../src/errors.ts";
 import type { StoredSession } from "../../src/store/store.ts";
 import { messageOf, ruleHints } from "../support/arbitraries.ts";
@@ -160,7 +159,19 @@ describe("whatever happens to a session", () => {
       });
       const { total = 0, input = 0, output = 0 } = metrics?.tokens ?? {};
       expect(input + output).toBeLessThanOrEqual(total);
-      expect(last.head.windowTokens).toBe(input + output);
+      // What answers no call, and progress, is in no window.
+      const isShown = ({ group, payload }: Event) =>
+        group !== 0 && !(payload.case === "toolResult" && payload.value.isFinal === false);
+      expect(last.head.windowTokens).toBe(
+        sum((event) => (isShown(event) ? (event.tokens?.count ?? 0) : 0)),
+      );
+      const requests = log.flatMap(({ payload }) =>
+        payload.case === "requestRecorded" ? [payload.value] : [],
+      );
+      expect(metrics?.requests?.count ?? 0).toBe(requests.length);
+      expect(metrics?.requests?.errors ?? 0).toBe(
+        requests.filter(({ error }) => error !== undefined).length,
+      );
     });
   });
 

@@ -4,6 +4,8 @@ import {
   type AppendEventsResponse,
   CreateSessionRequestSchema,
   type Event,
+  GetContextWindowRequestSchema,
+  type GetContextWindowResponse,
   GetSessionRequestSchema,
   ListEventsRequestSchema,
   Role,
@@ -25,6 +27,12 @@ export const characterCounter: TokenCounter = {
     texts.map((text) =>
       create(TokenCountSchema, { count: text.length, encoding, accuracy: TokenAccuracy.EXACT }),
     ),
+  shorten: async (text, { headTokens, tailTokens }) => {
+    const cutTokens = text.length - headTokens - tailTokens;
+    if (cutTokens <= 0) return undefined;
+    const tail = text.slice(text.length - tailTokens);
+    return { head: text.slice(0, headTokens), tail, cutTokens };
+  },
   preload: async () => {},
   close: async () => {},
 };
@@ -42,6 +50,9 @@ export interface TestDomain extends Domain, AsyncDisposable {
   get(sessionId: string): Promise<Session>;
   /** All events of a session, by pages. */
   log(sessionId: string): Promise<Event[]>;
+  window(
+    request: MessageInitShape<typeof GetContextWindowRequestSchema>,
+  ): Promise<GetContextWindowResponse>;
   watch(
     request: MessageInitShape<typeof WatchEventsRequestSchema>,
     signal?: AbortSignal,
@@ -91,6 +102,7 @@ export async function openTestDomain(
       } while (pageToken !== "");
       return events;
     },
+    window: (request) => domain.windows.window(create(GetContextWindowRequestSchema, request)),
     watch: (request, signal = new AbortController().signal) =>
       domain.watches.watch(create(WatchEventsRequestSchema, request), signal),
     [Symbol.asyncDispose]: () => store.close(),

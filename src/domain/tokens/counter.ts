@@ -19,8 +19,34 @@ export interface TokenCounter {
    * Errors: NotSupportedError for an encoding without a tokenizer, ShuttingDownError after `close`.
    */
   count(texts: readonly string[], encoding: string): Promise<TokenCount[]>;
+  /**
+   * Finds the first and the last tokens of a text and leaves out what stands between.
+   *
+   * No character is cut in two, so either end may be short of the one that its last token belongs
+   * to. Costs by what is kept, not by the length of the text. Undefined: nothing stands between.
+   * Where tokens cannot be found out, both ends have fewer of them, hardly ever more.
+   *
+   * Errors: as `count`.
+   */
+  shorten(text: string, keep: Keep, encoding: string): Promise<ShortText | undefined>;
   /** Loads an encoding ahead of the first count. Errors: as `count`. */
   preload(encoding: string): Promise<void>;
   /** Ends counting. Counts under way are estimated. */
   close(): Promise<void>;
+}
+
+/** How much of a text to keep. */
+export interface Keep {
+  readonly headTokens: number;
+  readonly tailTokens: number;
+  /** Tokens of the whole text, as counted. */
+  readonly wholeTokens: number;
+}
+
+/** The two ends of a text. */
+export interface ShortText {
+  readonly head: string;
+  readonly tail: string;
+  /** Tokens left out, at least 1. */
+  readonly cutTokens: number;
 }

@@ -14,6 +14,9 @@ const defaults = {
   slice: 8 * 1024,
 };
 
+/** Lengths for slices of which only the first few are needed. */
+const fineLengths = { ...defaults, slice: 1_024 };
+
 /** A part of a text that is counted at once. */
 export interface Slice {
   readonly text: string;
@@ -33,7 +36,7 @@ export function* slices(
   text: string,
   encoding: Encoding,
   lengths: typeof defaults = defaults,
-): Generator<Slice, void, undefined> {
+): Generator<Slice> {
   const digitsByThree = encoding === "o200k_base" || encoding === "cl100k_base";
   let sliceStart = 0;
   let runStart = 0;
@@ -65,12 +68,36 @@ export function* slices(
   }
 }
 
-function* pieces(
-  text: string,
-  from: number,
-  to: number,
-  length: number,
-): Generator<Slice, void, undefined> {
+/** The same slices, but shorter, so that a beginning of few tokens costs little. */
+export function slicesFromStart(text: string, encoding: Encoding): Generator<Slice> {
+  return slices(text, encoding, fineLengths);
+}
+
+/**
+ * Cuts a text into slices beginning with the last.
+ *
+ * Each reads as far back as it needs, so an end of few tokens costs little. Where the text has no
+ * boundary for that long, the slice may begin inside a run and is marked as estimated.
+ */
+export function* slicesFromEnd(text: string, encoding: Encoding): Generator<Slice> {
+  for (let end = text.length; end > 0; ) {
+    const start = startBefore(text, end);
+    yield* [...slices(text.slice(start, end), encoding, fineLengths)].reverse();
+    end = start;
+  }
+}
+
+/** A place before `end` to cut at: a boundary if there is one near, else between two characters. */
+function startBefore(text: string, end: number): number {
+  const from = end - 2 * fineLengths.run;
+  if (from <= 0) return 0;
+  for (let index = from; index < from + fineLengths.run; index++) {
+    if (isBoundary(classAt(text, index - 1), classAt(text, index))) return index;
+  }
+  return isPair(text, from) ? from + 1 : from;
+}
+
+function* pieces(text: string, from: number, to: number, length: number): Generator<Slice> {
   for (let start = from; start < to; ) {
     let end = Math.min(start + length, to);
     if (end < to && isPair(text, end)) end -= 1;

@@ -1,20 +1,30 @@
-import { Worker } from "node:worker_threads";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Worker } from "node:worker_threads";
 import type { TokenCount } from "@sessiond/contract";
 import { ShuttingDownError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import type { TokenCounter } from "./counter.ts";
+import type { Keep, ShortText, TokenCounter } from "./counter.ts";
 import { toEncoding, tokenCount } from "./encodings.ts";
-import { estimateTokens } from "./estimate.ts";
-import { type CountReply, type CountRequest, type Encoding, encodings } from "./protocol.ts";
+import { estimateCut, estimateTokens } from "./estimate.ts";
+import type { Cut } from "./jobs.ts";
+import { type CountReply, type CutReply, type Encoding, encodings } from "./protocol.ts";
+import { TokenThread } from "./token-thread.ts";
 
-/** A worker that died is not started again sooner than this, so that one that cannot run costs little. */
-const restartDelayMs = 1_000;
+/** UTF-16 units that are estimated in one turn of the event loop, some milliseconds of it. */
+const estimateLength = 1024 * 1024;
 
-/** A text the worker has been given, or will be at the end of this turn of the event loop. */
+/** A text to count that the worker has been given, or will be at the end of this turn of the event loop. */
 interface Pending {
   readonly text: string;
   readonly encoding: Encoding;
   readonly resolve: (count: TokenCount) => void;
+}
+
+/** A text that the worker finds the ends of. */
+interface PendingCut {
+  readonly text: string;
+  readonly keep: Keep;
+  readonly resolve: (cut: Cut | undefined) => void;
 }
 
 interface WorkerCounterOptions {
@@ -36,12 +46,11 @@ interface WorkerCounterOptions {
  */
 export class WorkerTokenCounter implements TokenCounter {
   readonly #log: WorkerCounterOptions["log"];
-  readonly #startWorker: () => Worker;
-  readonly #nowMs: () => number;
+  readonly #thread: TokenThread;
   readonly #pending = new Map<number, Pending>();
-  #worker: Worker | undefined;
-  #notBeforeMs = Number.NEGATIVE_INFINITY;
+  readonly #pendingCuts = new Map<number, PendingCut>();
   #nextId = 0;
+  #nextCutId = 0;
   #waitingLength = 0;
   /** What is sent at the end of this turn; the first has the id `#nextId` - its length. */
   #batch: Pending[] = [];
@@ -49,8 +58,12 @@ export class WorkerTokenCounter implements TokenCounter {
 
   constructor(options: WorkerCounterOptions) {
     this.#log = options.log;
-    this.#startWorker = options.startWorker ?? startWorker;
-    this.#nowMs = options.nowMs ?? (() => performance.now());
+    this.#thread = new TokenThread({
+      startWorker: options.startWorker,
+      nowMs: options.nowMs,
+      onReply: (reply) => ("ids" in reply ? this.#counted(reply) : this.#cut(reply)),
+      onDeath: (err) => this.#onDeath(err),
+    });
   }
 
   /** Errors: NotSupportedError for an unknown encoding, ShuttingDownError after `close`. */
@@ -60,6 +73,21 @@ export class WorkerTokenCounter implements TokenCounter {
     return Promise.all(texts.map((text) => this.#countOne(text, known)));
   }
 
+  /** Errors: as `count`. */
+  async shorten(text: string, keep: Keep, encoding: string): Promise<ShortText | undefined> {
+    const known = toEncoding(encoding);
+    if (this.#closed) throw new ShuttingDownError();
+    if (keep.headTokens + keep.tailTokens >= keep.wholeTokens) return undefined;
+    const cut = await this.#findCut(text, keep, known);
+    return (
+      cut && {
+        head: text.slice(0, cut.headLength),
+        tail: text.slice(text.length - cut.tailLength),
+        cutTokens: Math.max(1, keep.wholeTokens - cut.keptTokens),
+      }
+    );
+  }
+
   async preload(encoding: string): Promise<void> {
     await this.count(["a"], encoding);
   }
@@ -67,10 +95,7 @@ export class WorkerTokenCounter implements TokenCounter {
   /** Ends the worker. Counts under way are estimated. */
   async close(): Promise<void> {
     this.#closed = true;
-    const worker = this.#worker;
-    this.#worker = undefined;
-    this.#estimatePending();
-    await worker?.terminate();
+    await Promise.all([this.#estimatePending(), this.#thread.close()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -79,8 +104,7 @@ export class WorkerTokenCounter implements TokenCounter {
 
   #countOne(text: string, encoding: Encoding): TokenCount | Promise<TokenCount> {
     if (text === "") return tokenCount({ count: 0, encoding, estimated: false });
-    if (this.#waitingLength + text.length > limits.tokenQueueLength)
-      return estimate(text, encoding);
+    if (!this.#hasRoomFor(text)) return estimate(text, encoding);
     return new Promise((resolve) => {
       if (this.#batch.length === 0) setImmediate(() => this.#send());
       const pending = { text, encoding, resolve };
@@ -96,34 +120,35 @@ export class WorkerTokenCounter implements TokenCounter {
     this.#batch = [];
     // Empty when the worker died or the counter was closed since: all were estimated then.
     if (batch.length === 0) return;
-    const worker = this.#running();
-    if (worker === undefined) {
-      this.#estimatePending();
-      return;
-    }
-    worker.postMessage({
+    const sent = this.#thread.send({
       firstId: (this.#nextId - batch.length) >>> 0,
       texts: batch.map((pending) => pending.text),
       encodings: Uint8Array.from(batch, (pending) => encodings.indexOf(pending.encoding)),
-    } satisfies CountRequest);
-  }
-
-  #running(): Worker | undefined {
-    if (this.#worker !== undefined) return this.#worker;
-    if (this.#nowMs() < this.#notBeforeMs) return undefined;
-    const worker = this.#startWorker();
-    let cause: unknown;
-    worker.on("message", (reply: CountReply) => this.#receive(reply));
-    worker.on("error", (error) => {
-      cause = error;
     });
-    worker.on("exit", (code) => this.#onExit(worker, cause ?? new Error(`exit code ${code}`)));
-    worker.unref();
-    this.#worker = worker;
-    return worker;
+    if (!sent) void this.#estimatePending();
   }
 
-  #receive({ ids, counts, estimated }: CountReply): void {
+  #findCut(
+    text: string,
+    keep: Keep,
+    encoding: Encoding,
+  ): Cut | undefined | Promise<Cut | undefined> {
+    if (!this.#hasRoomFor(text)) return estimateCut(text, keep);
+    const id = this.#nextCutId;
+    const { headTokens, tailTokens } = keep;
+    if (!this.#thread.send({ id, text, encoding, headTokens, tailTokens })) {
+      return estimateCut(text, keep);
+    }
+    this.#nextCutId = (id + 1) >>> 0;
+    this.#waitingLength += text.length;
+    return new Promise((resolve) => this.#pendingCuts.set(id, { text, keep, resolve }));
+  }
+
+  #hasRoomFor(text: string): boolean {
+    return this.#waitingLength + text.length <= limits.tokenQueueLength;
+  }
+
+  #counted({ ids, counts, estimated }: CountReply): void {
     for (const [index, id] of ids.entries()) {
       const pending = this.#pending.get(id);
       // Unknown ids are answers to texts that were estimated meanwhile.
@@ -140,29 +165,39 @@ export class WorkerTokenCounter implements TokenCounter {
     }
   }
 
-  #onExit(worker: Worker, err: unknown): void {
-    if (this.#worker !== worker) return;
-    this.#worker = undefined;
-    this.#notBeforeMs = this.#nowMs() + restartDelayMs;
-    this.#log.warn({ err }, `token worker died; ${this.#pending.size} counts are estimated`);
-    this.#estimatePending();
+  #cut({ id, cut }: CutReply): void {
+    const pending = this.#pendingCuts.get(id);
+    if (pending === undefined) return;
+    this.#pendingCuts.delete(id);
+    this.#waitingLength -= pending.text.length;
+    pending.resolve(cut);
   }
 
-  #estimatePending(): void {
-    const all = [...this.#pending.values()];
+  #onDeath(err: unknown): void {
+    const lost = this.#pending.size + this.#pendingCuts.size;
+    this.#log.warn({ err }, `token worker died; ${lost} counts are estimated`);
+    void this.#estimatePending();
+  }
+
+  async #estimatePending(): Promise<void> {
+    const counts = [...this.#pending.values()];
+    const cuts = [...this.#pendingCuts.values()];
     this.#pending.clear();
+    this.#pendingCuts.clear();
     this.#batch = [];
     this.#waitingLength = 0;
-    for (const { text, encoding, resolve } of all) resolve(estimate(text, encoding));
+    for (const { text, keep, resolve } of cuts) resolve(estimateCut(text, keep));
+    let length = 0;
+    for (const { text, encoding, resolve } of counts) {
+      resolve(estimate(text, encoding));
+      length += text.length;
+      if (length < estimateLength) continue;
+      length = 0;
+      await nextTurn();
+    }
   }
 }
 
 function estimate(text: string, encoding: Encoding): TokenCount {
   return tokenCount({ count: estimateTokens(text), encoding, estimated: true });
-}
-
-function startWorker(): Worker {
-  // The worker has the suffix of this file: .ts as source, .js as built.
-  const suffix = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
-  return new Worker(new URL(`./worker${suffix}`, import.meta.url), { name: "tokens" });
 }

@@ -1,11 +1,16 @@
-import { existsSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { get_encoding, type Tiktoken } from "tiktoken";
 import { describe, expect, test } from "vitest";
 import { type Encoding, encodings } from "../../../src/domain/tokens/protocol.ts";
-import { type Slice, slices } from "../../../src/domain/tokens/slices.ts";
+import {
+  type Slice,
+  slices,
+  slicesFromEnd,
+  slicesFromStart,
+} from "../../../src/domain/tokens/slices.ts";
+import { readRealRuns } from "./corpora.ts";
 
-const dataFile = new URL("../../../../shared/data/tau-bench-airline.jsonl", import.meta.url);
+const realRuns = readRealRuns();
 
 const tokenizers = new Map<Encoding, Tiktoken>();
 
@@ -67,6 +72,21 @@ describe.each(encodings)("in %s", (encoding) => {
       { numRuns: 5, endOnFailure: true },
     );
   });
+
+  test("slices from either end are the text, and change no count without a long run", () => {
+    fc.assert(
+      fc.property(seamText, (text) => {
+        const long = `${text} x `.repeat(1 + Math.ceil(6_000 / text.length));
+        const fromEnd = [...slicesFromEnd(long, encoding)].reverse();
+        for (const parts of [fromEnd, [...slicesFromStart(long, encoding)]]) {
+          expect(parts.length).toBeGreaterThan(3);
+          expect(parts.map((part) => part.text).join("")).toBe(long);
+          expect(sum(parts, encoding)).toBe(tokens(long, encoding));
+        }
+      }),
+      { numRuns: 20, endOnFailure: true },
+    );
+  });
 });
 
 const hostile = {
@@ -98,6 +118,15 @@ describe.each(Object.entries(hostile))("a long run of %s", (_, unit) => {
     for (const part of marked) expect(part.text.length).toBeLessThanOrEqual(256);
   });
 
+  test("is cut the same way from its end", () => {
+    const fromEnd = [...slicesFromEnd(`before ${text} after`, "o200k_base")].reverse();
+    expect(fromEnd.map((part) => part.text).join("")).toBe(`before ${text} after`);
+    for (const part of fromEnd) expect(part.text.length).toBeLessThanOrEqual(2_048);
+    const marked = fromEnd.filter((part) => part.estimated);
+    expect(marked.length).toBeGreaterThan(10);
+    for (const part of marked) expect(part.text.length).toBeLessThanOrEqual(256);
+  });
+
   test("is never counted below its tokens, and at most a tenth above", () => {
     const whole = tokens(`before ${text} after`, "o200k_base");
     expect(sum(parts, "o200k_base")).toBeGreaterThanOrEqual(whole);
@@ -106,8 +135,10 @@ describe.each(Object.entries(hostile))("a long run of %s", (_, unit) => {
 });
 
 test("a cut run keeps its surrogate pairs whole", () => {
-  const parts = [...slices(`x${"😀".repeat(2_000)}`, "o200k_base")];
-  for (const part of parts) expect(part.text.isWellFormed()).toBe(true);
+  const text = `x${"😀".repeat(2_000)}`;
+  for (const parts of [slices(text, "o200k_base"), slicesFromEnd(text, "o200k_base")]) {
+    for (const part of parts) expect(part.text.isWellFormed()).toBe(true);
+  }
 });
 
 test("a run of 1,024 characters is counted whole, one of 1,025 is not", () => {
@@ -127,19 +158,10 @@ test("digits without end are exact where they go by threes", () => {
   expect([...slices(text, "gpt2")].some((part) => part.estimated)).toBe(true);
 });
 
-test.skipIf(!existsSync(dataFile))("every message of real runs counts the same in slices", () => {
-  const messages = readMessages();
-  expect(messages.length).toBeGreaterThan(1_000);
-  for (const text of new Set(messages)) {
+test.skipIf(realRuns === undefined)("every message of real runs counts the same in slices", () => {
+  expect(realRuns?.length).toBeGreaterThan(1_000);
+  for (const text of new Set(realRuns)) {
     const parts = [...slices(text, "o200k_base", everyBoundary)];
     expect(sum(parts, "o200k_base")).toBe(tokens(text, "o200k_base"));
   }
 });
-
-function readMessages(): string[] {
-  const lines = readFileSync(dataFile, "utf8").split("\n").filter(Boolean);
-  return lines.flatMap((line) => {
-    const run = JSON.parse(line) as { messages: { content: string | null }[] };
-    return run.messages.flatMap(({ content }) => (content === null ? [] : [content]));
-  });
-}

@@ -93,8 +93,30 @@ describe("a running counter", () => {
     expect((await countOne("a \ud83d b"))?.count).toBe(o200k.encode_ordinary("a \ufffd b").length);
   });
 
+  test("a text is shortened to its first and last tokens", async () => {
+    const text = " one two three four five six";
+    const keep = { headTokens: 2, tailTokens: 1, wholeTokens: 6 };
+    expect(await counter.shorten(text, keep, "o200k_base")).toEqual({
+      head: " one two",
+      tail: " six",
+      cutTokens: 3,
+    });
+  });
+
+  test("a text whose ends meet is not shortened, whatever its count is said to be", async () => {
+    const text = " one two three";
+    for (const wholeTokens of [0, 3, 4, 100]) {
+      const keep = { headTokens: 2, tailTokens: 2, wholeTokens };
+      expect(await counter.shorten(text, keep, "o200k_base")).toBeUndefined();
+    }
+    const keep = { headTokens: 0, tailTokens: 0, wholeTokens: 0 };
+    expect(await counter.shorten("", keep, "o200k_base")).toBeUndefined();
+  });
+
   test("an encoding without a tokenizer is refused before anything waits", async () => {
     await expect(counter.count(["text"], "claude")).rejects.toThrow(NotSupportedError);
+    const keep = { headTokens: 1, tailTokens: 1, wholeTokens: 9 };
+    await expect(counter.shorten("text", keep, "claude")).rejects.toThrow(NotSupportedError);
     await expect(counter.preload("")).rejects.toThrow(/use one of o200k_base, cl100k_base/);
   });
 });
@@ -127,6 +149,23 @@ test("counts a dead worker leaves are estimated, and a later one is exact again"
   expect(workers).toHaveLength(2);
 });
 
+test("ends a dead worker leaves are cut by characters, and no character is in two", async () => {
+  const { counter, workers } = observedCounter();
+  await counter.preload("r50k_base");
+  const text = "😀".repeat(100_000);
+  const keep = { headTokens: 4_000_000_000, tailTokens: 5, wholeTokens: 5_000_000_000 };
+  const long = counter.shorten(text, keep, "r50k_base");
+  const few = { headTokens: 3, tailTokens: 5, wholeTokens: 300_000 };
+  await workers[0]?.terminate();
+  expect(await long).toBeUndefined();
+  // No other worker may start yet.
+  expect(await counter.shorten(text, few, "r50k_base")).toEqual({
+    head: "😀",
+    tail: "😀😀",
+    cutTokens: 299_992,
+  });
+});
+
 test("a worker that cannot start leaves no count waiting", async () => {
   const counter = new WorkerTokenCounter({
     log: { warn: () => {} },
@@ -147,6 +186,8 @@ test("more text than may wait is estimated at once", async () => {
     return count;
   });
   const [over] = await counter.count(["text"], "r50k_base");
+  const keep = { headTokens: 1, tailTokens: 2, wholeTokens: 9 };
+  expect(await counter.shorten("text", keep, "r50k_base")).toMatchObject({ head: "t", tail: "xt" });
   order.push("over");
   await counter.close();
   expect(over).toMatchObject({ count: 2, accuracy: ESTIMATED });
@@ -169,5 +210,7 @@ test("closing leaves no count waiting, and later counts are refused", async () =
   await counter.close();
   expect(await left).toMatchObject([{ count: 6, accuracy: ESTIMATED }]);
   await expect(counter.count(["text"], "r50k_base")).rejects.toThrow(ShuttingDownError);
+  const keep = { headTokens: 1, tailTokens: 1, wholeTokens: 9 };
+  await expect(counter.shorten("text", keep, "r50k_base")).rejects.toThrow(ShuttingDownError);
   await counter.close();
 });

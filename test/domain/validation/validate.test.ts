@@ -1,6 +1,7 @@
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   AppendEventsRequestSchema,
+  ContextService,
   CreateSessionRequestSchema,
   EventService,
   GetSessionRequestSchema,
@@ -32,7 +33,7 @@ function requestTypes(): Map<string, DescMessage> {
     found.set(schema.typeName, schema);
     for (const { message } of schema.fields) if (message) visit(message);
   };
-  for (const { methods } of [SessionService, EventService, ServerService]) {
+  for (const { methods } of [SessionService, EventService, ContextService, ServerService]) {
     for (const { input } of methods) visit(input);
   }
   return found;

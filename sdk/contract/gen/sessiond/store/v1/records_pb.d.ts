@@ -112,11 +112,11 @@ export declare type ContextState = Message<"sessiond.store.v1.ContextState"> & {
   turnRevision: number;
 
   /**
-   * The group that the next event may join. Absent: none.
+   * The group that began last. Absent: none yet.
    *
-   * @generated from field: sessiond.store.v1.GrowingGroup growing = 5;
+   * @generated from field: sessiond.store.v1.NewestGroup newest_group = 5;
    */
-  growing?: GrowingGroup | undefined;
+  newestGroup?: NewestGroup | undefined;
 
   /**
    * Calls that have no final result, oldest first.
@@ -175,30 +175,23 @@ export declare type ContextState = Message<"sessiond.store.v1.ContextState"> & {
   protectionChanged: boolean;
 
   /**
-   * Tokens of tool results in the window that are not shortened.
+   * Results and approvals that stand behind the beginning of a younger group: the newest 256.
    *
-   * @generated from field: uint32 result_tokens = 14;
+   * @generated from field: repeated sessiond.store.v1.LateMember late_members = 14;
    */
-  resultTokens: number;
-
-  /**
-   * Tokens of thinking in the window.
-   *
-   * @generated from field: uint32 thinking_tokens = 15;
-   */
-  thinkingTokens: number;
+  lateMembers: LateMember[];
 
   /**
    * Tokens of model output with a reported usage, as counted.
    *
-   * @generated from field: uint32 counted_output_tokens = 16;
+   * @generated from field: uint32 counted_output_tokens = 15;
    */
   countedOutputTokens: number;
 
   /**
    * The same, as reported.
    *
-   * @generated from field: uint32 reported_output_tokens = 17;
+   * @generated from field: uint32 reported_output_tokens = 16;
    */
   reportedOutputTokens: number;
 };
@@ -210,11 +203,11 @@ export declare type ContextState = Message<"sessiond.store.v1.ContextState"> & {
 export declare const ContextStateSchema: GenMessage<ContextState>;
 
 /**
- * A group that takes further events.
+ * The group that began last, which may take further events.
  *
- * @generated from message sessiond.store.v1.GrowingGroup
+ * @generated from message sessiond.store.v1.NewestGroup
  */
-export declare type GrowingGroup = Message<"sessiond.store.v1.GrowingGroup"> & {
+export declare type NewestGroup = Message<"sessiond.store.v1.NewestGroup"> & {
   /**
    * Its first revision.
    *
@@ -242,13 +235,47 @@ export declare type GrowingGroup = Message<"sessiond.store.v1.GrowingGroup"> & {
    * @generated from field: bool has_call = 4;
    */
   hasCall: boolean;
+
+  /**
+   * It takes no further text, thinking or call.
+   *
+   * @generated from field: bool complete = 5;
+   */
+  complete: boolean;
 };
 
 /**
- * Describes the message sessiond.store.v1.GrowingGroup.
- * Use `create(GrowingGroupSchema)` to create a new message.
+ * Describes the message sessiond.store.v1.NewestGroup.
+ * Use `create(NewestGroupSchema)` to create a new message.
  */
-export declare const GrowingGroupSchema: GenMessage<GrowingGroup>;
+export declare const NewestGroupSchema: GenMessage<NewestGroup>;
+
+/**
+ * An event that stands apart from its group.
+ *
+ * @generated from message sessiond.store.v1.LateMember
+ */
+export declare type LateMember = Message<"sessiond.store.v1.LateMember"> & {
+  /**
+   * First revision of its group.
+   *
+   * @generated from field: uint32 group = 1;
+   */
+  group: number;
+
+  /**
+   * Its own revision.
+   *
+   * @generated from field: uint32 revision = 2;
+   */
+  revision: number;
+};
+
+/**
+ * Describes the message sessiond.store.v1.LateMember.
+ * Use `create(LateMemberSchema)` to create a new message.
+ */
+export declare const LateMemberSchema: GenMessage<LateMember>;
 
 /**
  * A call without a final result.

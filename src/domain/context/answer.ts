@@ -1,0 +1,125 @@
+import { create, fromJson } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import {
+  type GetContextWindowRequest,
+  type GetContextWindowResponse,
+  GetContextWindowResponseSchema,
+  RevisionRangeSchema,
+  Treatment,
+} from "@sessiond/contract";
+import { render } from "./dialects/render.ts";
+import type { Draft } from "./draft.ts";
+import { explain } from "./explain.ts";
+import type { Fitted } from "./fit.ts";
+import type { Group } from "./groups.ts";
+import { accuracyOf, itemsOf, tokensOf, windowPieces } from "./items.ts";
+import { costOf, type Piece, piecesOf } from "./pieces.ts";
+import { prefixChange, prefixHash } from "./prefix.ts";
+import type { Retrieved } from "./retrieval.ts";
+
+/** The window in the form of the contract. */
+export function answer(args: {
+  draft: Draft;
+  fitted: Fitted;
+  retrieved: Retrieved | undefined;
+  request: GetContextWindowRequest;
+}): GetContextWindowResponse {
+  const { draft, fitted, retrieved, request } = args;
+  const { policy, frame, stored } = draft;
+  const kept = fitted.kept.map((group) => ({ group, pieces: shown(group, args) }));
+  const pieces = windowPieces(frame, kept);
+  const items = itemsOf(pieces, frame);
+  const tokens = tokensOf(pieces, frame);
+  const rendered = render(draft.dialect, items);
+  const prefix = prefixOf(args, kept);
+  const { knownPrefixHash } = request;
+  const change = knownPrefixHash === "" ? undefined : prefixChange(knownPrefixHash, prefix);
+  return create(GetContextWindowResponseSchema, {
+    items,
+    ...(rendered !== undefined && { rendered: fromJson(ValueSchema, rendered) }),
+    tokens,
+    tokenBudget: policy.tokenBudget,
+    reservedOutputTokens: policy.reservedOutputTokens,
+    ratio: policy.room === 0 ? 0 : tokens.total / policy.room,
+    encoding: policy.encoding.encoding,
+    accuracy: accuracyOf(pieces, policy.encoding),
+    prefixHash: prefix,
+    prefixChanged: change !== undefined,
+    prefixChangeReason: change ?? "",
+    groups: request.explain ? explanations(args, kept) : [],
+    indexPartial: retrieved?.partial ?? false,
+    headRevision: stored.head.revision,
+    sessionUid: stored.session.uid,
+  });
+}
+
+type Kept = readonly { readonly group: Group; readonly pieces: readonly Piece[] }[];
+
+function shown(
+  group: Group,
+  { draft, fitted, retrieved }: { draft: Draft; fitted: Fitted; retrieved: Retrieved | undefined },
+): Piece[] {
+  const { first } = group;
+  const { scope, state } = draft;
+  const reason = retrieved?.reasons.get(first);
+  if (reason !== undefined && !scope.required.has(first)) {
+    return piecesOf(group, fitted.view, reason).map((piece) =>
+      piece.treatment === Treatment.KEPT ? { ...piece, treatment: Treatment.RETRIEVED } : piece,
+    );
+  }
+  const isOpen = state.openCalls.some((call) => call.group === first);
+  return piecesOf(group, fitted.view, isOpen ? "open_call" : "recent");
+}
+
+/** What the window's beginning depends on, see `prefixHash` in the contract. */
+function prefixOf(
+  { draft, fitted, retrieved, request }: Parameters<typeof answer>[0],
+  kept: Kept,
+): string {
+  const { frame, state, policy, dialect, agent, authors } = draft;
+  const front = kept
+    .filter(({ group }) => group.first < fitted.cut)
+    .map(({ group }) => group.first);
+  const reduced = [...fitted.view.shortened.keys(), ...fitted.view.omitted].map(
+    ({ revision }) => revision,
+  );
+  const { event } = frame.instructions;
+  return prefixHash({
+    request: [
+      dialect,
+      agent,
+      ...authors,
+      policy.encoding.encoding,
+      policy.encoding.factor,
+      ...(retrieved === undefined ? [] : [request.query, draft.log.head]),
+    ],
+    instructions: [event?.payload.case === "message" ? event.payload.value.text : ""],
+    compaction: [state.compaction?.revision ?? 0],
+    protection: state.protectionChanged ? front : [],
+    cut: [fitted.cut, ...front, ...reduced.sort((a, b) => a - b)],
+  });
+}
+
+function explanations({ draft, fitted }: Parameters<typeof answer>[0], kept: Kept) {
+  const { state, scope, material, visible } = draft;
+  const there = new Set(kept.map(({ group }) => group));
+  const canShow = new Set(visible);
+  const left = material.groups.filter(
+    (group) => !there.has(group) && group.first > scope.coveredThrough,
+  );
+  const unread = create(RevisionRangeSchema, {
+    first: scope.coveredThrough + 1,
+    last: material.completeFrom - 1,
+  });
+  return explain({
+    kept,
+    dropped: left.map((group) => ({
+      group,
+      reason: canShow.has(group) ? "older than what fits" : "outside the policy or the request",
+      tokens: costOf(piecesOf(group, fitted.view, "")),
+    })),
+    covered: draft.covered,
+    coveredBy: state.compaction?.revision ?? 0,
+    unread: unread.first <= unread.last ? unread : undefined,
+  });
+}

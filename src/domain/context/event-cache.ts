@@ -1,0 +1,175 @@
+import type { Event } from "@sessiond/contract";
+import { DataLossError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import type { Store } from "../../store/store.ts";
+import { textOf } from "../payloads.ts";
+
+/** A log up to the newest event that a reader may see. */
+export interface Log {
+  readonly uid: string;
+  readonly head: number;
+}
+
+interface CachedLog {
+  /** The newest events, in order and without a hole. */
+  tail: Event[];
+  /** Older events that windows come back to: protected ones, and what their groups hold. */
+  readonly older: Map<number, Event>;
+  bytes: number;
+}
+
+/** Memory that a decoded event takes beside its text. */
+const eventBytes = 1_024;
+
+/**
+ * Events of the logs whose windows are asked for, decoded, so that a warm window reads no store.
+ *
+ * A log enters with its first window and follows its appends from then on. Bounded in bytes over
+ * all logs: a long tail is cut at its old end, and the least recently used logs leave.
+ */
+export class EventCache {
+  readonly #store: Pick<Store, "readEvents">;
+  readonly #maxBytes: number;
+  readonly #logs = new Map<string, CachedLog>();
+  #bytes = 0;
+
+  constructor(args: { store: Store; maxBytes?: number }) {
+    this.#store = args.store;
+    this.#maxBytes = args.maxBytes ?? limits.windowCacheBytes;
+    args.store.onCommit(({ change: { key, after, events } }) => {
+      const log = this.#logs.get(key.uid);
+      if (log === undefined) return;
+      if (after === undefined) this.#forget(key.uid, log);
+      else this.#append(log, events);
+    });
+  }
+
+  /** Logs and bytes in memory. */
+  get size(): { logs: number; bytes: number } {
+    return { logs: this.#logs.size, bytes: this.#bytes };
+  }
+
+  /** Events from `first` to the head. Errors: DataLossError. */
+  async tail({ uid, head }: Log, first: number): Promise<readonly Event[]> {
+    if (first > head) return [];
+    const log = this.#use(uid);
+    if (lastOf(log) < head) {
+      const newer = await this.#read(uid, Math.max(first, lastOf(log) + 1), head);
+      if (lastOf(log) + 1 < (newer[0]?.revision ?? 0)) this.#clear(log);
+      this.#append(log, newer);
+    }
+    const begin = firstOf(log);
+    if (first < begin) {
+      const older = await this.#read(uid, first, begin - 1);
+      if (firstOf(log) === begin) {
+        log.tail = [...older, ...log.tail];
+        this.#account(log, sizeOf(older));
+      } else {
+        return this.#read(uid, first, head);
+      }
+    }
+    const from = firstOf(log);
+    const events = log.tail.slice(first - from, head - from + 1);
+    this.#trim(uid, log);
+    return events;
+  }
+
+  /** Events between two revisions, both included, wherever they are. Errors: DataLossError. */
+  async range({ uid }: Log, first: number, last: number): Promise<readonly Event[]> {
+    const log = this.#use(uid);
+    const from = firstOf(log);
+    if (log.tail.length > 0 && first >= from && last <= lastOf(log)) {
+      return log.tail.slice(first - from, last - from + 1);
+    }
+    const known: Event[] = [];
+    for (let revision = first; revision <= last; revision++) {
+      const event = log.older.get(revision);
+      if (event === undefined) break;
+      known.push(event);
+    }
+    if (known.length === last - first + 1) return known;
+    const events = await this.#read(uid, first, last);
+    for (const event of events) {
+      if (!log.older.has(event.revision)) this.#account(log, sizeOf([event]));
+      log.older.set(event.revision, event);
+    }
+    this.#trim(uid, log);
+    return events;
+  }
+
+  async #read(uid: string, first: number, last: number): Promise<Event[]> {
+    const events: Event[] = [];
+    for (let next = first; next <= last; next = (events.at(-1)?.revision ?? last) + 1) {
+      const page = await this.#store.readEvents({
+        uid,
+        first: next,
+        last,
+        maxEvents: limits.pageSize,
+        maxBytes: limits.pageBytes,
+      });
+      if (page[0]?.revision !== next) {
+        throw new DataLossError({ record: `event ${next}`, sessionUid: uid });
+      }
+      events.push(...page);
+    }
+    return events;
+  }
+
+  /** Adds events that follow the tail; those it has are left out. */
+  #append(log: CachedLog, events: readonly Event[]): void {
+    const last = lastOf(log);
+    const next = events.filter(({ revision }) => revision > last);
+    if (log.tail.length > 0 && next[0] !== undefined && next[0].revision !== last + 1) {
+      this.#clear(log);
+    }
+    log.tail.push(...next);
+    this.#account(log, sizeOf(next));
+  }
+
+  #use(uid: string): CachedLog {
+    const log = this.#logs.get(uid) ?? { tail: [], older: new Map(), bytes: 0 };
+    this.#logs.delete(uid);
+    this.#logs.set(uid, log);
+    return log;
+  }
+
+  #trim(uid: string, log: CachedLog): void {
+    if (log.bytes > this.#maxBytes / 4) {
+      const dropped = log.tail.splice(0, Math.ceil(log.tail.length / 2));
+      this.#account(log, -sizeOf(dropped));
+      if (log.bytes > this.#maxBytes / 4) this.#clear(log);
+    }
+    for (const [other, old] of this.#logs) {
+      if (this.#bytes <= this.#maxBytes) return;
+      if (other !== uid) this.#forget(other, old);
+    }
+  }
+
+  #clear(log: CachedLog): void {
+    log.tail = [];
+    log.older.clear();
+    this.#account(log, -log.bytes);
+  }
+
+  #forget(uid: string, log: CachedLog): void {
+    this.#logs.delete(uid);
+    this.#account(log, -log.bytes);
+  }
+
+  #account(log: CachedLog, bytes: number): void {
+    log.bytes += bytes;
+    this.#bytes += bytes;
+  }
+}
+
+function firstOf({ tail }: CachedLog): number {
+  return tail[0]?.revision ?? Number.POSITIVE_INFINITY;
+}
+
+function lastOf({ tail }: CachedLog): number {
+  return tail.at(-1)?.revision ?? 0;
+}
+
+function sizeOf(events: readonly Event[]): number {
+  return events.reduce((sum, event) => sum + eventBytes + 2 * textOf(event).length, 0);
+}

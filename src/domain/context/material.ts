@@ -1,0 +1,87 @@
+import type { Event } from "@sessiond/contract";
+import type { ContextState } from "@sessiond/contract/store";
+import type { EventCache, Log } from "./event-cache.ts";
+import { type Group, groupEvents } from "./groups.ts";
+import { withProtection } from "./protection-view.ts";
+
+/** What a window can be made of. */
+export interface Material {
+  /** Groups that were read, in the order of their first events: the newest ones, and those asked for. */
+  readonly groups: readonly Group[];
+  /** Groups that begin at or behind this revision are all there. */
+  readonly completeFrom: number;
+  /** All events from there on, whether windows show them or not. */
+  readonly tail: readonly Event[];
+}
+
+/** Events that are read at once on the way back through a log. */
+const stride = 128;
+
+/**
+ * Reads the newest groups of a log until they are enough, and older ones by name.
+ *
+ * It reads by the size of the window, not of the log. Errors: DataLossError.
+ */
+export async function readMaterial(args: {
+  cache: EventCache;
+  log: Log;
+  state: ContextState;
+  /** Nothing at or before this revision is read unless it is asked for by name. */
+  after: number;
+  /** First revisions of older groups to read in any case. */
+  wanted: Iterable<number>;
+  /** Says whether the newest events are more than a window could hold. */
+  isEnough(events: readonly Event[]): boolean;
+}): Promise<Material> {
+  const { cache, log, state, after, isEnough } = args;
+  let from = log.head + 1;
+  let tail: readonly Event[] = [];
+  for (let step = stride; from > after + 1; step *= 2) {
+    from = Math.max(after + 1, from - step);
+    tail = await cache.tail(log, from);
+    if (isEnough(tail)) break;
+  }
+  const older = new Set<number>();
+  for (const first of args.wanted) if (first > 0 && first < from) older.add(first);
+  // An answer that came late belongs to a group further back.
+  for (const { group } of tail) if (group > after && group < from) older.add(group);
+  const members: Event[] = [];
+  for (const first of older) {
+    members.push(...(await readGroup({ cache, log, state, first, before: from })));
+  }
+  const events = withProtection([...members, ...tail], state).sort(
+    (a, b) => a.revision - b.revision,
+  );
+  const complete = (first: number) => first >= from || older.has(first);
+  const groups = groupEvents(events).filter(({ first }) => complete(first));
+  return { groups: groups.sort((a, b) => a.first - b.first), completeFrom: from, tail };
+}
+
+/** Members of a group that stand before a revision: those together, and the late ones. */
+async function readGroup(args: {
+  cache: EventCache;
+  log: Log;
+  state: ContextState;
+  first: number;
+  before: number;
+}): Promise<Event[]> {
+  const { cache, log, state, first, before } = args;
+  const members: Event[] = [];
+  let next = first;
+  for (let size = 4; next < before; size *= 2) {
+    const last = Math.min(before - 1, next + size - 1);
+    const events = await cache.range(log, next, last);
+    // Those that stand together end where a younger group begins.
+    const end = events.findIndex(({ group }) => group > first);
+    const here = end === -1 ? events : events.slice(0, end);
+    members.push(...here.filter(({ group }) => group === first));
+    if (end !== -1) break;
+    next = last + 1;
+  }
+  const known = new Set(members.map(({ revision }) => revision));
+  for (const { group, revision } of state.lateMembers) {
+    if (group !== first || revision >= before || known.has(revision)) continue;
+    members.push(...(await cache.range(log, revision, revision)));
+  }
+  return members;
+}

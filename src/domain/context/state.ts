@@ -1,0 +1,247 @@
+import { create } from "@bufbuild/protobuf";
+import { type Event, ProtectionSchema, Role } from "@sessiond/contract";
+import {
+  type ContextState,
+  ContextStateSchema,
+  LateMemberSchema,
+  type NewestGroup,
+  NewestGroupSchema,
+  type OpenCall,
+  OpenCallSchema,
+  ProtectedEventSchema,
+} from "@sessiond/contract/store";
+import { ProtectedBudgetExceededError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import { builtinReason } from "../protection/builtin.ts";
+
+/** Says why a rule protects an event; undefined: none does. */
+export type ReasonOf = (event: Event) => string | undefined;
+
+/** Payloads a window can show, by themselves or as a part of their group. */
+const shown: ReadonlySet<Event["payload"]["case"]> = new Set([
+  "message",
+  "thinking",
+  "toolCall",
+  "toolResult",
+  "approvalRequest",
+  "approvalResponse",
+  "output",
+] as const);
+
+/**
+ * Follows what context windows need to know of a log, event by event, in the order of the log.
+ *
+ * It gives each event its group, its call and its protection. The state it began with is not changed.
+ */
+export class StateBuilder {
+  readonly #state: ContextState;
+  readonly #sessionId: string;
+  readonly #ruleReason: ReasonOf;
+  #windowTokens: number;
+
+  constructor(args: {
+    sessionId: string;
+    before: ContextState | undefined;
+    windowTokens: number;
+    ruleReason: ReasonOf;
+  }) {
+    this.#sessionId = args.sessionId;
+    const before = args.before ?? create(ContextStateSchema);
+    // Lists are copied when they change, messages in them are replaced.
+    this.#state = { ...before };
+    this.#windowTokens = args.windowTokens;
+    this.#ruleReason = args.ruleReason;
+  }
+
+  /**
+   * Places a numbered event with its role, turn and tokens set.
+   *
+   * Errors: ProtectedBudgetExceededError.
+   */
+  place(event: Event): void {
+    const state = this.#state;
+    const isMessage = event.payload.case === "message";
+    const isUserMessage = isMessage && event.role === Role.USER;
+    const reason =
+      builtinReason(event, {
+        isFirstUserMessage: isUserMessage && state.firstUserRevision === 0,
+      }) ?? this.#ruleReason(event);
+    event.group = this.#groupOf(event);
+    // What is protected is shown, even a result that answers nothing.
+    if (reason !== undefined && event.group === 0 && canBeShown(event))
+      event.group = event.revision;
+    if (reason !== undefined && event.group !== 0) this.#protect(event, reason);
+    if (isUserMessage) {
+      if (state.firstUserRevision === 0) state.firstUserRevision = event.revision;
+      state.turnRevision = event.revision;
+      state.turnsSinceCompaction++;
+    }
+    if (isMessage) state.messagesSinceCompaction++;
+    this.#windowTokens += shownTokensOf(event);
+  }
+
+  /** What windows need to know now. */
+  get state(): ContextState {
+    return this.#state;
+  }
+
+  /** Tokens of everything a window shows if nothing is cut. */
+  get windowTokens(): number {
+    return this.#windowTokens;
+  }
+
+  #groupOf(event: Event): number {
+    switch (event.payload.case) {
+      case "thinking":
+        return this.#join(event, ({ hasMessage, hasCall }) => !hasMessage && !hasCall);
+      case "message":
+        if (event.role !== Role.ASSISTANT) return this.#alone(event);
+        return this.#join(event, ({ hasMessage, hasCall }) => !hasMessage && !hasCall, {
+          hasMessage: true,
+        });
+      case "output":
+        return this.#alone(event);
+      case "toolCall":
+        return this.#openCall(event, event.payload.value.callId);
+      case "toolResult":
+        return this.#result(event);
+      case "approvalRequest":
+        return this.#approvalRequest(event);
+      case "approvalResponse":
+        return this.#approvalResponse(event);
+      case "handoff":
+        this.#complete();
+        return 0;
+      default:
+        return 0;
+    }
+  }
+
+  #alone({ revision, author }: Event): number {
+    this.#state.newestGroup = create(NewestGroupSchema, {
+      firstRevision: revision,
+      author,
+      complete: true,
+    });
+    return revision;
+  }
+
+  /** Joins the newest group if that takes the event, or begins one. */
+  #join(
+    { revision, author }: Event,
+    takes: (group: NewestGroup) => boolean,
+    adds: { hasMessage?: true; hasCall?: true } = {},
+  ): number {
+    const { newestGroup } = this.#state;
+    const group =
+      newestGroup !== undefined &&
+      !newestGroup.complete &&
+      newestGroup.author === author &&
+      takes(newestGroup)
+        ? newestGroup
+        : create(NewestGroupSchema, { firstRevision: revision, author });
+    this.#state.newestGroup = { ...group, ...adds };
+    return group.firstRevision;
+  }
+
+  /** Whoever spoke last begins a new group when they speak again. */
+  #complete(): void {
+    const { newestGroup } = this.#state;
+    if (newestGroup !== undefined) this.#state.newestGroup = { ...newestGroup, complete: true };
+  }
+
+  #openCall(event: Event, callId: string): number {
+    const group = this.#join(event, () => true, { hasCall: true });
+    const call = create(OpenCallSchema, {
+      callId,
+      revision: event.revision,
+      group,
+      ...(event.createTime && { createTime: event.createTime }),
+    });
+    event.callRevision = event.revision;
+    this.#state.openCalls = [...this.#state.openCalls, call].slice(-limits.openCalls);
+    return group;
+  }
+
+  #result(event: Event): number {
+    if (event.payload.case !== "toolResult") return 0;
+    const { callId, isFinal } = event.payload.value;
+    const call = this.#openCallOf(callId);
+    if (call === undefined) return 0;
+    event.callRevision = call.revision;
+    if (isFinal ?? true) {
+      this.#state.openCalls = this.#state.openCalls.filter((open) => open !== call);
+    }
+    return this.#member(call.group, event);
+  }
+
+  #approvalRequest(event: Event): number {
+    if (event.payload.case !== "approvalRequest") return 0;
+    const { callId, approvalId } = event.payload.value;
+    const call = this.#openCallOf(callId);
+    if (call === undefined) return 0;
+    event.callRevision = call.revision;
+    this.#state.openCalls = this.#state.openCalls.map((open) =>
+      open === call ? { ...open, approvalId } : open,
+    );
+    return this.#member(call.group, event);
+  }
+
+  #approvalResponse(event: Event): number {
+    if (event.payload.case !== "approvalResponse") return 0;
+    const { approvalId } = event.payload.value;
+    const call = this.#state.openCalls.find((open) => open.approvalId === approvalId);
+    if (call === undefined) return 0;
+    event.callRevision = call.revision;
+    return this.#member(call.group, event);
+  }
+
+  /** Of several open calls with one id: the oldest of the newest group. */
+  #openCallOf(callId: string): OpenCall | undefined {
+    let found: OpenCall | undefined;
+    for (const call of this.#state.openCalls) {
+      if (call.callId === callId && call.group !== found?.group) found = call;
+    }
+    return found;
+  }
+
+  /** Adds an answer to the group of its call: the response that called is complete then. */
+  #member(group: number, { revision }: Event): number {
+    if (this.#state.newestGroup?.firstRevision === group) {
+      this.#complete();
+    } else {
+      const late = create(LateMemberSchema, { group, revision });
+      this.#state.lateMembers = [...this.#state.lateMembers, late].slice(-limits.lateMembers);
+    }
+    return group;
+  }
+
+  #protect(event: Event, reason: string): void {
+    if (this.#state.protected.length >= limits.protectedEvents) {
+      const limitEvents = limits.protectedEvents;
+      throw new ProtectedBudgetExceededError({ sessionId: this.#sessionId, limitEvents });
+    }
+    event.protection = create(ProtectionSchema, { reason });
+    this.#state.protected = [
+      ...this.#state.protected,
+      create(ProtectedEventSchema, {
+        revision: event.revision,
+        group: event.group,
+        tokens: event.tokens?.count ?? 0,
+      }),
+    ];
+  }
+}
+
+/** Tokens an event adds to the windows that show all of it. */
+function shownTokensOf(event: Event): number {
+  if (event.group === 0) return 0;
+  // Progress is not shown once the result is there.
+  if (event.payload.case === "toolResult" && event.payload.value.isFinal === false) return 0;
+  return event.tokens?.count ?? 0;
+}
+
+/** A window can show the event as a text of its own. */
+export function canBeShown({ payload }: Event): boolean {
+  return shown.has(payload.case) || payload.case === "custom";
+}

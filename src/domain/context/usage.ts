@@ -1,0 +1,38 @@
+import { create } from "@bufbuild/protobuf";
+import { type ContextUsage, ContextUsageSchema } from "@sessiond/contract";
+import type { StoredSession } from "../../store/store.ts";
+import { type WindowPolicy, windowPolicy } from "./policy.ts";
+
+/** Tokens the session's own window would have now, before anything is cut. */
+export function windowTokensOf({ head }: StoredSession): number {
+  const { instructionTokens = 0, toolTokens = 0 } = head.context ?? {};
+  return head.windowTokens + instructionTokens + toolTokens;
+}
+
+/** How full the session's context window is, by its own policy. */
+export function contextUsage(
+  stored: StoredSession,
+  policy: WindowPolicy = windowPolicy(stored.session),
+): ContextUsage {
+  const windowTokens = windowTokensOf(stored);
+  return create(ContextUsageSchema, {
+    windowTokens,
+    tokenBudget: policy.tokenBudget,
+    ratio: windowTokens / Math.max(1, policy.room),
+    compactionDue: isCompactionDue(stored, policy),
+  });
+}
+
+/** A trigger of the policy is reached: by tokens, turns or messages. */
+export function isCompactionDue(stored: StoredSession, policy: WindowPolicy): boolean {
+  const { context } = stored.head;
+  if (context === undefined) return false;
+  const windowTokens = windowTokensOf(stored);
+  if (windowTokens < context.holdBelowTokens) return false;
+  const { triggerTokens, triggerTurns, triggerMessages } = policy;
+  return (
+    windowTokens >= triggerTokens ||
+    (triggerTurns > 0 && context.turnsSinceCompaction >= triggerTurns) ||
+    (triggerMessages > 0 && context.messagesSinceCompaction >= triggerMessages)
+  );
+}

@@ -1,0 +1,99 @@
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import {
+  type Event,
+  type RequestMetrics,
+  RequestMetricsSchema,
+  type RequestRecorded,
+  Role,
+  type SessionMetrics,
+  SessionMetricsSchema,
+  TokenUsageSchema,
+} from "@sessiond/contract";
+import type { SessionHead } from "@sessiond/contract/store";
+import { encodedEvent } from "../store/encoded.ts";
+import { sideOf, traitsOf } from "./payloads.ts";
+
+/** Callers report what they like; a sum stops at the largest number its field can carry. */
+const maxUint32 = 0xffff_ffff;
+const maxDurationMs = 315_576_000_000_000;
+
+/** The numbers of a head while events are counted into it. */
+export class Counts {
+  readonly #metrics: SessionMetrics;
+  #revision: number;
+  #turn: number;
+  #step: number;
+
+  constructor(head: SessionHead) {
+    const metrics = head.metrics ?? create(SessionMetricsSchema);
+    this.#metrics = { ...metrics, tokens: { ...(metrics.tokens ?? create(TokenUsageSchema)) } };
+    this.#revision = head.revision;
+    this.#turn = head.turn;
+    this.#step = head.step;
+  }
+
+  /** Gives the event its place: the user's first message belongs to turn 0 like all before it. */
+  number(event: Event): void {
+    event.revision = ++this.#revision;
+    if (event.payload.case === "message" && event.role === Role.USER) {
+      if (this.#metrics.turns > 0) this.#turn++;
+      this.#metrics.turns++;
+    }
+    event.turn = this.#turn;
+    event.step = traitsOf(event).isStep ? ++this.#step : 0;
+  }
+
+  add(event: Event): void {
+    const metrics = this.#metrics;
+    metrics.events++;
+    metrics.steps = this.#step;
+    if (event.payload.case === "message") metrics.messages++;
+    if (event.payload.case === "toolCall") metrics.toolCalls++;
+    if (event.payload.case === "error") metrics.errors++;
+    if (event.payload.case === "requestRecorded") {
+      metrics.requests = withRequest(metrics.requests, event.payload.value);
+    }
+    if (event.protection !== undefined) metrics.protectedEvents++;
+    metrics.storedBytes += encodedEvent(event).length;
+
+    const usage = metrics.tokens ?? create(TokenUsageSchema);
+    const tokens = event.tokens?.count ?? 0;
+    const side = sideOf(event);
+    usage.total += tokens;
+    if (side === "input") usage.input += tokens;
+    if (side === "output") usage.output += tokens;
+    if (event.usage !== undefined) {
+      const { inputTokens, outputTokens, cost } = event.usage;
+      usage.reportedInput = Math.min(usage.reportedInput + inputTokens, maxUint32);
+      usage.reportedOutput = Math.min(usage.reportedOutput + outputTokens, maxUint32);
+      usage.reportedCost = Math.min(usage.reportedCost + cost, Number.MAX_VALUE);
+    }
+    metrics.tokens = usage;
+  }
+
+  /** The fields of a head that are counted here. */
+  get fields(): Pick<SessionHead, "revision" | "turn" | "step" | "metrics"> {
+    return {
+      revision: this.#revision,
+      turn: this.#turn,
+      step: this.#step,
+      metrics: this.#metrics,
+    };
+  }
+}
+
+function withRequest(
+  before: RequestMetrics | undefined,
+  { processingTime, error }: RequestRecorded,
+): RequestMetrics {
+  const { count, errors, processingTime: sum } = before ?? create(RequestMetricsSchema);
+  const totalMs =
+    (sum === undefined ? 0 : durationMs(sum)) +
+    (processingTime === undefined ? 0 : durationMs(processingTime));
+  return create(RequestMetricsSchema, {
+    count: count + 1,
+    errors: errors + (error === undefined ? 0 : 1),
+    ...(totalMs > 0 && { processingTime: durationFromMs(Math.min(totalMs, maxDurationMs)) }),
+  });
+}

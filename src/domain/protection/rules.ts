@@ -1,0 +1,107 @@
+import type { Event, ProtectionRule } from "@sessiond/contract";
+import { InvalidFieldError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import {
+  compileExpression,
+  countWords,
+  type EventInput,
+  type Expression,
+  eventInput,
+} from "./expression.ts";
+import { RuleSyntaxError } from "./syntax.ts";
+
+/** A rule could not tell whether it protects an event, which is therefore protected. */
+export interface RuleFailure {
+  /** Reason of the rule; the event is protected with it. */
+  readonly reason: string;
+  readonly expression: string;
+  /** Why, in words. Holds nothing of the event but names of fields and types. */
+  readonly why: string;
+}
+
+/** Protection rules that were compiled, in the order they were given. */
+export interface CompiledRules {
+  /**
+   * Reason of the first rule that protects an event; undefined when none does.
+   *
+   * Never throws. A key that is missing from a map counts as false. A rule that fails in another
+   * way, or takes more than 65,536 steps (a few milliseconds), protects: `onFailure` is told, to
+   * count it and to log it.
+   */
+  reasonOf(event: Event, onFailure?: (failure: RuleFailure) => void): string | undefined;
+}
+
+/**
+ * Compiles protection rules: expressions in CEL over `event` (see `event-view.ts` for its fields).
+ *
+ * ```
+ * event.metadata.contains_phi == true
+ * event.text.lowerAscii().contains("chapter")                      without regard to case
+ * event.kind in ["order", "refund"] && event.role == "user"
+ * event.metadata.tags.exists(tag, tag.startsWith("legal"))
+ * ```
+ *
+ * They have the functions of CEL and its strings extension that cannot take long: no `matches`,
+ * `replace`, `join`, `format`, `map`, `filter`, and one level of `exists`, `exists_one` and `all`.
+ *
+ * Errors: InvalidFieldError with the path `<field>[i].expression` and the place `line:column`.
+ */
+export function compileRules(rules: readonly ProtectionRule[], field: string): CompiledRules {
+  if (rules.length > limits.protectionRules) {
+    const description = `${rules.length} rules, the limit is ${limits.protectionRules}`;
+    throw new InvalidFieldError({ field, description });
+  }
+  let words = 0;
+  const compiled = rules.map(({ expression, reason }, index) => {
+    const path = `${field}[${index}].expression`;
+    words += countWords(expression);
+    if (words > limits.ruleListWords) {
+      const description = `the rules up to here have ${words} words and signs, the limit is ${limits.ruleListWords}`;
+      throw new InvalidFieldError({ field: path, description });
+    }
+    return { expression, reason, compiled: compile(expression, path) };
+  });
+  return {
+    reasonOf(event, onFailure) {
+      if (compiled.length === 0) return undefined;
+      const input = eventInput(event);
+      return compiled.find((rule) => protects(rule, input, onFailure))?.reason;
+    },
+  };
+}
+
+interface Rule {
+  readonly expression: string;
+  readonly reason: string;
+  readonly compiled: Expression;
+}
+
+function protects(
+  { compiled, reason, expression }: Rule,
+  input: EventInput,
+  onFailure: ((failure: RuleFailure) => void) | undefined,
+): boolean {
+  const verdict = compiled.evaluate(input);
+  if (typeof verdict === "boolean") return verdict;
+  onFailure?.({ reason, expression, why: verdict.failure });
+  return true;
+}
+
+function compile(expression: string, field: string): Expression {
+  try {
+    return compileExpression(expression);
+  } catch (error) {
+    if (!(error instanceof RuleSyntaxError)) throw error;
+    const place = placeOf(expression, error.offset);
+    throw new InvalidFieldError({
+      field,
+      description: `does not compile at ${place}: ${error.message}`,
+    });
+  }
+}
+
+/** `line:column`, both from 1. */
+function placeOf(text: string, offset: number): string {
+  const before = text.slice(0, offset).split("\n");
+  return `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
+}

@@ -1,0 +1,67 @@
+import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Event, Role, type TokenCount } from "@sessiond/contract";
+import type { StoredSession } from "../store/store.ts";
+import { type ReasonOf, StateBuilder } from "./context/state.ts";
+import { Counts } from "./counts.ts";
+import { traitsOf } from "./payloads.ts";
+
+/** What a decision leads to; the first half of a `Change`. */
+export interface Outcome {
+  readonly after: StoredSession;
+  /** Events to store, numbered. */
+  readonly events: readonly Event[];
+}
+
+/** An event to append and the tokens of its text. */
+export interface EventDraft {
+  readonly event: Event;
+  readonly tokens?: TokenCount;
+}
+
+const noRules: ReasonOf = () => undefined;
+
+/**
+ * Numbers events (revision, turn, step, time), places them in groups, and counts them into the head.
+ *
+ * Errors: ProtectedBudgetExceededError.
+ */
+export function record(
+  before: StoredSession,
+  drafts: readonly EventDraft[],
+  nowMs: number,
+  ruleReason: ReasonOf = noRules,
+): Outcome {
+  const { session, head } = before;
+  const lastMs = head.lastActivityTime ? timestampMs(head.lastActivityTime) : 0;
+  // A clock that was set back does not make the session's time run backwards.
+  const createTime = timestampFromMs(Math.max(nowMs, lastMs));
+  const counts = new Counts(head);
+  const context = new StateBuilder({
+    sessionId: session.sessionId,
+    before: head.context,
+    windowTokens: head.windowTokens,
+    ruleReason,
+  });
+  const events = drafts.map(({ event: draft, tokens }) => {
+    const role = draft.role === Role.UNSPECIFIED ? traitsOf(draft).role : draft.role;
+    const event: Event = { ...draft, role, createTime };
+    if (tokens !== undefined) event.tokens = tokens;
+    counts.number(event);
+    context.place(event);
+    counts.add(event);
+    return event;
+  });
+  return {
+    after: {
+      session,
+      head: {
+        ...head,
+        ...counts.fields,
+        context: context.state,
+        windowTokens: context.windowTokens,
+        lastActivityTime: createTime,
+      },
+    },
+    events,
+  };
+}
