@@ -101,6 +101,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       },
       async stop() {
         await transport.drain(limits.drainMs);
+        await domain.close();
         await housekeeping.stop();
         await tokens.close();
         await store.close();

@@ -34,6 +34,10 @@ export const limits = {
 
   /** Decoded events kept in memory for context windows. */
   windowCacheBytes: 64 * MiB,
+  /** Events that one compaction takes; a longer log is compacted in pieces, the oldest first. */
+  compactionEvents: 4_096,
+  /** Compactions that run by themselves at once. */
+  compactions: 64,
   /** Protected events of one session. */
   protectedEvents: 1_024,
   /** Calls of one session that wait for a result; beyond it the oldest count as dead. */
@@ -56,6 +60,13 @@ export const limits = {
   ruleSteps: 64 * KiB,
   /** Compiled rules kept for the next call, by the length of their texts. */
   cachedRuleLength: 256 * KiB,
+
+  /** One request to an endpoint that makes summaries. */
+  summariserTimeoutMs: 30_000,
+  /** Tokens and bytes of its answer, and what it is asked, in UTF-16 units. */
+  summariserMaxTokens: 4_096,
+  summariserAnswerBytes: MiB,
+  summariserPromptLength: 512 * KiB,
 
   defaultPageSize: 50,
   pageSize: 1_000,

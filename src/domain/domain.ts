@@ -2,15 +2,23 @@ import type { ProtectionRule } from "@sessiond/contract";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { Store } from "../store/store.ts";
+import { BackgroundCompaction } from "./context/compaction/background.ts";
+import { Compactions } from "./context/compaction/compactions.ts";
+import { Compactor } from "./context/compaction/compactor.ts";
+import { Reverts } from "./context/compaction/reverts.ts";
 import { TokenCounting } from "./context/count.ts";
+import { Drafts } from "./context/drafts.ts";
 import { EventCache } from "./context/event-cache.ts";
+import { Protections } from "./context/protections.ts";
 import { Indexes } from "./context/retrieve/indexes.ts";
+import { ExtractSummariser } from "./context/summarisers/extract.ts";
+import type { CountTokens, Summariser } from "./context/summarisers/summariser.ts";
 import { Windows } from "./context/windows.ts";
 import { Events } from "./events.ts";
 import { Protection } from "./protection/protection.ts";
 import type { RuleFailure } from "./protection/rules.ts";
 import { Requests } from "./requests.ts";
-import { SessionCells } from "./session-cells.ts";
+import { SessionCells, type SessionName } from "./session-cells.ts";
 import { SessionList } from "./session-list.ts";
 import { Sessions } from "./sessions.ts";
 import { Hub } from "./stream/hub.ts";
@@ -24,7 +32,14 @@ export interface Domain {
   readonly events: Events;
   readonly watches: Watches;
   readonly windows: Windows;
+  readonly compactions: Compactions;
+  readonly reverts: Reverts;
+  readonly protections: Protections;
   readonly counting: TokenCounting;
+  /** Waits for compactions that started by themselves. */
+  settled(): Promise<void>;
+  /** Gives up what runs beside the calls. */
+  close(): Promise<void>;
 }
 
 export interface DomainOptions {
@@ -38,6 +53,10 @@ export interface DomainOptions {
   readonly progressIntervalMs?: number;
   /** Protection rules of the configuration, by namespace. Default: none. */
   readonly namespaceRules?: (namespace: string) => readonly ProtectionRule[];
+  /** Makes summaries by a model. Absent: no endpoint is configured. */
+  readonly httpSummariser?: Summariser;
+  /** Hears of compactions that started by themselves and failed. */
+  readonly onCompactionError?: (error: unknown, name: SessionName) => void;
   /** Hears of rules that failed on an event, which is then protected. */
   readonly onRuleFailure?: (failure: RuleFailure) => void;
 }
@@ -54,13 +73,37 @@ export function wireDomain(options: DomainOptions): Domain {
   const cache = new EventCache({ store });
   const indexes = new Indexes({ readEvents: (range) => store.readEvents(range) });
   const protection = new Protection(options);
-  const shared = { ...options, cells, requests, cache, indexes, protection };
+  const drafts = new Drafts({ ...options, cache });
+  const summarisers = {
+    extract: new ExtractSummariser({ count: countWith(options.tokens) }),
+    http: options.httpSummariser,
+  };
+  const compactor = new Compactor({ ...options, drafts, summarisers });
+  const windows = { ...options, cells, requests, cache, indexes, drafts, compactor };
+  const compactions = new Compactions(windows);
+  const background = new BackgroundCompaction({ ...windows, compactions });
+  const shared = { ...windows, protection, background };
   return {
     sessions: new Sessions(shared),
     list: new SessionList(shared),
     events: new Events(shared),
     windows: new Windows(shared),
+    compactions,
+    reverts: new Reverts(shared),
+    protections: new Protections(shared),
     counting: new TokenCounting(shared),
     watches: new Watches({ ...shared, hub: new Hub({ store }) }),
+    settled: () => background.settled(),
+    close: async () => {
+      await background.close();
+      await indexes.close();
+    },
+  };
+}
+
+function countWith(tokens: TokenCounter): CountTokens {
+  return async (text, encoding) => {
+    const [count] = await tokens.count([text], encoding);
+    return count?.count ?? 0;
   };
 }

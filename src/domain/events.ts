@@ -21,6 +21,7 @@ import { InvalidFieldError, PageTokenInvalidError } from "../errors.ts";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { Store, StoredSession } from "../store/store.ts";
+import type { BackgroundCompaction } from "./context/compaction/background.ts";
 import { sessionEncoding } from "./context/policy.ts";
 import { contextUsage } from "./context/usage.ts";
 import { appendEvents, createSession } from "./decisions.ts";
@@ -53,6 +54,7 @@ export class Events {
   readonly #requests: Requests;
   readonly #tokens: TokenCounter;
   readonly #protection: Protection;
+  readonly #background: BackgroundCompaction;
   readonly #clock: Clock;
   readonly #ids: Ids;
 
@@ -62,6 +64,7 @@ export class Events {
     requests: Requests;
     tokens: TokenCounter;
     protection: Protection;
+    background: BackgroundCompaction;
     clock: Clock;
     ids: Ids;
   }) {
@@ -70,6 +73,7 @@ export class Events {
     this.#requests = args.requests;
     this.#tokens = args.tokens;
     this.#protection = args.protection;
+    this.#background = args.background;
     this.#clock = args.clock;
     this.#ids = args.ids;
   }
@@ -112,6 +116,7 @@ export class Events {
           const commit = cell.commit({ after, events, ...(record && { request: record }) });
           order?.decided();
           await commit;
+          this.#background.consider(after);
           return response;
         }),
     );

@@ -1,3 +1,5 @@
+import { toJson } from "@bufbuild/protobuf";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type Event, type Part, Role } from "@sessiond/contract";
 
 type PayloadCase = NonNullable<Event["payload"]["case"]>;
@@ -84,10 +86,16 @@ export function textOf(event: Event): string {
     case "approvalResponse":
       return payload.value.reason;
     case "output":
-      return payload.value.text;
+      return join(payload.value.text, jsonOf(payload.value.value));
+    case "custom":
+      return join(payload.value.type, jsonOf(payload.value.value));
     default:
       return "";
   }
+}
+
+function jsonOf(value: Value | undefined): string {
+  return value === undefined ? "" : JSON.stringify(toJson(ValueSchema, value));
 }
 
 function textsOf(parts: readonly Part[]): string[] {

@@ -105,7 +105,10 @@ export async function openTestDomain(
     window: (request) => domain.windows.window(create(GetContextWindowRequestSchema, request)),
     watch: (request, signal = new AbortController().signal) =>
       domain.watches.watch(create(WatchEventsRequestSchema, request), signal),
-    [Symbol.asyncDispose]: () => store.close(),
+    [Symbol.asyncDispose]: async () => {
+      await domain.close();
+      await store.close();
+    },
   };
 }
 

@@ -8,7 +8,7 @@ import {
   Treatment,
 } from "@sessiond/contract";
 import { render } from "./dialects/render.ts";
-import type { Draft } from "./draft.ts";
+import type { Draft } from "./drafts.ts";
 import { explain } from "./explain.ts";
 import type { Fitted } from "./fit.ts";
 import type { Group } from "./groups.ts";

@@ -73,6 +73,11 @@ export class Fitting {
     return this.#view;
   }
 
+  /** Tokens the groups may have. */
+  get room(): number {
+    return this.#choice.room;
+  }
+
   /** Tokens of groups as they are shown now. */
   total(groups: Iterable<Group>): number {
     let sum = 0;

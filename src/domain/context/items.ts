@@ -34,6 +34,12 @@ export function frameTokens(frame: Frame): number {
   return sum;
 }
 
+/** Tokens of the summary in a window; 0 without one. */
+export function summaryTokens(frame: Frame): number {
+  const piece = summaryPiece(frame);
+  return piece === undefined ? 0 : piece.tokens + piece.overhead;
+}
+
 /** The pieces of a window in order: a summary stands where what it replaced began. */
 export function windowPieces(
   frame: Frame,

@@ -1,13 +1,12 @@
 import type { Event } from "@sessiond/contract";
-import type { ContextState } from "@sessiond/contract/store";
-import type { EventCache, Log } from "./event-cache.ts";
+import type { Draft } from "./drafts.ts";
+import type { EventCache } from "./event-cache.ts";
 import type { Fitted, Fitting } from "./fit.ts";
 import type { Group } from "./groups.ts";
 import { readMaterial } from "./material.ts";
-import type { WindowPolicy } from "./policy.ts";
 import { choose, hitsToChooseFrom, recentShare } from "./retrieve/choose.ts";
 import type { Indexes } from "./retrieve/indexes.ts";
-import { isUserMessage, type Scope, visibleGroups } from "./scope.ts";
+import { isUserMessage, visibleGroups } from "./scope.ts";
 import type { EventSizes } from "./sizes.ts";
 
 /** Groups that a query brought into a window. */
@@ -19,16 +18,11 @@ export interface Retrieved {
 }
 
 interface RetrievalArgs {
+  readonly draft: Draft;
   readonly fitting: Fitting;
   /** Groups that must stay. */
   readonly stay: readonly Group[];
-  readonly room: number;
   readonly query: string;
-  readonly log: Log;
-  readonly state: ContextState;
-  readonly scope: Scope;
-  readonly policy: WindowPolicy;
-  readonly authors: readonly string[];
 }
 
 /** Chooses older groups by a query, beside a recent tail. */
@@ -45,7 +39,9 @@ export class Retrieval {
 
   /** Errors: DataLossError. */
   async fit(args: RetrievalArgs): Promise<{ fitted: Fitted; retrieved: Retrieved }> {
-    const { fitting, stay, room, query, log } = args;
+    const { draft, fitting, stay, query } = args;
+    const { log } = draft;
+    const { room } = fitting;
     const left = room - fitting.total(stay);
     const recent = fitting.newest(stay, room - left * (1 - recentShare));
     const before = recent.at(-1)?.first ?? log.head + 1;
@@ -60,7 +56,7 @@ export class Retrieval {
       tokensOf: ({ group, tokens }) => (there.has(group) ? 0 : tokens),
     }).filter(({ group }) => !there.has(group));
     const reasons = new Map(chosen.map(({ group, reason }) => [group, reason]));
-    const found = await this.#read(args, reasons.keys());
+    const found = await this.#read(draft, reasons.keys());
     const kept = [...stay, ...recent];
     let rest = room - fitting.total(kept);
     // What was counted at append may be less than what is shown: neighbours give way first.
@@ -81,8 +77,8 @@ export class Retrieval {
   }
 
   /** Groups by name, as far as the window may show them. */
-  async #read(args: RetrievalArgs, wanted: Iterable<number>): Promise<Group[]> {
-    const { log, state, scope, policy, authors } = args;
+  async #read(draft: Draft, wanted: Iterable<number>): Promise<Group[]> {
+    const { log, state, scope, policy, authors } = draft;
     const names = new Set(wanted);
     const { groups } = await readMaterial({
       cache: this.#cache,

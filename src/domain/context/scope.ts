@@ -1,4 +1,4 @@
-import { type Event, Role, type Session } from "@sessiond/contract";
+import { type Event, Role } from "@sessiond/contract";
 import type { ContextState } from "@sessiond/contract/store";
 import type { Group } from "./groups.ts";
 import type { WindowPolicy } from "./policy.ts";
@@ -75,7 +75,7 @@ function isOfAuthors({ events }: Group, authors: readonly string[]): boolean {
 }
 
 /** Whether the newest events of a log are more than a window of the policy could show. */
-export function enoughFor(policy: WindowPolicy, session: Session, largestResult: number) {
+export function enoughFor(policy: WindowPolicy, largestResult: number) {
   // Counts may be of another encoding than the window's, so a margin is read.
   const tokens = 1.5 * policy.room;
   return (events: readonly Event[]): boolean => {
@@ -89,7 +89,6 @@ export function enoughFor(policy: WindowPolicy, session: Session, largestResult:
       if (event.payload.case === "message") messages++;
     }
     if (policy.maxTurns > 0 && turns > policy.maxTurns) return true;
-    const { maxHistory = 0 } = session.limits ?? {};
-    return (maxHistory > 0 && messages > maxHistory) || sum > tokens;
+    return (policy.maxMessages > 0 && messages > policy.maxMessages) || sum > tokens;
   };
 }

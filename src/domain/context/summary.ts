@@ -14,6 +14,8 @@ import { summaryText } from "./summarisers/untrusted.ts";
 
 /** The summary of the compaction in force, as a window shows it. */
 export interface Summary {
+  readonly text: string;
+  /** What the window shows: the text, and that it is a summary. */
   readonly event: Event;
   readonly covered: readonly RevisionRange[];
 }
@@ -48,7 +50,7 @@ export async function readCompaction(args: {
     });
     made.set(event, shown);
   }
-  return { summary: { event: shown, covered }, covered };
+  return { summary: { text: summary, event: shown, covered }, covered };
 }
 
 /** A summary as a message of the window. */

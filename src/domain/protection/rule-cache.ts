@@ -1,6 +1,5 @@
-import type { ProtectionRule } from "@sessiond/contract";
 import { limits } from "../../limits.ts";
-import { type CompiledRules, compileRules } from "./rules.ts";
+import { type CompiledRules, compileRules, type RuleText } from "./rules.ts";
 
 /**
  * Compiles lists of rules and keeps those that were used last, by their content: sessions of one
@@ -22,7 +21,7 @@ export class RuleCache {
   }
 
   /** As `compileRules`. Lists that do not compile are not kept. */
-  compile(rules: readonly ProtectionRule[], field: string): CompiledRules {
+  compile(rules: readonly RuleText[], field: string): CompiledRules {
     const key = JSON.stringify(rules.map(({ expression, reason }) => [expression, reason]));
     const known = this.#lists.get(key);
     const compiled = known ?? compileRules(rules, field);

@@ -10,6 +10,9 @@ import {
 } from "./expression.ts";
 import { RuleSyntaxError } from "./syntax.ts";
 
+/** A rule as it is written, in a message or in a file of settings. */
+export type RuleText = Pick<ProtectionRule, "expression" | "reason">;
+
 /** A rule could not tell whether it protects an event, which is therefore protected. */
 export interface RuleFailure {
   /** Reason of the rule; the event is protected with it. */
@@ -46,7 +49,7 @@ export interface CompiledRules {
  *
  * Errors: InvalidFieldError with the path `<field>[i].expression` and the place `line:column`.
  */
-export function compileRules(rules: readonly ProtectionRule[], field: string): CompiledRules {
+export function compileRules(rules: readonly RuleText[], field: string): CompiledRules {
   if (rules.length > limits.protectionRules) {
     const description = `${rules.length} rules, the limit is ${limits.protectionRules}`;
     throw new InvalidFieldError({ field, description });

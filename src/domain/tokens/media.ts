@@ -24,7 +24,8 @@ const imageTokens = {
 } satisfies SizeTable;
 
 const fileTokens = {
-  [SizeClass.UNSPECIFIED]: 3_000,
+  // Most dialects show a file as a reference to it, which is counted then.
+  [SizeClass.UNSPECIFIED]: 0,
   [SizeClass.SMALL]: 1_500,
   [SizeClass.MEDIUM]: 3_000,
   [SizeClass.LARGE]: 15_000,

@@ -62,7 +62,8 @@ function spread(
     if (known === undefined) scores.set(group, { group, tokens, score });
     else known.score += score;
   };
-  for (const hit of hits) {
+  // Sums depend on their order; the choice must not.
+  for (const hit of hits.toSorted((a, b) => a.group - b.group)) {
     give(hit, hit.score);
     for (const side of ["before", "after"] as const) {
       let share = nearShare;

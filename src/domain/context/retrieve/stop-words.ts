@@ -6,7 +6,6 @@ export const stopWords: ReadonlySet<string> = new Set(
   [
     "a an the this that these those there here it its",
     "i me my mine we us our ours you your yours he him his she her hers they them their theirs",
-    "im ive id youre youve were theyre hes shes thats whats lets ill",
     "am is are was be been being do does did done doing have has had having",
     "of in on at to for from by with as into and or but so if then than",
     "what which who whom whose when where why how",

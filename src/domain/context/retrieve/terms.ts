@@ -43,8 +43,8 @@ function* pairs(run: string): Generator<string, void, undefined> {
 }
 
 function* words(found: string): Generator<string, void, undefined> {
-  // "Anna's" is about Anna, and "don't" is one word.
-  const joined = found.replace(/['’]s$/i, "").replace(/['’]/g, "");
+  // "Anna's" is about Anna and "I'd" about me, but "don't" is one word.
+  const joined = found.replace(/['’](?:s|d|ll|ve|re|m)$/i, "").replace(/['’]/g, "");
   const parts = joined.split(/[_.,:/@#+&-]+/);
   let count = 0;
   for (const part of parts) {
@@ -62,6 +62,6 @@ function* words(found: string): Generator<string, void, undefined> {
 
 /** Lower case without accents. */
 function plain(word: string): string {
-  const lower = word.toLowerCase();
-  return /^[\x20-\x7e]*$/.test(lower) ? lower : lower.normalize("NFKD").replace(/\p{M}/gu, "");
+  if (/^[\x20-\x7e]*$/.test(word)) return word.toLowerCase();
+  return word.normalize("NFKD").toLowerCase().replace(/\p{M}/gu, "");
 }

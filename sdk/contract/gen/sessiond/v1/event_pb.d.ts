@@ -493,7 +493,7 @@ export declare type FileReference = Message$1<"sessiond.v1.FileReference"> & {
   name: string;
 
   /**
-   * How large it is for a model. Unspecified: medium.
+   * How large it is for a model that reads it. Unspecified: models see the reference only.
    *
    * @generated from field: sessiond.v1.SizeClass size_class = 4;
    */
@@ -1507,7 +1507,7 @@ export declare const RoleSchema: GenEnum<Role>;
  */
 export enum SizeClass {
   /**
-   * Not said: medium.
+   * Not said: medium for an image, the reference alone for a file.
    *
    * @generated from enum value: SIZE_CLASS_UNSPECIFIED = 0;
    */

@@ -122,8 +122,8 @@ function plain(text: string): string {
   return text
     .replace(/\\[nrt"]/g, " ")
     .replace(/\},?\s*\{/g, "\n")
+    .replace(/"\s*:\s*/g, " ")
     .replace(/[{}[\]"]+/g, "")
-    .replace(/:\s*/g, " ")
     .replace(/[^\S\n]*,[^\S\n]*/g, ", ")
     .replace(/[^\S\n]+/g, " ")
     .trim();

@@ -27,8 +27,7 @@ const lineTokens = 3;
  * Lets others run every few milliseconds.
  */
 export async function toCandidates(fragments: readonly Fragment[]): Promise<Candidate[]> {
-  const newest = new Map<string, Fragment>();
-  for (const fragment of fragments) newest.set(keyOf(fragment.text), fragment);
+  const newest = new Map(fragments.map((fragment) => [keyOf(fragment.text), fragment]));
   const distinct = new Set(newest.values());
   const frequency = new Map<string, number>();
   for (const { text } of distinct) {

@@ -46,9 +46,9 @@ function isAbbreviation(line: string, index: number): boolean {
 function tidy(sentence: string): string {
   return sentence
     .replace(/\s+/g, " ")
-    .replaceAll(" · ", ", ")
     .replaceAll("**", "")
-    .replace(/^ ?(?:[-*•#>]+ |\d{1,2}[.)] )+/, "")
+    .replace(/^ ?(?:[-*•·#>]+ |\d{1,2}[.)] )+/, "")
+    .replace(/(?: ?· ?)+/g, ", ")
     .trim();
 }
 

@@ -1,0 +1,123 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type Event,
+  type RevertCompactionRequest,
+  RevertCompactionRequestSchema,
+  type RevertCompactionResponse,
+  RevertCompactionResponseSchema,
+} from "@sessiond/contract";
+import { type CompactionState, CompactionStateSchema } from "@sessiond/contract/store";
+import { CompactionNotFoundError } from "../../../errors.ts";
+import type { Clock } from "../../../ids.ts";
+import { namespaceOf } from "../../names.ts";
+import type { Requests } from "../../requests.ts";
+import type { SessionCells } from "../../session-cells.ts";
+import { validate } from "../../validation/validate.ts";
+import type { EventCache, Log } from "../event-cache.ts";
+import { contextUsage } from "../usage.ts";
+import { commit } from "./compactions.ts";
+import { compactionPolicy } from "./compactor.ts";
+import { revert } from "./decisions.ts";
+
+/** Takes compactions back. */
+export class Reverts {
+  readonly #cells: SessionCells;
+  readonly #requests: Requests;
+  readonly #cache: EventCache;
+  readonly #clock: Clock;
+
+  constructor(args: {
+    cells: SessionCells;
+    requests: Requests;
+    cache: EventCache;
+    clock: Clock;
+  }) {
+    this.#cells = args.cells;
+    this.#requests = args.requests;
+    this.#cache = args.cache;
+    this.#clock = args.clock;
+  }
+
+  /** Errors: as documented at the rpc. */
+  async revert(request: RevertCompactionRequest): Promise<RevertCompactionResponse> {
+    validate(RevertCompactionRequestSchema, request);
+    const { sessionId, compactionRevision } = request;
+    const name = { namespace: namespaceOf(request.namespace), sessionId };
+    return this.#requests.once(
+      {
+        ...name,
+        schema: RevertCompactionRequestSchema,
+        message: request,
+        responseSchema: RevertCompactionResponseSchema,
+      },
+      (remember) =>
+        this.#cells.use(name, async (cell) => {
+          cell.requireLatest();
+          await cell.settled();
+          const { session, head } = cell.requireDurable();
+          const log = { uid: session.uid, head: head.revision };
+          const inForce = head.context?.compaction?.revision ?? 0;
+          const wanted = compactionRevision || inForce;
+          const event = await this.#compaction(log, inForce);
+          if (event === undefined || wanted !== inForce) {
+            throw new CompactionNotFoundError({ sessionId, compactionRevision, inForce });
+          }
+          const previous = await this.#previous(log, event);
+          // Nothing waits between here and the commit.
+          const before = cell.requireLatest();
+          if ((before.head.context?.compaction?.revision ?? 0) !== inForce) {
+            throw new CompactionNotFoundError({
+              sessionId,
+              compactionRevision: inForce,
+              inForce: 0,
+            });
+          }
+          const { room, targetTokens } = compactionPolicy(before);
+          const holdTokens = room - targetTokens;
+          const outcome = revert(before, { event, previous, holdTokens }, this.#clock());
+          const response = create(RevertCompactionResponseSchema, {
+            revision: outcome.after.head.revision,
+            contextUsage: contextUsage(outcome.after),
+          });
+          await commit(cell, outcome, response, remember);
+          return response;
+        }),
+    );
+  }
+
+  async #compaction(log: Log, revision: number): Promise<Event | undefined> {
+    if (revision === 0) return undefined;
+    const [event] = await this.#cache.range(log, revision, revision);
+    return event?.payload.case === "compaction" ? event : undefined;
+  }
+
+  /** What was in force before a compaction, as it is found in the log. */
+  async #previous(log: Log, { payload }: Event): Promise<CompactionState | undefined> {
+    if (payload.case !== "compaction") return undefined;
+    const event = await this.#compaction(log, payload.value.previousRevision);
+    if (event?.payload.case !== "compaction") return undefined;
+    const { covered, shortenedThrough, thinkingDroppedThrough, summaryTokens } =
+      event.payload.value;
+    const spared = new Set<number>();
+    let coveredThrough = 0;
+    let next = covered[0]?.first ?? 0;
+    for (const { first, last } of covered) {
+      // What lies between the ranges was spared.
+      if (next < first) {
+        const events = await this.#cache.range(log, next, first - 1);
+        for (const { group } of events) if (group > 0) spared.add(group);
+      }
+      next = last + 1;
+      const ends = await this.#cache.range(log, last, last);
+      for (const { group } of ends) coveredThrough = Math.max(coveredThrough, group);
+    }
+    return create(CompactionStateSchema, {
+      revision: event.revision,
+      coveredThrough,
+      shortenedThrough,
+      thinkingDroppedThrough,
+      summaryTokens,
+      sparedGroups: [...spared].filter((group) => group <= coveredThrough),
+    });
+  }
+}

@@ -1,0 +1,136 @@
+import { create } from "@bufbuild/protobuf";
+import type { Dialect, Event, RevisionRange } from "@sessiond/contract";
+import { type ContextState, ContextStateSchema } from "@sessiond/contract/store";
+import type { StoredSession } from "../../store/store.ts";
+import type { TokenCounter } from "../tokens/counter.ts";
+import type { EventCache, Log } from "./event-cache.ts";
+import { Fitting } from "./fit.ts";
+import type { Group } from "./groups.ts";
+import { InstructionSizes } from "./instruction-sizes.ts";
+import { type Frame, frameTokens } from "./items.ts";
+import { type Material, readMaterial } from "./material.ts";
+import { sessionEncoding, type WindowPolicy } from "./policy.ts";
+import { type Scope, scopeOf, visibleGroups } from "./scope.ts";
+import { reducedBefore, Shortenings } from "./shortenings.ts";
+import { EventSizes } from "./sizes.ts";
+import { readCompaction } from "./summary.ts";
+
+/** What a window is asked for, with everything that was left out filled in. */
+export interface Wish {
+  readonly policy: WindowPolicy;
+  readonly dialect: Dialect;
+  readonly agent: string;
+  readonly authors: readonly string[];
+}
+
+/** A session's window in the making. */
+export interface Draft extends Wish {
+  readonly stored: StoredSession;
+  readonly state: ContextState;
+  readonly log: Log;
+  readonly scope: Scope;
+  readonly frame: Frame;
+  readonly material: Material;
+  /** Groups of the material that the window may show. */
+  readonly visible: readonly Group[];
+  /** What the compaction in force covers. */
+  readonly covered: readonly RevisionRange[];
+}
+
+/** Collects what windows and compactions are made of, with its sizes. */
+export class Drafts {
+  readonly #cache: EventCache;
+  readonly #instructions: InstructionSizes;
+  readonly #shortenings: Shortenings;
+  /** Tokens of events in the encodings of windows. */
+  readonly sizes: EventSizes;
+
+  constructor(args: { cache: EventCache; tokens: TokenCounter }) {
+    this.#cache = args.cache;
+    this.sizes = new EventSizes(args);
+    this.#instructions = new InstructionSizes(args);
+    this.#shortenings = new Shortenings({ tokens: args.tokens, sizes: this.sizes });
+  }
+
+  /**
+   * Reads the newest groups of a log until they are enough, and those that must stay.
+   *
+   * Errors: DataLossError, NotSupportedError.
+   */
+  async make(
+    stored: StoredSession,
+    wish: Wish,
+    isEnough: (events: readonly Event[]) => boolean,
+    log: Log = { uid: stored.session.uid, head: stored.head.revision },
+  ): Promise<Draft> {
+    const { session, head } = stored;
+    const { policy, dialect, authors } = wish;
+    const { encoding } = policy;
+    const state = head.context ?? create(ContextStateSchema);
+    const scope = scopeOf(state);
+    const [instructions, { summary, covered }, material] = await Promise.all([
+      this.#instructions.of(session, state, encoding),
+      readCompaction({
+        cache: this.#cache,
+        log,
+        compaction: state.compaction,
+        encoding: sessionEncoding(session),
+      }),
+      readMaterial({
+        cache: this.#cache,
+        log,
+        state,
+        after: scope.coveredThrough,
+        wanted: [...scope.required, ...scope.spared],
+        isEnough,
+      }),
+    ]);
+    const visible = visibleGroups(material.groups, { scope, policy, authors });
+    const events = visible.flatMap((group) => group.events);
+    if (summary !== undefined) events.push(summary.event);
+    await this.sizes.prepare(events, encoding);
+    const frame = { instructions, summary, dialect, encoding, sizes: this.sizes };
+    return { ...wish, stored, state, log, scope, frame, material, visible, covered };
+  }
+
+  /** A fitting of the draft's groups, with what its compaction and policy reduce in any case. */
+  async fitting(draft: Draft): Promise<Fitting> {
+    const { policy, visible, scope, state, material, frame } = draft;
+    const fitting = new Fitting({
+      policy,
+      shortenings: this.#shortenings,
+      view: {
+        dialect: draft.dialect,
+        encoding: policy.encoding,
+        sizes: this.sizes,
+        agent: draft.agent,
+        shortened: new Map(),
+        omitted: new Set(),
+      },
+      choice: {
+        groups: visible,
+        required: scope.required,
+        turnRevision: state.turnRevision,
+        isComplete: material.completeFrom <= scope.coveredThrough + 1,
+        tokensBefore: tokensBefore(draft),
+        room: policy.room - frameTokens(frame),
+      },
+    });
+    const reduced = reducedBefore(visible, state, policy);
+    await fitting.shorten(reduced.results);
+    fitting.omit(reduced.thinking);
+    return fitting;
+  }
+}
+
+/** Tokens of the log in front of a revision of the tail, from the head's sum backwards. */
+function tokensBefore({ stored, material }: Draft): (revision: number) => number {
+  const { tail } = material;
+  const total = stored.head.metrics?.tokens?.total ?? 0;
+  const from = tail[0]?.revision ?? 0;
+  const sums = new Float64Array(tail.length + 1);
+  for (let index = tail.length - 1; index >= 0; index--) {
+    sums[index] = (sums[index + 1] ?? 0) + (tail[index]?.tokens?.count ?? 0);
+  }
+  return (revision) => total - (sums[Math.max(0, revision - from)] ?? 0);
+}

@@ -1,0 +1,120 @@
+import { create } from "@bufbuild/protobuf";
+import {
+  type Event,
+  type SetProtectionRequest,
+  SetProtectionRequestSchema,
+  type SetProtectionResponse,
+  SetProtectionResponseSchema,
+} from "@sessiond/contract";
+import { type ProtectedEvent, ProtectedEventSchema } from "@sessiond/contract/store";
+import { InvalidFieldError, ProtectedBudgetExceededError } from "../../errors.ts";
+import type { Clock } from "../../ids.ts";
+import { limits } from "../../limits.ts";
+import type { StoredSession } from "../../store/store.ts";
+import { namespaceOf } from "../names.ts";
+import type { Requests } from "../requests.ts";
+import type { SessionCells } from "../session-cells.ts";
+import { validate } from "../validation/validate.ts";
+import { commit } from "./compaction/compactions.ts";
+import { changeProtection } from "./compaction/decisions.ts";
+import type { EventCache } from "./event-cache.ts";
+import { windowPolicy } from "./policy.ts";
+import { contextUsage } from "./usage.ts";
+
+const defaultReason = "requested";
+
+/** Switches the protection of single events. */
+export class Protections {
+  readonly #cells: SessionCells;
+  readonly #requests: Requests;
+  readonly #cache: EventCache;
+  readonly #clock: Clock;
+
+  constructor(args: {
+    cells: SessionCells;
+    requests: Requests;
+    cache: EventCache;
+    clock: Clock;
+  }) {
+    this.#cells = args.cells;
+    this.#requests = args.requests;
+    this.#cache = args.cache;
+    this.#clock = args.clock;
+  }
+
+  /** Errors: as documented at the rpc. */
+  async set(request: SetProtectionRequest): Promise<SetProtectionResponse> {
+    validate(SetProtectionRequestSchema, request);
+    const { sessionId, unprotect } = request;
+    const name = { namespace: namespaceOf(request.namespace), sessionId };
+    return this.#requests.once(
+      {
+        ...name,
+        schema: SetProtectionRequestSchema,
+        message: request,
+        responseSchema: SetProtectionResponseSchema,
+      },
+      (remember) =>
+        this.#cells.use(name, async (cell) => {
+          cell.requireLatest();
+          await cell.settled();
+          const reason = unprotect ? "" : request.reason || defaultReason;
+          const { session, head } = cell.requireDurable();
+          const events: Event[] = [];
+          for (const [index, revision] of request.revisions.entries()) {
+            if (revision < 1 || revision > head.revision) throw outside(index, head.revision);
+            const log = { uid: session.uid, head: head.revision };
+            events.push(...(await this.#cache.range(log, revision, revision)));
+          }
+          const entries = unprotect ? [] : events.map((event) => entryOf(event, reason));
+          const revisions = events.map(({ revision }) => revision);
+          const change = { revisions, reason, entries };
+          const outcome = changeProtection(cell.requireLatest(), change, this.#clock());
+          const { protectedTokens, protectedTokenBudget } = checked(outcome.after);
+          const response = create(SetProtectionResponseSchema, {
+            revision: outcome.after.head.revision,
+            protectedTokens,
+            protectedTokenBudget,
+            contextUsage: contextUsage(outcome.after),
+          });
+          await commit(cell, outcome, response, remember);
+          return response;
+        }),
+    );
+  }
+}
+
+function entryOf({ revision, group, tokens }: Event, reason: string): ProtectedEvent {
+  if (group === 0) {
+    throw new InvalidFieldError({
+      field: "revisions",
+      description: `revision ${revision} is a record that no window shows, so it cannot be protected`,
+    });
+  }
+  return create(ProtectedEventSchema, { revision, group, tokens: tokens?.count ?? 0, reason });
+}
+
+function checked(after: StoredSession): { protectedTokens: number; protectedTokenBudget: number } {
+  const { session, head } = after;
+  const { protectedTokenBudget } = windowPolicy(session);
+  const { protected: events = [], firstUserRevision = 0 } = head.context ?? {};
+  const { sessionId } = session;
+  if (events.length > limits.protectedEvents) {
+    throw new ProtectedBudgetExceededError({ sessionId, limitEvents: limits.protectedEvents });
+  }
+  const protectedTokens = events
+    .filter(({ revision }) => revision !== firstUserRevision)
+    .reduce((sum, { tokens }) => sum + tokens, 0);
+  if (protectedTokens > protectedTokenBudget) {
+    const limitTokens = protectedTokenBudget;
+    throw new ProtectedBudgetExceededError({ sessionId, protectedTokens, limitTokens });
+  }
+  return { protectedTokens, protectedTokenBudget };
+}
+
+function outside(index: number, head: number): InvalidFieldError {
+  return new InvalidFieldError({
+    field: `revisions[${index}]`,
+    description: `is not in the log, which has revisions 1 to ${head}`,
+  });
+}
