@@ -1,12 +1,12 @@
 import { EventService } from "@sessiond/contract";
 import { startServer } from "../support/server-process.ts";
-import { startEcho } from "./support/echo-process.ts";
 import { type Call, type Load, load, median } from "./support/load.ts";
 import { appendBytes, textEvent } from "./support/messages.ts";
 import { cpuMs } from "./support/process-stats.ts";
 import { pathOf, RawClient } from "./support/raw-client.ts";
 import type { Bench } from "./support/report.ts";
 import { tempFolder } from "./support/temp-folder.ts";
+import { startEcho } from "./support/yardsticks.ts";
 
 const path = pathOf(EventService.method.appendEvents);
 const rounds = 5;

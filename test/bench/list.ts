@@ -6,13 +6,13 @@ import {
   SessionService,
 } from "@sessiond/contract";
 import { startServer } from "../support/server-process.ts";
-import { startEcho } from "./support/echo-process.ts";
 import { fill } from "./support/fill.ts";
 import { type Call, load, median } from "./support/load.ts";
 import { pathOf, RawClient } from "./support/raw-client.ts";
 import type { Bench } from "./support/report.ts";
 import { tempFolder } from "./support/temp-folder.ts";
 import { listedEvents } from "./support/wire.ts";
+import { startEcho } from "./support/yardsticks.ts";
 
 const paths = {
   append: pathOf(EventService.method.appendEvents),

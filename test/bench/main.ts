@@ -1,5 +1,8 @@
 import { appendBench } from "./append.ts";
+import { clientBench } from "./client.ts";
+import { clientWatchBench } from "./client-watch.ts";
 import { diskBench } from "./disk.ts";
+import { imageBench } from "./image.ts";
 import { listBench } from "./list.ts";
 import { memoryBench } from "./memory.ts";
 import { profileBench } from "./profile.ts";
@@ -16,16 +19,19 @@ const benches = {
   watch: watchBench,
   "watch-cost": watchCostBench,
   "watch-memory": watchMemoryBench,
+  client: clientBench,
+  "client-watch": clientWatchBench,
   list: listBench,
   start: startBench,
   memory: memoryBench,
   disk: diskBench,
+  image: imageBench,
   tokens: tokensBench,
   profile: profileBench,
 } satisfies Record<string, Bench>;
 
-/** Explains numbers rather than giving them, so it runs only when it is asked for. */
-const onlyByName: readonly string[] = ["profile"];
+/** Explain numbers, or take minutes: they run only when they are asked for. */
+const onlyByName: readonly string[] = ["profile", "image"];
 
 const chosen = process.argv.slice(2);
 const unknown = chosen.filter((name) => !(name in benches));
