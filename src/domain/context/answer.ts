@@ -4,7 +4,6 @@ import {
   type GetContextWindowRequest,
   type GetContextWindowResponse,
   GetContextWindowResponseSchema,
-  RevisionRangeSchema,
   Treatment,
 } from "@sessiond/contract";
 import { render } from "./dialects/render.ts";
@@ -15,6 +14,7 @@ import type { Group } from "./groups.ts";
 import { accuracyOf, itemsOf, tokensOf, windowPieces } from "./items.ts";
 import { costOf, type Piece, piecesOf } from "./pieces.ts";
 import { prefixChange, prefixHash } from "./prefix.ts";
+import { withoutRevisions } from "./ranges.ts";
 import type { Retrieved } from "./retrieval.ts";
 
 /** The window in the form of the contract. */
@@ -107,10 +107,9 @@ function explanations({ draft, fitted }: Parameters<typeof answer>[0], kept: Kep
   const left = material.groups.filter(
     (group) => !there.has(group) && group.first > scope.coveredThrough,
   );
-  const unread = create(RevisionRangeSchema, {
-    first: scope.coveredThrough + 1,
-    last: material.completeFrom - 1,
-  });
+  const read = material.groups.flatMap(({ events }) => events.map(({ revision }) => revision));
+  const named = [...read, ...kept.flatMap(({ group }) => group.events.map((one) => one.revision))];
+  const unread = { first: scope.coveredThrough + 1, last: material.completeFrom - 1 };
   return explain({
     kept,
     dropped: left.map((group) => ({
@@ -118,8 +117,8 @@ function explanations({ draft, fitted }: Parameters<typeof answer>[0], kept: Kep
       reason: canShow.has(group) ? "older than what fits" : "outside the policy or the request",
       tokens: costOf(piecesOf(group, fitted.view, "")),
     })),
-    covered: draft.covered,
+    covered: withoutRevisions(draft.covered, named),
     coveredBy: state.compaction?.revision ?? 0,
-    unread: unread.first <= unread.last ? unread : undefined,
+    unread: unread.first <= unread.last ? withoutRevisions([unread], named) : [],
   });
 }

@@ -3,6 +3,7 @@ import type { Dialect, Event, RevisionRange } from "@sessiond/contract";
 import { type ContextState, ContextStateSchema } from "@sessiond/contract/store";
 import type { StoredSession } from "../../store/store.ts";
 import type { TokenCounter } from "../tokens/counter.ts";
+import { countEvents } from "../tokens/media.ts";
 import type { EventCache, Log } from "./event-cache.ts";
 import { Fitting } from "./fit.ts";
 import type { Group } from "./groups.ts";
@@ -13,7 +14,7 @@ import { sessionEncoding, type WindowPolicy } from "./policy.ts";
 import { type Scope, scopeOf, visibleGroups } from "./scope.ts";
 import { reducedBefore, Shortenings } from "./shortenings.ts";
 import { EventSizes } from "./sizes.ts";
-import { readCompaction } from "./summary.ts";
+import { readCompaction, type Summary, summaryEvent } from "./summary.ts";
 
 /** What a window is asked for, with everything that was left out filled in. */
 export interface Wish {
@@ -37,9 +38,13 @@ export interface Draft extends Wish {
   readonly covered: readonly RevisionRange[];
 }
 
+/** Share of the room that a summary has at most in a window smaller than it was made for. */
+const summaryShare = 0.3;
+
 /** Collects what windows and compactions are made of, with its sizes. */
 export class Drafts {
   readonly #cache: EventCache;
+  readonly #tokens: TokenCounter;
   readonly #instructions: InstructionSizes;
   readonly #shortenings: Shortenings;
   /** Tokens of events in the encodings of windows. */
@@ -47,6 +52,7 @@ export class Drafts {
 
   constructor(args: { cache: EventCache; tokens: TokenCounter }) {
     this.#cache = args.cache;
+    this.#tokens = args.tokens;
     this.sizes = new EventSizes(args);
     this.#instructions = new InstructionSizes(args);
     this.#shortenings = new Shortenings({ tokens: args.tokens, sizes: this.sizes });
@@ -89,8 +95,35 @@ export class Drafts {
     const events = visible.flatMap((group) => group.events);
     if (summary !== undefined) events.push(summary.event);
     await this.sizes.prepare(events, encoding);
-    const frame = { instructions, summary, dialect, encoding, sizes: this.sizes };
+    const frame = {
+      instructions,
+      summary: await this.#fitting(summary, policy),
+      dialect,
+      encoding,
+      sizes: this.sizes,
+    };
     return { ...wish, stored, state, log, scope, frame, material, visible, covered };
+  }
+
+  /** A summary was made for the session's own budget: for a smaller one its end is cut off. */
+  async #fitting(
+    summary: Summary | undefined,
+    { room, encoding }: WindowPolicy,
+  ): Promise<Summary | undefined> {
+    if (summary === undefined) return undefined;
+    const wholeTokens = this.sizes.of(summary.event, encoding)?.count ?? 0;
+    const headTokens = Math.floor((room * summaryShare) / encoding.factor);
+    if (wholeTokens <= room * summaryShare) return summary;
+    const cut = await this.#tokens.shorten(
+      summary.text,
+      { headTokens, tailTokens: 0, wholeTokens },
+      encoding.encoding,
+    );
+    if (cut === undefined) return summary;
+    const event = summaryEvent(`${cut.head} […]`);
+    const [tokens] = await countEvents(this.#tokens, [event], encoding);
+    if (tokens !== undefined) event.tokens = tokens;
+    return { ...summary, event };
   }
 
   /** A fitting of the draft's groups, with what its compaction and policy reduce in any case. */

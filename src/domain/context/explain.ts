@@ -26,7 +26,7 @@ export function explain(args: {
   covered: readonly RevisionRange[];
   coveredBy: number;
   /** Revisions that were not even read, because the window is full. */
-  unread: RevisionRange | undefined;
+  unread: readonly RevisionRange[];
 }): GroupExplanation[] {
   const entries = [
     ...args.kept.map(({ group, pieces }) => entry(group, keptAs(pieces), reasonOf(pieces), pieces)),
@@ -47,17 +47,15 @@ export function explain(args: {
         reason: `covered by the compaction at revision ${args.coveredBy}`,
       }),
     ),
-  ];
-  if (args.unread !== undefined) {
-    entries.push(
+    ...args.unread.map(({ first, last }) =>
       create(GroupExplanationSchema, {
-        firstRevision: args.unread.first,
-        lastRevision: args.unread.last,
+        firstRevision: first,
+        lastRevision: last,
         treatment: Treatment.DROPPED,
         reason: "older than what fits",
       }),
-    );
-  }
+    ),
+  ];
   return entries.sort((a, b) => a.firstRevision - b.firstRevision);
 }
 

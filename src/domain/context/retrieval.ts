@@ -99,7 +99,8 @@ export class Retrieval {
       visible.flatMap(({ events }) => events),
       policy.encoding,
     );
-    return visible;
+    const known = new Map(draft.visible.map((group) => [group.first, group]));
+    return visible.map((group) => known.get(group.first) ?? group);
   }
 }
 

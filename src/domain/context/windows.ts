@@ -93,7 +93,12 @@ export class Windows {
       return { fitted: fitting.fitted(draft.visible, 0), retrieved: undefined };
     }
     const stay = await fitting.require();
-    if (stay === undefined) throw tooLong(draft, fitting);
+    if (stay === undefined) {
+      // The log has what a summary says; what must stay goes before it.
+      const { summary, ...frame } = draft.frame;
+      if (summary === undefined) throw tooLong(draft, fitting);
+      return this.#fit({ ...draft, frame: { ...frame, summary: undefined } }, query);
+    }
     if (query === "") return { fitted: fitting.recent(stay), retrieved: undefined };
     return this.#retrieval.fit({ draft, fitting, stay, query });
   }

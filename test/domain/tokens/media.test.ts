@@ -53,17 +53,23 @@ test("a larger class never counts less, and an image or file makes the count an 
   }
 });
 
-test("no class means medium, and a class of the future the largest", async () => {
+test("a class of the future counts as the largest", async () => {
   const future = 99 as SizeClass;
   for (const part of [image, file]) {
-    const [none, medium, unknown, large] = await counts(
-      [SizeClass.UNSPECIFIED, SizeClass.MEDIUM, future, SizeClass.LARGE].map((size) =>
-        withParts(part(size)),
-      ),
+    const [unknown, large] = await counts(
+      [future, SizeClass.LARGE].map((size) => withParts(part(size))),
     );
-    expect(none).toEqual(medium);
     expect(unknown).toEqual(large);
   }
+});
+
+test("no class means medium for an image, and the reference alone for a file", async () => {
+  const { UNSPECIFIED, MEDIUM, SMALL } = SizeClass;
+  const [none, medium] = await counts([UNSPECIFIED, MEDIUM].map((size) => withParts(image(size))));
+  expect(none).toEqual(medium);
+  const [alone, small] = await counts([UNSPECIFIED, SMALL].map((size) => withParts(file(size))));
+  expect(alone?.[0]).toBeLessThan(small?.[0] ?? 0);
+  expect(alone?.[0]).toBeGreaterThan(0);
 });
 
 test("a reference whose text is longer than its class counts as that text", async () => {

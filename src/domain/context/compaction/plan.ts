@@ -1,13 +1,9 @@
-import { create } from "@bufbuild/protobuf";
-import {
-  type CompactionStrategy,
-  type RevisionRange,
-  RevisionRangeSchema,
-} from "@sessiond/contract";
+import type { CompactionStrategy, RevisionRange } from "@sessiond/contract";
 import type { Draft } from "../drafts.ts";
 import type { Fitting } from "../fit.ts";
 import type { Group } from "../groups.ts";
 import { frameTokens, summaryTokens } from "../items.ts";
+import { withoutRevisions } from "../ranges.ts";
 import { keepWholeOf, oldResults, oldThinking } from "../shortenings.ts";
 
 /** What a compaction would do, measured on the session as it was when it was planned. */
@@ -129,18 +125,12 @@ function coveredBy(
   kept: readonly Group[],
 ): RevisionRange[] {
   const ends = [...before, ...leaving];
-  const first = Math.min(...ends.map((end) => end.first));
-  const last = Math.max(...ends.map((end) => end.last));
-  const ranges: RevisionRange[] = [];
-  let next = first;
-  const stay = kept
-    .flatMap(({ events }) => events.map(({ revision }) => revision))
-    .filter((revision) => revision >= first && revision <= last)
-    .sort((a, b) => a - b);
-  for (const revision of [...stay, last + 1]) {
-    if (next < revision)
-      ranges.push(create(RevisionRangeSchema, { first: next, last: revision - 1 }));
-    next = revision + 1;
-  }
-  return ranges;
+  const all = {
+    first: Math.min(...ends.map(({ first }) => first)),
+    last: Math.max(...ends.map(({ last }) => last)),
+  };
+  return withoutRevisions(
+    [all],
+    kept.flatMap(({ events }) => events.map(({ revision }) => revision)),
+  );
 }

@@ -1,14 +1,14 @@
 import { setImmediate } from "node:timers/promises";
 import { SummariserFailedError } from "../../../errors.ts";
 import { type Fragment, fragmentsOf, fragmentsOfSummary } from "./extract/fragments.ts";
-import { type Candidate, render, select, toCandidates } from "./extract/select.ts";
+import { type Candidates, render, select, toCandidates } from "./extract/select.ts";
 import type { CountTokens, Summariser, SummaryTask } from "./summariser.ts";
 
 /** Units of text that are read before others get their turn; about 5 ms. */
 const turnLength = 64 * 1024;
 /** Fragments one event may give, and all events together unless one each are more. */
 const fragmentsOfEvent = 96;
-const fragmentsOfAll = 20_000;
+const fragmentsOfAll = 8_000;
 /** How often a text that came out too long or too short is made again. */
 const attempts = 4;
 /** A summary this full is full enough. */
@@ -34,23 +34,23 @@ export class ExtractSummariser implements Summariser {
 
   async summarise(task: SummaryTask): Promise<string> {
     const candidates = await toCandidates(await readAll(task));
-    if (candidates.length === 0) return this.#whole(nothingSaid(task), task);
+    if (candidates.inOrder.length === 0) return this.#whole(nothingSaid(task), task);
     return this.#fit(candidates, task);
   }
 
   /** Estimates are corrected by exact counts until the text fits and uses the room there is. */
-  async #fit(candidates: readonly Candidate[], task: SummaryTask): Promise<string> {
+  async #fit(candidates: Candidates, task: SummaryTask): Promise<string> {
     const { maxTokens, encoding, signal } = task;
     let best = "";
     let bestTokens = 0;
-    const everything = render(candidates);
     let room = maxTokens;
     for (let attempt = 0; attempt < attempts; attempt++) {
-      const text = render(select(candidates, room));
+      const selected = select(candidates, room);
+      const text = render(selected);
       const tokens = await this.#count(text, encoding);
       throwIfAborted(signal);
       if (tokens <= maxTokens && tokens > bestTokens) [best, bestTokens] = [text, tokens];
-      const isEnough = tokens >= fullEnough * maxTokens || text === everything;
+      const isEnough = tokens >= fullEnough * maxTokens || selected === candidates.inOrder;
       if (tokens <= maxTokens && isEnough) break;
       room = tokens === 0 ? room * 2 : Math.floor((room * maxTokens * 0.97) / tokens);
     }
@@ -58,9 +58,8 @@ export class ExtractSummariser implements Summariser {
   }
 
   /** No selection fitted: the most telling fragment alone, cut until it does. */
-  async #shorten(candidates: readonly Candidate[], task: SummaryTask): Promise<string> {
-    const [first] = candidates.toSorted((a, b) => b.value - a.value);
-    let text = first?.note ?? "";
+  async #shorten(candidates: Candidates, task: SummaryTask): Promise<string> {
+    let text = candidates.inOrder[candidates.ranked[0] ?? 0]?.note ?? "";
     while (text !== "" && (await this.#count(text, task.encoding)) > task.maxTokens) {
       text = cut(text, Math.floor(text.length / 2));
     }
