@@ -1,7 +1,16 @@
-import { ContextService, EventService, ServerService, SessionService } from "@sessiond/contract";
+import { create } from "@bufbuild/protobuf";
+import {
+  ContextService,
+  EventService,
+  type ProtectionRule,
+  ProtectionRuleSchema,
+  ServerService,
+  SessionService,
+} from "@sessiond/contract";
 import type { Config } from "./config.ts";
 import type { Address } from "./config-values.ts";
-import { wireDomain } from "./domain/domain.ts";
+import { countWith, wireDomain } from "./domain/domain.ts";
+import type { TokenCounter } from "./domain/tokens/counter.ts";
 import { encodingForModel } from "./domain/tokens/encodings.ts";
 import { WorkerTokenCounter } from "./domain/tokens/worker-counter.ts";
 import { type Clock, type Ids, randomIds } from "./ids.ts";
@@ -64,6 +73,10 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       clock,
       ids,
       shutdown: shutdown.signal,
+      ...(await httpSummariser(config, tokens)),
+      namespaceRules: namespaceRules(config),
+      onRuleFailure: (failure) => log.warn(failure, "a protection rule failed; it protects"),
+      onCompactionError: (err, name) => log.warn({ err, ...name }, "a compaction failed"),
       ...(progressIntervalMs !== undefined && { progressIntervalMs }),
     });
     const transport = new TransportServer({
@@ -130,6 +143,31 @@ async function openStore({ store, data, maxMapSize }: Config, log: Logger): Prom
       });
     }
   }
+}
+
+/** Loaded only where an endpoint is configured. */
+async function httpSummariser({ summariser }: Config, tokens: TokenCounter) {
+  if (summariser === undefined) return {};
+  const { HttpSummariser } = await import("./domain/context/summarisers/http.ts");
+  const { fixedKey, keyFromFile } = await import("./domain/context/summarisers/http/key.ts");
+  const { keyFile, key, ...endpoint } = summariser;
+  return {
+    httpSummariser: new HttpSummariser({
+      ...endpoint,
+      count: countWith(tokens),
+      key: keyFile === undefined ? fixedKey(key?.reveal() ?? "") : keyFromFile(keyFile),
+    }),
+  };
+}
+
+function namespaceRules({ namespaces = {} }: Config): (namespace: string) => ProtectionRule[] {
+  const rules = new Map(
+    Object.entries(namespaces).map(([namespace, { protectionRules }]) => [
+      namespace,
+      protectionRules.map((rule) => create(ProtectionRuleSchema, rule)),
+    ]),
+  );
+  return (namespace) => rules.get(namespace) ?? [];
 }
 
 function written({ host, port }: Address): string {

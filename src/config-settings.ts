@@ -1,5 +1,6 @@
 import { z } from "zod";
-import type { Config } from "./config.ts";
+import type { Settings } from "./config.ts";
+import { usualKeyVariable } from "./config-summariser.ts";
 import * as values from "./config-values.ts";
 import { logLevels } from "./telemetry/logger.ts";
 
@@ -8,6 +9,8 @@ export interface Setting<T> {
   /** As the command line shows it, with the name of its value if it takes one. */
   readonly flag: string;
   readonly env: string;
+  /** Where it is in a file, when not at the top under its own name. */
+  readonly inFile?: readonly [table: string, key: string];
   /** What it decides, for the help text. */
   readonly help: string;
   /** What a right value is, to follow "it must be". */
@@ -21,8 +24,8 @@ export interface Setting<T> {
 
 const addressForm = `"host:port", "[ip6]:port" or a port`;
 
-/** Every setting, by its name in a file. */
-export const settings: { readonly [K in keyof Config]: Setting<Config[K]> } = {
+/** Every setting, by its name in a file unless it says `inFile`. */
+export const settings: { readonly [K in keyof Settings]: Setting<Settings[K]> } = {
   listen: {
     flag: "--listen <address>",
     env: "SESSIOND_LISTEN",
@@ -110,5 +113,55 @@ export const settings: { readonly [K in keyof Config]: Setting<Config[K]> } = {
     expected: "true or false",
     schema: values.toggle,
     default: false,
+  },
+  summariserUrl: {
+    flag: "--summariser-url <url>",
+    env: "SESSIOND_SUMMARISER_URL",
+    inFile: ["summariser", "url"],
+    help: "an OpenAI-compatible endpoint that makes summaries for compactions",
+    expected: `an http or https URL such as "https://api.openai.com/v1", without user and query`,
+    schema: values.apiUrl.optional(),
+  },
+  summariserModel: {
+    flag: "--summariser-model <name>",
+    env: "SESSIOND_SUMMARISER_MODEL",
+    inFile: ["summariser", "model"],
+    help: "the model that makes summaries",
+    expected: "the name of a model, up to 200 characters",
+    schema: z.string().min(1).max(200).optional(),
+  },
+  summariserKeyFile: {
+    flag: "--summariser-key-file <path>",
+    env: "SESSIOND_SUMMARISER_KEY_FILE",
+    inFile: ["summariser", "key_file"],
+    help: "a file with the key of the summariser's endpoint",
+    expected: "the path of a file",
+    schema: values.path.optional(),
+  },
+  summariserKeyEnv: {
+    flag: "--summariser-key-env <variable>",
+    env: "SESSIOND_SUMMARISER_KEY_ENV",
+    inFile: ["summariser", "key_env"],
+    help: `the variable with that key, if not ${usualKeyVariable}`,
+    expected: "the name of a variable",
+    schema: values.variableName.optional(),
+  },
+  summariserTimeout: {
+    flag: "--summariser-timeout <time>",
+    env: "SESSIOND_SUMMARISER_TIMEOUT",
+    inFile: ["summariser", "timeout"],
+    help: "time for one request to the summariser's endpoint",
+    expected: `a time from "1ms" to "10m"`,
+    schema: values.duration,
+    default: "30s",
+  },
+  summariserMaxTokens: {
+    flag: "--summariser-max-tokens <number>",
+    env: "SESSIOND_SUMMARISER_MAX_TOKENS",
+    inFile: ["summariser", "max_tokens"],
+    help: "tokens one answer of the summariser's endpoint may have",
+    expected: "a number from 1 to 1000000",
+    schema: values.count,
+    default: "4096",
   },
 };

@@ -66,6 +66,35 @@ export const byteSize = z
   })
   .optional();
 
+/** A time, as `500ms`, `30s` or `2m`, in milliseconds. From 1 ms to 10 minutes. */
+export const duration = z.string().transform((value, context) => {
+  const match = /^(\d{1,7}) ?(ms|s|m)$/.exec(value);
+  const ms = Number(match?.[1]) * { ms: 1, s: 1_000, m: 60_000 }[(match?.[2] ?? "s") as "s"];
+  if (ms >= 1 && ms <= 600_000) return ms;
+  context.addIssue("not a time");
+  return z.NEVER;
+});
+
+/** Where an API begins: http or https, without user, query and fragment. */
+export const apiUrl = z.string().refine((value) => {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  const isPlain = url?.username === "" && url.password === "" && !/[?#\s]/.test(value);
+  return isPlain && ["http:", "https:"].includes(url.protocol);
+});
+
+export const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/);
+
+/** A whole number above 0, also as the text of a variable. */
+export const count = z
+  .union([
+    z
+      .string()
+      .regex(/^\d{1,9}$/)
+      .transform(Number),
+    z.int(),
+  ])
+  .refine((value) => value >= 1 && value <= 1_000_000);
+
 /** True for addresses that only this machine reaches. */
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));

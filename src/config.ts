@@ -1,12 +1,19 @@
 import { dirname, resolve } from "node:path";
 import { readConfigFile } from "./config-file.ts";
+import { checkTables, nameInFile, settingKeys, valueIn } from "./config-in-file.ts";
 import { settings } from "./config-settings.ts";
+import {
+  type SummariserConfig,
+  type SummariserSettings,
+  summariserConfig,
+} from "./config-summariser.ts";
+import { type ConfigTables, readTables, tableKeys } from "./config-tables.ts";
 import { type Address, isLoopback } from "./config-values.ts";
 import { StartError } from "./errors.ts";
 import type { LogLevel } from "./telemetry/logger.ts";
 
-/** What an operator can decide about a server. */
-export interface Config {
+/** What an operator can decide about a server by flag, environment or file. */
+export interface Settings extends SummariserSettings {
   /** Where calls are taken. Default 127.0.0.1:7377. */
   readonly listen: Address;
   /** Absolute path of a unix socket that takes calls too. Default none. */
@@ -31,9 +38,15 @@ export interface Config {
   readonly dangerouslyAllowRemote: boolean;
 }
 
-type Key = keyof Config;
+/** What an operator can decide about a server. */
+export interface Config extends Omit<Settings, keyof SummariserSettings>, ConfigTables {
+  /** The endpoint that makes summaries. Absent: there is none. */
+  readonly summariser?: SummariserConfig;
+}
 
-/** Values of the command line by their names in `Config`, and the file to read. */
+type Key = keyof Settings;
+
+/** Values of the command line by their names in `Settings`, and the file to read. */
 export type Flags = { readonly [K in Key | "config"]?: unknown };
 
 /** A value, and where it came from: `flag --listen`, `env SESSIOND_LISTEN`, `file F` or `default`. */
@@ -46,6 +59,8 @@ export interface Source {
 export interface LoadedConfig {
   readonly config: Config;
   readonly sources: { readonly [K in Key]: Source };
+  /** The tables of `config`, which come from the file or are not there. */
+  readonly tableSources: { readonly [K in keyof ConfigTables]-?: Source };
 }
 
 /**
@@ -68,25 +83,26 @@ export async function loadConfig(args: {
   const file = await readConfigFile({
     name: named === undefined ? undefined : String(named),
     folder: cwd,
-    keys: Object.keys(settings),
+    keys: [...settingKeys, ...tableKeys],
   });
+  checkTables(file);
 
   const find = (key: Key): Source & { readonly folder: string } => {
     const { flag, env: name, default: fallback } = settings[key];
     const given = flags[key];
     if (given !== undefined) return { value: given, from: `flag ${nameOf(flag)}`, folder: cwd };
     if (env[name]) return { value: env[name], from: `env ${name}`, folder: cwd };
-    const inFile = file?.content[key] ?? undefined;
+    const inFile = valueIn(file, key);
     if (file === undefined || inFile === undefined) {
       return { value: fallback, from: "default", folder: cwd };
     }
     return { value: inFile, from: `file ${file.name}`, folder: dirname(resolve(cwd, file.name)) };
   };
-  const take = <K extends Key>(key: K): Config[K] => {
+  const take = <K extends Key>(key: K): Settings[K] => {
     const { value, from } = find(key);
     const parsed = settings[key].schema.safeParse(value);
     if (parsed.success) return parsed.data;
-    const what = from.startsWith("file ") ? `${from} has ${key}` : `${from} is`;
+    const what = from.startsWith("file ") ? `${from} has ${nameInFile(key)}` : `${from} is`;
     throw new StartError(
       `${what} ${JSON.stringify(value)}; it must be ${settings[key].expected}`,
       parsed.error,
@@ -94,7 +110,8 @@ export async function loadConfig(args: {
   };
 
   const unix = take("unix");
-  const config: Config = {
+  const keyFile = take("summariserKeyFile");
+  const plain = {
     listen: take("listen"),
     unix: unix && resolve(find("unix").folder, unix),
     probeListen: take("probeListen"),
@@ -107,14 +124,41 @@ export async function loadConfig(args: {
     maxMapSize: take("maxMapSize"),
     dangerouslyAllowRemote: take("dangerouslyAllowRemote"),
   };
+  const ofSummariser: SummariserSettings = {
+    summariserUrl: take("summariserUrl"),
+    summariserModel: take("summariserModel"),
+    summariserKeyFile: keyFile && resolve(find("summariserKeyFile").folder, keyFile),
+    summariserKeyEnv: take("summariserKeyEnv"),
+    summariserTimeout: take("summariserTimeout"),
+    summariserMaxTokens: take("summariserMaxTokens"),
+  };
+  const summariser = summariserConfig(ofSummariser, env);
+  if (typeof summariser === "string") throw new StartError(summariser);
+  const config: Config = {
+    ...plain,
+    ...(summariser && { summariser }),
+    ...(await readTables(file)),
+  };
   if (!config.dangerouslyAllowRemote && !isLoopback(config.listen.host)) {
     throw new StartError(
       `${find("listen").from} lets other machines read and write every session at ${config.listen.host}; listen on 127.0.0.1 or a unix socket, or add --dangerously-allow-remote`,
     );
   }
+  const taken: Settings = { ...plain, ...ofSummariser };
   const keys = Object.keys(settings) as Key[];
-  const sources = keys.map((key) => [key, { value: config[key], from: find(key).from }]);
-  return { config, sources: Object.fromEntries(sources) as LoadedConfig["sources"] };
+  const sources = keys.map((key) => [key, { value: taken[key], from: find(key).from }]);
+  const tableSource = (value: unknown): Source => ({
+    value,
+    from: value === undefined ? "default" : `file ${file?.name}`,
+  });
+  return {
+    config,
+    sources: Object.fromEntries(sources) as LoadedConfig["sources"],
+    tableSources: {
+      namespaces: tableSource(config.namespaces),
+      costs: tableSource(config.costs),
+    },
+  };
 }
 
 function nameOf(flag: string): string {

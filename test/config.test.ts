@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type Flags, loadConfig } from "../src/config.ts";
 import { settings } from "../src/config-settings.ts";
@@ -67,33 +68,53 @@ const inputs = {
   preloadTokenizer: ["false", false, "true", true],
   maxMapSize: ["64GiB", 64 * 2 ** 30, "1048576", 2 ** 20],
   dangerouslyAllowRemote: ["true", true, "false", false],
+  summariserUrl: ["http://a:1/v1", "http://a:1/v1", "https://b/v1", "https://b/v1"],
+  summariserModel: ["small", "small", "large", "large"],
+  summariserKeyFile: ["/run/a", "/run/a", "/run/b", "/run/b"],
+  summariserKeyEnv: ["MY_KEY", "MY_KEY", "OTHER_KEY", "OTHER_KEY"],
+  summariserTimeout: ["500ms", 500, "2m", 120_000],
+  summariserMaxTokens: ["900", 900, "1000", 1_000],
 } satisfies Record<keyof typeof settings, readonly [string, unknown, string, unknown]>;
 
 describe.each(Object.entries(inputs))("%s", (name, [typed, typedValue, inFile, fileValue]) => {
   const key = name as keyof typeof settings;
   const { env: variable, flag } = settings[key];
-  const file = { "sessiond.yaml": `${key}: ${inFile}\n` };
+  const [table, member] = settings[key].inFile ?? [];
+  const line = table === undefined ? `${key}: ${inFile}` : `${table}: { ${member}: ${inFile} }`;
+  const file = { "sessiond.yaml": line };
+  // What a part of the summariser's settings needs beside it to be of use.
+  const env = partners(key);
 
   test("comes from the flag before all else", async () => {
     const loaded = await load({
       flags: { [key]: typed },
-      env: { [variable]: "wrong, and not read" },
+      env: { ...env, [variable]: "wrong, and not read" },
       files: file,
     });
     expect(loaded.sources[key]).toEqual({ value: typedValue, from: `flag ${flag.split(" ")[0]}` });
-    expect(loaded.config[key]).toEqual(typedValue);
+    if (key in loaded.config) expect(loaded.config).toHaveProperty(key, typedValue);
   });
 
   test("comes from the environment before the file", async () => {
-    const loaded = await load({ env: { [variable]: typed }, files: file });
+    const loaded = await load({ env: { ...env, [variable]: typed }, files: file });
     expect(loaded.sources[key]).toEqual({ value: typedValue, from: `env ${variable}` });
   });
 
   test("comes from the file before the default, also when a variable is empty", async () => {
-    const loaded = await load({ env: { [variable]: "" }, files: file });
+    const loaded = await load({ env: { ...env, [variable]: "" }, files: file });
     expect(loaded.sources[key]).toEqual({ value: fileValue, from: "file sessiond.yaml" });
   });
 });
+
+function partners(key: string): Record<string, string> {
+  if (!key.startsWith("summariser")) return {};
+  return {
+    ...(key !== "summariserUrl" && { SESSIOND_SUMMARISER_URL: "http://a" }),
+    ...(key !== "summariserModel" && { SESSIOND_SUMMARISER_MODEL: "m" }),
+    MY_KEY: "sk-mine",
+    OTHER_KEY: "sk-other",
+  };
+}
 
 describe("a bad value is refused with where it came from and what is right", () => {
   const form = '"host:port", "[ip6]:port" or a port';
@@ -158,6 +179,31 @@ describe("a bad value is refused with where it came from and what is right", () 
       "a size without sense",
       { flags: { maxMapSize: "64" } },
       'flag --max-map-size is "64"; it must be bytes, at least "1MiB", such as "64GiB"',
+    ],
+    [
+      "a URL with a password",
+      { env: { SESSIOND_SUMMARISER_URL: "https://u:p@a/v1" } },
+      'env SESSIOND_SUMMARISER_URL is "https://u:p@a/v1"; it must be an http or https URL such as "https://api.openai.com/v1", without user and query',
+    ],
+    [
+      "a URL of a file",
+      { files: { "sessiond.yaml": "summariser: { url: file:///a }" } },
+      'file sessiond.yaml has summariser.url "file:///a"; it must be an http or https URL such as "https://api.openai.com/v1", without user and query',
+    ],
+    [
+      "a time without a unit",
+      { flags: { summariserTimeout: "30" } },
+      'flag --summariser-timeout is "30"; it must be a time from "1ms" to "10m"',
+    ],
+    [
+      "a time too long",
+      { flags: { summariserTimeout: "11m" } },
+      'flag --summariser-timeout is "11m"; it must be a time from "1ms" to "10m"',
+    ],
+    [
+      "no tokens",
+      { flags: { summariserMaxTokens: "0" } },
+      'flag --summariser-max-tokens is "0"; it must be a number from 1 to 1000000',
     ],
     [
       "a number for a folder",
@@ -247,5 +293,128 @@ describe("an address other machines reach", () => {
 
   test.each(["127.0.0.2:1", "localhost:1", "[::1]:1", "1"])("is not %s", async (listen) => {
     expect((await load({ flags: { listen } })).config.listen.port).toBe(1);
+  });
+});
+
+describe("the summariser", () => {
+  const endpoint = { SESSIOND_SUMMARISER_URL: "http://a/v1", SESSIOND_SUMMARISER_MODEL: "m" };
+
+  test("is there when it has a url, with its defaults", async () => {
+    expect((await load({})).config.summariser).toBeUndefined();
+    expect((await load({ env: endpoint })).config.summariser).toEqual({
+      url: "http://a/v1",
+      model: "m",
+      timeoutMs: 30_000,
+      maxTokens: 4_096,
+    });
+  });
+
+  test("has its key from the usual variable, from another, or in a file beside its own", async () => {
+    const usual = { ...endpoint, SESSIOND_SUMMARISER_KEY: "sk-usual" };
+    expect((await load({ env: usual })).config.summariser?.key?.reveal()).toBe("sk-usual");
+    const other = { ...usual, SESSIOND_SUMMARISER_KEY_ENV: "MINE", MINE: "sk-mine" };
+    expect((await load({ env: other })).config.summariser?.key?.reveal()).toBe("sk-mine");
+    const files = { "sessiond.yaml": "summariser: { key_file: key }" };
+    const { summariser } = (await load({ env: usual, files })).config;
+    expect(summariser).toMatchObject({ keyFile: join(cwd, "key") });
+    expect(summariser?.key).toBeUndefined();
+  });
+
+  test("has a key that is not shown", async () => {
+    const loaded = await load({ env: { ...endpoint, SESSIOND_SUMMARISER_KEY: "sk-usual" } });
+    const shown = `${inspect(loaded, { depth: 9, showHidden: true })}${JSON.stringify(loaded)}`;
+    expect(shown).toContain("[secret]");
+    expect(`${shown}${loaded.config.summariser?.key}`).not.toContain("sk-usual");
+  });
+
+  test.each<[string, Inputs, string]>([
+    [
+      "a model only",
+      { env: { SESSIOND_SUMMARISER_MODEL: "m" } },
+      "the summariser has no url; set --summariser-url too",
+    ],
+    [
+      "a url only",
+      { env: { SESSIOND_SUMMARISER_URL: "http://a" } },
+      "the summariser has no model; set --summariser-model too",
+    ],
+    [
+      "two keys",
+      { env: endpoint, flags: { summariserKeyFile: "a", summariserKeyEnv: "B" } },
+      "the summariser's key has both a file and a variable; name one of them",
+    ],
+    [
+      "a variable that is not set",
+      { env: endpoint, flags: { summariserKeyEnv: "B" } },
+      "env B is not set; it must hold the summariser's key",
+    ],
+    [
+      "an unknown key",
+      { files: { "sessiond.yaml": "summariser: { key: sk-1 }" } },
+      'file sessiond.yaml has the unknown key "summariser.key"; known are url, model, key_file, key_env, timeout, max_tokens',
+    ],
+    [
+      "a text",
+      { files: { "sessiond.yaml": "summariser: sk-1" } },
+      "file sessiond.yaml has a summariser that is no table; it must hold url, model, key_file, key_env, timeout, max_tokens",
+    ],
+  ])("is refused in one sentence when it is %s", async (_, given, expected) => {
+    expect(await sentence(given)).toBe(expected);
+  });
+});
+
+describe("the tables of the file", () => {
+  const file = (text: string) => ({ files: { "sessiond.yaml": text } });
+
+  test("are rules for namespaces, and costs of models", async () => {
+    const { config, tableSources } = await load(
+      file(`
+namespaces:
+  clinic:
+    protection_rules:
+      - { expression: event.metadata.contains_phi == true, reason: protected_health_info }
+  empty: {}
+costs:
+  gpt-4o: { input_per_1000: 0.0025 }
+`),
+    );
+    const rule = {
+      expression: "event.metadata.contains_phi == true",
+      reason: "protected_health_info",
+    };
+    expect(config.namespaces).toEqual({
+      clinic: { protectionRules: [rule] },
+      empty: { protectionRules: [] },
+    });
+    expect(config.costs).toEqual({ "gpt-4o": { inputPer1000: 0.0025 } });
+    expect(tableSources.namespaces.from).toBe("file sessiond.yaml");
+  });
+
+  test("are absent without a file", async () => {
+    const { config, tableSources } = await load({});
+    expect([config.namespaces, config.costs]).toEqual([undefined, undefined]);
+    expect(tableSources.costs).toEqual({ value: undefined, from: "default" });
+  });
+
+  test.each([
+    ["namespaces: 3", /^file sessiond\.yaml is wrong at namespaces: \S/],
+    ["namespaces: { a b: {} }", /^file sessiond\.yaml is wrong at namespaces\.a b: \S/],
+    ["namespaces: { a: { rules: [] } }", /is wrong at namespaces\.a: .*"rules"/],
+    [
+      "namespaces: { a: { protection_rules: [{ expression: 'true' }] } }",
+      /is wrong at namespaces\.a\.protection_rules\[0\]\.reason: \S/,
+    ],
+    [
+      "namespaces: { a: { protection_rules: [{ expression: '', reason: r }] } }",
+      /is wrong at namespaces\.a\.protection_rules\[0\]\.expression: must have 1 to 2048 bytes$/,
+    ],
+    [
+      "namespaces: { a: { protection_rules: [{ expression: event.txt == '', reason: r }] } }",
+      /^file sessiond\.yaml is wrong at namespaces\.a\.protection_rules\[0\]\.expression: does not compile at 1:6: an event has no "txt"/,
+    ],
+    ["costs: { m: { input_per_1000: -1 } }", /is wrong at costs\.m\.input_per_1000: \S/],
+    ["costs: { m: 1 }", /is wrong at costs\.m: \S/],
+  ])("are refused in one sentence when they are wrong: %s", async (text, expected) => {
+    expect(await sentence(file(text))).toMatch(expected);
   });
 });

@@ -101,7 +101,8 @@ export function wireDomain(options: DomainOptions): Domain {
   };
 }
 
-function countWith(tokens: TokenCounter): CountTokens {
+/** Counts the tokens of one text at a time. */
+export function countWith(tokens: TokenCounter): CountTokens {
   return async (text, encoding) => {
     const [count] = await tokens.count([text], encoding);
     return count?.count ?? 0;

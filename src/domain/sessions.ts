@@ -36,6 +36,7 @@ import type { Change, Store, StoredSession } from "../store/store.ts";
 import { type InstructionCounts, instructionCounts } from "./context/instruction-sizes.ts";
 import { createSession, endSession, updateSession } from "./decisions.ts";
 import { namespaceOf } from "./names.ts";
+import { withPreset } from "./presets.ts";
 import type { Protection } from "./protection/protection.ts";
 import type { Requests } from "./requests.ts";
 import type { SessionCell, SessionCells } from "./session-cells.ts";
@@ -101,7 +102,7 @@ export class Sessions {
   /** Errors: as documented at the rpc; so for all methods here. */
   async create(request: CreateSessionRequest): Promise<CreateSessionResponse> {
     validate(CreateSessionRequestSchema, request);
-    const fields = request.session ?? create(SessionSchema);
+    const fields = withPreset(request.session ?? create(SessionSchema));
     if (fields.ephemeral && this.#store.capabilities.engine !== "memory") {
       throw new NotSupportedError(
         "ephemeral sessions need a server started with --store memory; leave session.ephemeral out",

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type Flags, loadConfig } from "../../config.ts";
+import { type Flags, loadConfig, type Source } from "../../config.ts";
 import { settings } from "../../config-settings.ts";
 import type { CommandLine } from "../command-line.ts";
 import { jsonWriter, outputFormat, outputOption } from "../output-format.ts";
@@ -27,13 +27,15 @@ export function addConfig(program: Command, line: CommandLine): void {
 }
 
 async function config({ host }: CommandLine, flags: Flags, options: { output?: string }) {
-  const { sources } = await loadConfig({ flags, env: host.env, cwd: host.cwd });
+  const { sources, tableSources } = await loadConfig({ flags, env: host.env, cwd: host.cwd });
   const format = outputFormat(options.output, "table", host.stdout);
-  const entries = Object.entries(sources).map(([name, { value, from }]) => ({
-    name,
-    value: shown(value),
-    from,
-  }));
+  const entries = Object.entries<Source>({ ...sources, ...tableSources }).map(
+    ([name, { value, from }]) => ({
+      name,
+      value: shown(value),
+      from,
+    }),
+  );
   if (format !== "table") {
     const writer = jsonWriter(host.stdout, format);
     for (const entry of entries) await writer.write(entry);
@@ -45,7 +47,7 @@ async function config({ host }: CommandLine, flags: Flags, options: { output?: s
     name,
     safe(value),
     paint(from === "default" ? "gray" : "green", safe(from)),
-    paint("gray", settings[name as keyof typeof settings].env),
+    paint("gray", settings[name as keyof typeof settings]?.env ?? ""),
   ]);
   await writeTable(host.stdout, { head: ["SETTING", "VALUE", "FROM", "VARIABLE"], rows });
 }

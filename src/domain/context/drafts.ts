@@ -22,6 +22,8 @@ export interface Wish {
   readonly dialect: Dialect;
   readonly agent: string;
   readonly authors: readonly string[];
+  /** Default: what the session's head says. */
+  readonly state?: ContextState;
 }
 
 /** A session's window in the making. */
@@ -67,12 +69,12 @@ export class Drafts {
     stored: StoredSession,
     wish: Wish,
     isEnough: (events: readonly Event[]) => boolean,
-    log: Log = { uid: stored.session.uid, head: stored.head.revision },
+    log: Log = logOf(stored),
   ): Promise<Draft> {
-    const { session, head } = stored;
+    const { session } = stored;
     const { policy, dialect, authors } = wish;
     const { encoding } = policy;
-    const state = head.context ?? create(ContextStateSchema);
+    const state = wish.state ?? stateOf(stored);
     const scope = scopeOf(state);
     const [instructions, { summary, covered }, material] = await Promise.all([
       this.#instructions.of(session, state, encoding),
@@ -154,6 +156,14 @@ export class Drafts {
     fitting.omit(reduced.thinking);
     return fitting;
   }
+}
+
+export function logOf({ session, head }: StoredSession): Log {
+  return { uid: session.uid, head: head.revision };
+}
+
+export function stateOf({ head }: StoredSession): ContextState {
+  return head.context ?? create(ContextStateSchema);
 }
 
 /** Tokens of the log in front of a revision of the tail, from the head's sum backwards. */

@@ -4,17 +4,19 @@ import {
   type GetContextWindowResponse,
 } from "@sessiond/contract";
 import { ContextTooLongError, ProtectedBudgetExceededError } from "../../errors.ts";
-import type { StoredSession } from "../../store/store.ts";
+import type { Store, StoredSession } from "../../store/store.ts";
 import { namespaceOf } from "../names.ts";
+import type { Protection } from "../protection/protection.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
 import { answer } from "./answer.ts";
-import type { Draft, Drafts } from "./drafts.ts";
+import { type Draft, type Drafts, logOf, stateOf } from "./drafts.ts";
 import type { EventCache } from "./event-cache.ts";
 import type { Fitted, Fitting } from "./fit.ts";
 import type { Group } from "./groups.ts";
 import { frameTokens } from "./items.ts";
 import { windowPolicy } from "./policy.ts";
+import { RequestRules } from "./request-rules.ts";
 import { newestUserText, Retrieval, type Retrieved } from "./retrieval.ts";
 import type { Indexes } from "./retrieve/indexes.ts";
 import { enoughFor } from "./scope.ts";
@@ -30,16 +32,20 @@ export class Windows {
   readonly #cells: SessionCells;
   readonly #drafts: Drafts;
   readonly #retrieval: Retrieval;
+  readonly #rules: RequestRules;
 
   constructor(args: {
     cells: SessionCells;
     drafts: Drafts;
     cache: EventCache;
     indexes: Indexes;
+    store: Store;
+    protection: Protection;
   }) {
     this.#cells = args.cells;
     this.#drafts = args.drafts;
     this.#retrieval = new Retrieval({ ...args, sizes: args.drafts.sizes });
+    this.#rules = new RequestRules(args);
   }
 
   /** Errors: as documented at the rpc. */
@@ -57,9 +63,11 @@ export class Windows {
   ): Promise<GetContextWindowResponse> {
     const { dialect, agent, authors } = request;
     const policy = windowPolicy(stored.session, request);
+    const rules = request.policy?.protectionRules ?? [];
+    const state = await this.#rules.apply(stateOf(stored), logOf(stored), rules);
     const draft = await this.#drafts.make(
       stored,
-      { policy, dialect, agent, authors },
+      { policy, dialect, agent, authors, state },
       enoughFor(policy, shortenedTokens(policy.toolResults)),
     );
     this.#checkProtected(draft);

@@ -1,11 +1,10 @@
-import { create } from "@bufbuild/protobuf";
-import { AppendEventsRequestSchema } from "@sessiond/contract";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { WorkerTokenCounter } from "../../../src/domain/tokens/worker-counter.ts";
 import { eventsOf, loadConversations } from "../../support/conversations.ts";
 import { openTestDomain } from "../../support/domain.ts";
 import { logs } from "./logs/log.ts";
+import { policies } from "./logs/policies.ts";
 import { Trials } from "./logs/trials.ts";
 import { type DialectName, validators } from "./validators/validators.ts";
 
@@ -31,6 +30,7 @@ describe("Never rejected: a window obeys the rules of its provider and fits", ()
       await domain.create({ session: { sessionId, systemInstructions } });
       for (const event of messages.flatMap((message) => eventsOf(message))) {
         await domain.append({ sessionId, events: [event] });
+        await domain.settled();
         prefixes++;
         const chosen = asks.filter((_, index) => isFull || (index + 7 * prefixes) % 24 < 2);
         for (const { dialect, beyond } of chosen) {
@@ -49,13 +49,14 @@ describe("Never rejected: a window obeys the rules of its provider and fits", ()
     const tally = { windows: 0, tooLong: 0, tooLongByAdditions: 0, protectedTooLong: 0 };
     const property = fc.asyncProperty(
       logs({ minLength: 4, maxLength: 40 }),
+      policies,
       fc.nat(),
-      async (appends, seed) => {
+      async (appends, contextPolicy, seed) => {
         await using domain = await openTestDomain();
         const trials = new Trials(domain, { resultTokens: 480, labelTokens: 100 });
         const sessionId = "s";
         const systemInstructions = seed % 2 === 0 ? "Be kind." : "";
-        await domain.create({ session: { sessionId, systemInstructions } });
+        await domain.create({ session: { sessionId, systemInstructions, contextPolicy } });
         const instructionTokens = systemInstructions.length;
         const ask = { sessionId, instructionTokens };
         let turn = seed;

@@ -14,6 +14,7 @@ import { ContextTooLongError, ProtectedBudgetExceededError } from "../../../src/
 import type { Store } from "../../../src/store/store.ts";
 import { openTestDomain, type TestDomain } from "../../support/domain.ts";
 import { type Append, logs } from "./logs/log.ts";
+import { type PolicyInit, policies } from "./logs/policies.ts";
 import { type DialectName, validators } from "./validators/validators.ts";
 
 const sessionId = "s";
@@ -48,9 +49,9 @@ interface Sight {
 /** Holds a law against windows of generated logs; those that cannot be have none. */
 async function always(law: (sight: Sight) => void | Promise<void>): Promise<void> {
   let seen = 0;
-  const property = fc.asyncProperty(anyLog, asks, async (appends, fields) => {
+  const property = fc.asyncProperty(anyLog, asks, policies, async (appends, fields, policy) => {
     await using domain = await openTestDomain();
-    await fill(domain, appends);
+    await fill(domain, appends, policy);
     const ask = { ...fields, sessionId };
     const window = await windowOf(domain, ask);
     if (window === undefined) return;
@@ -61,11 +62,16 @@ async function always(law: (sight: Sight) => void | Promise<void>): Promise<void
   expect(seen).toBeGreaterThan(50);
 }
 
-async function fill(domain: TestDomain, appends: readonly Append[]): Promise<void> {
-  await domain.create({ session: { sessionId, systemInstructions: "Be kind." } });
+async function fill(
+  domain: TestDomain,
+  appends: readonly Append[],
+  contextPolicy: PolicyInit,
+): Promise<void> {
+  await domain.create({ session: { sessionId, systemInstructions: "Be kind.", contextPolicy } });
   for (const { passMs, events } of appends) {
     domain.now += passMs;
     await domain.append({ sessionId, events: [...events] });
+    await domain.settled();
   }
 }
 
@@ -147,17 +153,11 @@ describe("whatever a log holds and whatever is asked for", { timeout: 120_000 },
 
   it("thinking with a signature is there as it was signed, or not at all", async () => {
     await always(({ window, log }) => {
-      const signed = new Map(
-        log.flatMap(({ payload }) =>
-          payload.case === "thinking" ? [[payload.value.signature, true]] : [],
-        ) as [string, boolean][],
-      );
-      const texts = new Set(
-        log.flatMap(({ payload }) => (payload.case === "thinking" ? [payload.value.text] : [])),
+      const signed = log.flatMap(({ payload }) =>
+        payload.case === "thinking" ? [[payload.value.text, payload.value.signature]] : [],
       );
       for (const { thinking, signature } of thoughtsIn(renderedOf(window))) {
-        expect(signed).toContain(signature);
-        expect(texts).toContain(thinking);
+        expect(signed).toContainEqual([thinking, signature]);
       }
     });
   });
@@ -167,9 +167,10 @@ describe("whatever a log holds and whatever is asked for", { timeout: 120_000 },
       const bytes = toBinary(GetContextWindowResponseSchema, window);
       const again = await domain.window(ask);
       expect(toBinary(GetContextWindowResponseSchema, again)).toEqual(bytes);
-      // The store is the first domain's to close.
       const restarted = await openTestDomain({ store });
       const later = await restarted.window(ask);
+      // The store is the first domain's to close.
+      await restarted.close();
       expect(toBinary(GetContextWindowResponseSchema, later)).toEqual(bytes);
     });
   });

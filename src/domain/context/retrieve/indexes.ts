@@ -6,6 +6,9 @@ import type { Retriever } from "./retriever.ts";
 import { SessionIndex } from "./session-index.ts";
 import { Turns } from "./turns.ts";
 
+/** Few enough that decoding them does not hold up others. */
+const eventsPerRead = 256;
+
 /** A session's log, as far as it may be read. */
 export interface LogHead {
   readonly uid: string;
@@ -147,7 +150,7 @@ export class Indexes {
       ...(end === "newer"
         ? { first: index.last + 1, last: entry.head }
         : { first: this.#olderEnd(entry), last: index.first - 1, reverse: true }),
-      maxEvents: limits.pageSize,
+      maxEvents: eventsPerRead,
       maxBytes: limits.pageBytes,
     });
     await this.#turns.run(

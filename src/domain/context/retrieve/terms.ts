@@ -52,7 +52,8 @@ function* words(found: string): Generator<string, void, undefined> {
     count += pieces.length;
     for (const piece of pieces) {
       const word = plain(piece);
-      if (!stopWords.has(word)) yield stem(word);
+      // A mark may stand without a letter.
+      if (word !== "" && !stopWords.has(word)) yield stem(word);
     }
     if (pieces.length > 1 && parts.length > 1) yield plain(part);
   }
@@ -63,5 +64,8 @@ function* words(found: string): Generator<string, void, undefined> {
 /** Lower case without accents. */
 function plain(word: string): string {
   if (/^[\x20-\x7e]*$/.test(word)) return word.toLowerCase();
-  return word.normalize("NFKD").toLowerCase().replace(/\p{M}/gu, "");
+  return word
+    .normalize("NFKD")
+    .toLowerCase()
+    .replace(/[\u0300-\u036f]/g, "");
 }

@@ -83,13 +83,13 @@ test("Bounded: one log too large for the memory keeps its newest events", async 
 });
 
 test("Bounded: indexes that were not asked for the longest are forgotten", async () => {
-  const { readEvents, ranges } = readerOf(logOf(texts(500)));
-  await using indexes = new Indexes({ readEvents, maxBytes: 300_000 });
+  const { readEvents, ranges } = readerOf(logOf(texts(200)));
+  await using indexes = new Indexes({ readEvents, maxBytes: 150_000 });
   for (const uid of ["a", "b", "c", "d", "e", "f"]) {
-    await indexes.get({ uid, head: 500 }, wholeMs);
-    await indexes.get({ uid: "a", head: 500 }, wholeMs);
+    await indexes.get({ uid, head: 200 }, wholeMs);
+    await indexes.get({ uid: "a", head: 200 }, wholeMs);
   }
-  expect(indexes.stats().bytes).toBeLessThanOrEqual(300_000);
+  expect(indexes.stats().bytes).toBeLessThanOrEqual(150_000);
   expect(indexes.stats().indexes).toBeLessThan(6);
   expect(ranges.filter(({ uid }) => uid === "a")).toHaveLength(1);
 });

@@ -46,6 +46,10 @@ test("thousands separators do not matter", () => {
   expect(terms("1299000")).toEqual(["1299000"]);
 });
 
+test("marks that are no accents stay", () => {
+  expect(terms("கா")).not.toEqual(terms("க"));
+});
+
 test("accents and possessives do not matter", () => {
   expect(terms("Café")).toEqual(terms("cafe"));
   expect(terms("Anna’s")).toEqual(terms("Anna"));
