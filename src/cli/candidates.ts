@@ -1,10 +1,14 @@
 import type { Command, Option } from "commander";
 
 /** What a word may become: fixed words, ids of sessions, or something this does not know. */
-export type Candidates =
+export type Candidates = {
+  /** Stands before each of them in the word: `--format=`. */
+  readonly before?: string;
+} & (
   | { readonly kind: "words"; readonly words: readonly string[] }
   | { readonly kind: "sessions" }
-  | { readonly kind: "none" };
+  | { readonly kind: "none" }
+);
 
 /**
  * Works out what the last of the words of a command line may become. It may be empty: the cursor
@@ -23,6 +27,11 @@ export function candidatesFor(program: Command, words: readonly string[]): Candi
   const options = helper.visibleOptions(command);
   const taking = options.find((option) => takesValue(option) && isFlag(option, before.at(-1)));
   if (taking !== undefined) return valuesOf(taking);
+  const [, flag] = /^(--[^=]+)=/.exec(current) ?? [];
+  if (flag !== undefined) {
+    const option = options.find((candidate) => takesValue(candidate) && isFlag(candidate, flag));
+    return option === undefined ? { kind: "none" } : { before: `${flag}=`, ...valuesOf(option) };
+  }
   if (current.startsWith("-")) {
     return { kind: "words", words: options.flatMap(({ long }) => long ?? []) };
   }

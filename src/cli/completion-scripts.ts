@@ -8,11 +8,26 @@ export type Shell = (typeof shells)[number];
  */
 export const completionScripts: Readonly<Record<Shell, string>> = {
   bash: `_sessiond() {
-  local line
+  # bash also splits at :, = and @, and replaces only what stands behind (with the @). Here a word is
+  # what stands between spaces.
+  local rest=\${COMP_LINE:0:COMP_POINT} words=() count=0 i piece line quoted before=
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    piece=\${COMP_WORDS[i]}
+    if [[ $i -gt 0 && -n $rest && $rest != [[:space:]]* ]]; then
+      words[count - 1]+=$piece
+    else
+      words[count++]=$piece
+    fi
+    rest=\${rest#"\${rest%%[![:space:]]*}"}
+    rest=\${rest#"$piece"}
+  done
+  local word=\${words[count - 1]} breaks=\${COMP_WORDBREAKS//[^:=@]/}
+  [[ -n $breaks ]] && before=\${word%"\${word##*[$breaks]}"} && before=\${before%@}
   COMPREPLY=()
   while IFS= read -r line; do
-    COMPREPLY+=("$(printf %q "$line")")
-  done < <(sessiond __complete -- "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+    printf -v quoted %q "$line"
+    COMPREPLY+=("\${quoted#"$before"}")
+  done < <(sessiond __complete -- "\${words[@]:1}" 2>/dev/null)
 }
 complete -o default -F _sessiond sessiond
 `,
@@ -26,9 +41,13 @@ if [[ "\${funcstack[1]}" = _sessiond ]]; then _sessiond; else compdef _sessiond 
 `,
   fish: `function __sessiond_complete
   set -l words (commandline -opc) (commandline -ct)
-  sessiond __complete -- $words[2..-1] 2>/dev/null
+  set -l found (sessiond __complete -- $words[2..-1] 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
 end
 complete -c sessiond -f -a '(__sessiond_complete)'
-complete -c sessiond -n '__fish_seen_subcommand_from import' -F
 `,
 };

@@ -16,11 +16,18 @@ export interface DataOutput extends Output {
   drained(): Promise<void>;
 }
 
+/** Where a command reads what is piped into it. */
+export interface Input {
+  /** Somebody would have to type it. */
+  readonly isTerminal: boolean;
+  bytes(): AsyncIterable<Uint8Array>;
+}
+
 /** What a command needs of the process it runs in, so that tests can be one. */
 export interface Host {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly cwd: string;
-  readonly stdin: AsyncIterable<string>;
+  readonly stdin: Input;
   readonly stdout: DataOutput;
   readonly stderr: Output;
   /** Calls the listener at SIGINT and SIGTERM instead of ending the process. Returns how to stop that. */
@@ -42,7 +49,7 @@ export function processHost(): Host {
   return {
     env: process.env,
     cwd: process.cwd(),
-    stdin: { [Symbol.asyncIterator]: () => process.stdin.setEncoding("utf8").iterator() },
+    stdin: { isTerminal: process.stdin.isTTY === true, bytes: () => process.stdin },
     stdout: {
       ...outputTo(process.stdout),
       closed: closed.signal,

@@ -55,7 +55,7 @@ export async function withServer(
       endsWith(exitCode ?? interruption.exitCode() ?? exitCodes.done);
     } catch (error) {
       const interrupted = interruption.exitCode();
-      if (interrupted === undefined) throw withAddress(error, sessiond.address);
+      if (interrupted === undefined) throw withAdvice(error, sessiond);
       endsWith(interrupted);
     }
   } catch (error) {
@@ -68,8 +68,18 @@ export function toCommandError(error: SessiondError): CommandError {
   return new CommandError(exitCodeOf(error), error.message, error);
 }
 
-function withAddress(error: unknown, address: string): unknown {
-  if (!(error instanceof Error) || error.name !== "ServerUnavailableError") return error;
+/** Says what to do in words of the command line where the server's are for programs. */
+function withAdvice(error: unknown, { address, namespace }: Sessiond): unknown {
+  if (!(error instanceof Error)) return error;
+  const { reason, sessionId } = error as Partial<SessiondError>;
+  if (reason === "SESSION_NOT_FOUND") {
+    return new CommandError(
+      exitCodes.notFound,
+      `no session "${sessionId}" in namespace "${namespace}"; "sessiond sessions" lists those there are, "sessiond append --create" makes one`,
+      error,
+    );
+  }
+  if (error.name !== "ServerUnavailableError") return error;
   return new CommandError(
     exitCodes.noServer,
     `no server answers at ${address}; start one with "sessiond", or name another with --address or SESSIOND_ADDRESS`,

@@ -14,6 +14,7 @@ import {
   ListEventsRequestSchema,
   type ListEventsResponse,
   ListEventsResponseSchema,
+  type Session,
   SessionSchema,
 } from "@sessiond/contract";
 import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
@@ -23,6 +24,7 @@ import { limits } from "../limits.ts";
 import type { Store, StoredSession } from "../store/store.ts";
 import type { BackgroundCompaction } from "./context/compaction/background.ts";
 import { sessionEncoding } from "./context/policy.ts";
+import { withProtection } from "./context/protection-view.ts";
 import { contextUsage } from "./context/usage.ts";
 import { appendEvents, createSession } from "./decisions.ts";
 import { namespaceOf } from "./names.ts";
@@ -96,7 +98,8 @@ export class Events {
       },
       (remember) =>
         this.#cells.use(name, async (cell) => {
-          const drafts = await this.#counted(request.events, cell.latest);
+          const session = cell.latest?.session ?? create(SessionSchema, name);
+          const drafts = await this.#counted(request.events, session);
           await order?.turn;
           // From here to the commit nothing waits: the decision is made on the latest state.
           checkRevision(cell, request.expectedRevision);
@@ -152,14 +155,14 @@ export class Events {
       const next = (events.at(-1)?.revision ?? 0) + (reverse ? -1 : 1);
       const more = events.length > 0 && next >= first && next <= last;
       return create(ListEventsResponseSchema, {
-        events,
+        events: head.context ? withProtection(events, head.context) : events,
         nextPageToken: more ? encodePageToken(scope, String(next)) : "",
       });
     });
   }
 
-  async #counted(events: readonly Event[], stored: StoredSession | undefined) {
-    const session = stored?.session ?? create(SessionSchema);
+  async #counted(events: readonly Event[], session: Session): Promise<EventDraft[]> {
+    await this.#protection.prepare(session);
     const counts = await countEvents(this.#tokens, events, sessionEncoding(session));
     return events.map((event, index): EventDraft => {
       const tokens = counts[index];

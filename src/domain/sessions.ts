@@ -111,7 +111,7 @@ export class Sessions {
     if (request.ifExists === IfExists.RENEW) {
       throw new NotSupportedError("if_exists RENEW is not available yet; use RETURN or FAIL");
     }
-    this.#protection.check(fields);
+    await this.#protection.check(fields);
     const nowMs = this.#clock();
     const name = {
       namespace: namespaceOf(fields.namespace),
@@ -172,7 +172,7 @@ export class Sessions {
     if (sent.$unknown !== undefined) session.$unknown = sent.$unknown;
     const checked: UpdateSessionRequest = { ...request, session };
     validate(UpdateSessionRequestSchema, checked);
-    this.#protection.check(session);
+    await this.#protection.check(session);
     if (sessionId === "") {
       throw new InvalidFieldError({
         field: "session.session_id",

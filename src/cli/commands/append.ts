@@ -93,7 +93,9 @@ async function eventsOf(host: Host, text: string | undefined, flags: Flags): Pro
     if (events.length === 0) throw wrong("stdin holds no event");
     return events;
   }
-  const content = text === undefined || text === "-" ? await readAll(host) : text;
+  // Only "-" makes a command wait for what somebody types.
+  const isMissing = text === undefined && host.stdin.isTerminal;
+  const content = isMissing ? "" : text === undefined || text === "-" ? await readAll(host) : text;
   if (content === "") throw wrong("there is no text; give it as argument or on stdin");
   return [{ role, text: content, ...(author && { author }), ...(kind && { kind }) }];
 }
@@ -110,12 +112,19 @@ function parseEvent(line: string, number: number): EventInput {
 }
 
 async function readAll({ stdin }: Host): Promise<string> {
-  let text = "";
-  for await (const chunk of stdin) {
-    text += chunk;
-    if (text.length > limits.requestBytes) throw wrong("stdin holds more than one append takes");
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of stdin.bytes()) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > limits.requestBytes) throw wrong("stdin holds more than one append takes");
   }
-  return text;
+  try {
+    // What cannot be decoded would be stored as other text than was given.
+    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(chunks));
+  } catch (error) {
+    throw wrong("stdin is not UTF-8; convert it first, for example with iconv", error);
+  }
 }
 
 function wrong(message: string, cause?: unknown): CommandError {

@@ -32,7 +32,8 @@ export function addCompletion(program: Command, { host }: CommandLine): void {
 
 async function complete(program: Command, host: Host, words: readonly string[]): Promise<void> {
   const candidates = candidatesFor(program, words);
-  const prefix = words.at(-1) ?? "";
+  const { before = "" } = candidates;
+  const typed = words.at(-1) ?? "";
   const found =
     candidates.kind === "sessions"
       ? await sessionIds(host, words)
@@ -40,7 +41,7 @@ async function complete(program: Command, host: Host, words: readonly string[]):
         ? candidates.words
         : [];
   for (const word of found) {
-    if (word.startsWith(prefix)) host.stdout.write(`${word}\n`);
+    if (`${before}${word}`.startsWith(typed)) host.stdout.write(`${before}${word}\n`);
   }
 }
 

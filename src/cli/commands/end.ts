@@ -50,6 +50,7 @@ async function end({ host, sessiond, interruption }: Server, id: string, flags: 
   const { state, reason, errorCode = "", errorMessage = "" } = flags;
   const { signal } = interruption;
   const session = await sessiond.sessions.get(id, { signal });
+  const hadEnded = session.message.endTime !== undefined;
   const hasError = errorCode !== "" || errorMessage !== "";
   await session.end({
     state,
@@ -58,7 +59,8 @@ async function end({ host, sessiond, interruption }: Server, id: string, flags: 
     ...(hasError ? { error: { code: errorCode, message: errorMessage } } : {}),
   });
   const format = outputFormat(flags.output, "text", host.stdout);
-  if (format === "text") host.stdout.write(`${sessionLine(session)}\n`);
+  const before = hadEnded ? "; it had ended before, nothing was changed" : "";
+  if (format === "text") host.stdout.write(`${sessionLine(session)}${before}\n`);
   else writeJson(host.stdout, format, toJson(SessionSchema, session.message));
   return undefined;
 }

@@ -5,9 +5,10 @@ import { CommandError } from "../command-error.ts";
 import type { CommandLine } from "../command-line.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { formatNames } from "../import/formats.ts";
-import { importSession } from "../import/import-session.ts";
+import { importSession, type SessionImport } from "../import/import-session.ts";
 import { type ImportFlags, runImport } from "../import/run.ts";
-import { listenForInterruption } from "../interruption.ts";
+import { spool } from "../import/spool.ts";
+import { type Interruption, listenForInterruption } from "../interruption.ts";
 import { keyValue } from "../options.ts";
 import { addServerOptions, type ServerFlags, withServer } from "../server.ts";
 
@@ -15,22 +16,25 @@ interface Flags extends ServerFlags, ImportFlags {
   readonly dryRun?: true;
 }
 
+const stdinName = "-";
+
 const help = `
-A file is JSON lines with a session on each, or one list of messages. Sessions are named after file
-and line. Each event keeps the provider's own item byte for byte. Running the command again imports
+A file is JSON lines with a session on each, or one list of messages. Without FILE, or with "-", that
+comes from stdin, which counts as a file of the name "stdin". Sessions are named after file and line. Each event keeps the provider's own item byte for byte. Running the command again imports
 what is missing and nothing twice. Lines that are wrong are named, and the others are imported.
 
 Examples:
   sessiond import --format openai-chat runs.jsonl
   sessiond import --format anthropic --session user-42 conversation.json
   sessiond import --format transcript --label source=support calls/*.txt
+  zcat runs.jsonl.gz | sessiond import --format openai-chat --prefix monday/ -
   sessiond import --format openai-chat --dry-run runs.jsonl`;
 
 export function addImport(program: Command, line: CommandLine): void {
   const command = program
     .command("import")
     .description("import recorded conversations as sessions")
-    .argument("<file...>", "files to read")
+    .argument("[file...]", 'files to read; "-" is stdin')
     .addOption(
       new Option("--format <format>", "what the files hold")
         .choices([...formatNames])
@@ -48,23 +52,38 @@ export function addImport(program: Command, line: CommandLine): void {
     if (flags.session !== undefined && names.length > 1) {
       throw new CommandError(exitCodes.cannotStart, "--session names one session, so one file");
     }
-    const { host } = line;
-    const files = await Promise.all(names.map((name) => checkedFile(host.cwd, name)));
-    if (flags.dryRun) {
-      using interruption = listenForInterruption(host);
-      line.endsWith(await runImport({ host, interruption, files, flags, store: async () => true }));
-      return;
+    if (names.length === 0 && line.host.stdin.isTerminal) {
+      throw new CommandError(exitCodes.cannotStart, "name the files to import, or pipe them in");
     }
-    await withServer(line, flags, ({ sessiond, interruption }) =>
-      runImport({
-        host,
-        interruption,
-        files,
-        flags,
-        store: (work) => importSession(sessiond, work, interruption.signal),
-      }),
-    );
+    await importFiles(line, names.length === 0 ? [stdinName] : names, flags);
   });
+}
+
+async function importFiles(line: CommandLine, names: readonly string[], flags: Flags) {
+  const { host } = line;
+  const { cwd, stdin } = host;
+  // Before stdin is read, which may be long.
+  const files = await Promise.all(
+    names.filter((name) => name !== stdinName).map((name) => checkedFile(cwd, name)),
+  );
+  const run = async (
+    interruption: Interruption,
+    store: (work: SessionImport) => Promise<boolean>,
+  ) => {
+    await using spooled = names.includes(stdinName)
+      ? await spool(stdin, interruption.signal)
+      : undefined;
+    const all = spooled === undefined ? files : [...files, spooled.file];
+    return await runImport({ host, interruption, files: all, flags, store });
+  };
+  if (flags.dryRun) {
+    using interruption = listenForInterruption(host);
+    line.endsWith(await run(interruption, async () => true));
+    return;
+  }
+  await withServer(line, flags, ({ sessiond, interruption }) =>
+    run(interruption, (work) => importSession(sessiond, work, interruption.signal)),
+  );
 }
 
 /** A file with its size. Errors: CommandError when it cannot be read. */
@@ -76,7 +95,10 @@ async function checkedFile(cwd: string, name: string) {
   } catch (error) {
     throw new CommandError(exitCodes.cannotStart, `cannot read ${name}: ${reasonOf(error)}`, error);
   }
-  throw new CommandError(exitCodes.cannotStart, `cannot read ${name}: it is no file`);
+  throw new CommandError(
+    exitCodes.cannotStart,
+    `cannot read ${name}: it is no file; pipe it in with "-"`,
+  );
 }
 
 function reasonOf(error: unknown): string {

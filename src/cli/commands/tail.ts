@@ -11,14 +11,15 @@ import { collect } from "../options.ts";
 import { jsonWriter, outputFormat, outputOption } from "../output-format.ts";
 import { addServerOptions, type Server, withServer } from "../server.ts";
 import { resumeCommand, type TailFlags } from "../tail/resume.ts";
-import { parseSince } from "../tail/since.ts";
-import { follow, readToEnd, type TailItem } from "../tail/source.ts";
+import { parseSince, type Since } from "../tail/since.ts";
+import { cursorAtEnd, follow, readToEnd, type TailItem } from "../tail/source.ts";
 import { eventLines } from "../text/event-line.ts";
 
 const help = `
 Examples:
   sessiond tail                              every event of the namespace, oldest first
   sessiond tail -f --session user-42         follow one session; Ctrl+C prints how to resume
+  sessiond tail -f --since now               only what comes from now on
   sessiond tail -f --since 10m --kind fraud_alert
   sessiond tail --session user-42 | jq -r .event.message.text
   sessiond tail -f --cursor CURSOR           go on behind the line that had this cursor`;
@@ -31,7 +32,7 @@ export function addTail(program: Command, line: CommandLine): void {
     .option("-s, --session <id>", "only this session (default: all of the namespace)")
     .option("--kind <kind>", "only events of this kind; may be repeated", collect)
     .option("--author <name>", "only events of this author; may be repeated", collect)
-    .option("--since <when>", "begin at 10m, 2h (ago), an ISO time, or behind a cursor")
+    .option("--since <when>", "begin at 10m, 2h (ago), now, an ISO time, or behind a cursor")
     .option("--cursor <cursor>", "begin behind this place")
     .option("--until-ended", "follow until the session has ended; needs --session")
     .option("--full", "text: show whole texts over several lines")
@@ -49,14 +50,14 @@ export function addTail(program: Command, line: CommandLine): void {
 async function tail(server: Server, flags: TailFlags): Promise<number | undefined> {
   const { host, sessiond, interruption } = server;
   const since = flags.since === undefined ? undefined : parseSince(flags.since, new Date());
-  const cursor =
-    flags.cursor ?? (since !== undefined && "cursor" in since ? since.cursor : undefined);
+  const from = since !== undefined && "time" in since ? since.time : undefined;
+  const cursor = flags.cursor ?? (await cursorOf(server, flags, since));
   const request = { sessiond, sessionId: flags.session, cursor };
   const untilEnded = flags.untilEnded === true;
   const items =
     flags.follow || untilEnded ? follow({ ...request, untilEnded }) : readToEnd(request);
 
-  const isWanted = filterOf(flags, since !== undefined && "time" in since ? since.time : undefined);
+  const isWanted = filterOf(flags, from);
   const printer = printerOf(host.stdout, flags);
   let place = cursor ?? "";
   try {
@@ -74,9 +75,16 @@ async function tail(server: Server, flags: TailFlags): Promise<number | undefine
     void items.return().catch(() => {});
     printer.end();
     const isInterrupted = interruption.exitCode() !== undefined && !host.stdout.closed.aborted;
-    if (isInterrupted) host.stderr.write(`\nresume with: ${resumeCommand(flags, place)}\n`);
+    if (isInterrupted)
+      host.stderr.write(`\nresume with: ${resumeCommand(flags, { cursor: place, from })}\n`);
   }
   return interruption.exitCode();
+}
+
+/** The place a tail begins behind; undefined for the beginning. */
+async function cursorOf({ sessiond }: Server, flags: TailFlags, since: Since | undefined) {
+  if (since === undefined || "time" in since) return undefined;
+  return "cursor" in since ? since.cursor : cursorAtEnd({ sessiond, sessionId: flags.session });
 }
 
 function filterOf({ kind, author }: TailFlags, from: Date | undefined) {

@@ -15,13 +15,20 @@ export interface TailFlags {
   readonly namespace?: string;
 }
 
-/** The command that goes on where this one stopped, without gap or repeat. */
-export function resumeCommand(flags: TailFlags, cursor: string): string {
+/**
+ * The command that goes on where this one stopped, without gap or repeat. `from` is the time before
+ * which events were left out: a duration would mean another one by then.
+ */
+export function resumeCommand(
+  flags: TailFlags,
+  place: { cursor: string; from?: Date | undefined },
+): string {
+  const { cursor, from } = place;
   const words = ["sessiond", "tail"];
   if (flags.follow) words.push("-f");
-  // Nothing was seen yet: what was asked for is where to go on.
   if (cursor !== "") words.push("--cursor", cursor);
-  else if (flags.since !== undefined) words.push("--since", flags.since);
+  // The cursor may be among events that are older.
+  if (from !== undefined) words.push("--since", from.toISOString());
   if (flags.session !== undefined) words.push("--session", flags.session);
   for (const kind of flags.kind ?? []) words.push("--kind", kind);
   for (const author of flags.author ?? []) words.push("--author", author);

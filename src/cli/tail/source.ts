@@ -18,6 +18,15 @@ export interface TailRequest {
   readonly cursor: string | undefined;
 }
 
+/** The place behind what is there now: who continues from it sees what comes, and nothing else. */
+export async function cursorAtEnd(request: Omit<TailRequest, "cursor">): Promise<string> {
+  const { sessiond, sessionId } = request;
+  const place = sessionId === undefined ? sessiond : await sessiond.sessions.get(sessionId);
+  await using watch = place.watch({ from: "now" });
+  await watch.open();
+  return watch.cursor;
+}
+
 /**
  * Follows events live, over breaks and restarts. Ends with the client, or with
  * `untilEnded` after the end of the session.

@@ -16,6 +16,8 @@ export interface EventLineOptions {
   readonly withSession: boolean;
   /** Show texts whole, over as many lines as they have. Default: one line, cut to the terminal. */
   readonly full: boolean;
+  /** Tells which day is today, whose date is left out. Default: the clock. */
+  readonly now?: () => Date;
 }
 
 /**
@@ -26,10 +28,10 @@ export interface EventLineOptions {
 export function eventLines(
   options: EventLineOptions,
 ): (sessionId: string, event: SessionEvent) => string {
-  const { output, withSession, full } = options;
+  const { output, withSession, full, now = () => new Date() } = options;
   const paint = paintFor(output);
   return (sessionId, event) => {
-    const time = clockTime(event.createTime);
+    const time = clockTime(event.createTime, now());
     const session = withSession ? [padded(safe(sessionId), sessionColumns)] : [];
     const revision = String(event.revision).padStart(4);
     const label = padded(labelOf(event), labelColumns);
@@ -40,7 +42,8 @@ export function eventLines(
       paint("gray", revision),
       paint(colourOf(event), label),
     ];
-    return `${cells.join("  ")}  ${textOf({ event, paint, full, room: roomFor(output, indent) })}\n`;
+    const text = textOf({ event, paint, full, room: roomFor(output, indent) });
+    return `${[...cells, text].join("  ").trimEnd()}\n`;
   };
 }
 
@@ -58,7 +61,7 @@ function textOf(args: { event: SessionEvent; paint: Paint; full: boolean; room: 
   const shown = full
     ? safeLines(summary, "    ")
     : cut(safe(shortened(summary, room)), Math.max(10, room - prefix.length));
-  return paint("gray", prefix) + (isFailure(event) ? paint("red", shown) : shown);
+  return (prefix && paint("gray", prefix)) + (isFailure(event) ? paint("red", shown) : shown);
 }
 
 /** A megabyte need not be made safe to show a line of it. */

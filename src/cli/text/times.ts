@@ -16,9 +16,16 @@ export function age(time: Date, now: Date): string {
   return `${Math.floor(seconds / 86_400)}d`;
 }
 
-/** Hours, minutes and seconds of this machine's time zone. */
-export function clockTime(time: Date): string {
-  return [time.getHours(), time.getMinutes(), time.getSeconds()]
-    .map((part) => String(part).padStart(2, "0"))
-    .join(":");
+/** `13:05:09` in this machine's time zone, behind the date if that is not today's. */
+export function clockTime(time: Date, now: Date): string {
+  const clock = padded([time.getHours(), time.getMinutes(), time.getSeconds()], ":");
+  return dateOf(time) === dateOf(now) ? clock : `${dateOf(time)} ${clock}`;
+}
+
+function dateOf(time: Date): string {
+  return padded([time.getFullYear(), time.getMonth() + 1, time.getDate()], "-");
+}
+
+function padded(parts: readonly number[], separator: string): string {
+  return parts.map((part) => String(part).padStart(2, "0")).join(separator);
 }

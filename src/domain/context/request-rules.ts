@@ -44,7 +44,7 @@ export class RequestRules {
     rules: readonly ProtectionRule[],
   ): Promise<ContextState> {
     if (rules.length === 0) return state;
-    const reasonOf = this.#protection.compile(rules, "policy.protection_rules");
+    const reasonOf = await this.#protection.compile(rules, "policy.protection_rules");
     const key = JSON.stringify([log.uid, rules.map((rule) => [rule.expression, rule.reason])]);
     const found = this.#use(key);
     while (found.through < log.head) {

@@ -1,15 +1,21 @@
 import type { ProtectionRule, Session } from "@sessiond/contract";
 import type { ReasonOf } from "../context/state.ts";
-import { RuleCache } from "./rule-cache.ts";
+import type { RuleCache } from "./rule-cache.ts";
 import type { RuleFailure } from "./rules.ts";
 
 const none: ReasonOf = () => undefined;
+const field = "session.context_policy.protection_rules";
 
-/** The protection rules that hold for the events of a session: its namespace's, then its own. */
+/**
+ * The protection rules that hold for the events of a session: its namespace's, then its own.
+ *
+ * What evaluates them is loaded with the first rule, because it takes tens of milliseconds and most
+ * servers never meet one.
+ */
 export class Protection {
   readonly #namespaceRules: (namespace: string) => readonly ProtectionRule[];
   readonly #onFailure: ((failure: RuleFailure) => void) | undefined;
-  readonly #cache = new RuleCache();
+  #cache: RuleCache | undefined;
 
   constructor(args: {
     /** Rules of the configuration. Default: none. */
@@ -22,23 +28,43 @@ export class Protection {
   }
 
   /** Errors: InvalidFieldError for a rule of the session that does not compile, with its place. */
-  check({ contextPolicy }: Session): void {
-    const rules = contextPolicy?.protectionRules ?? [];
-    if (rules.length > 0) this.#cache.compile(rules, "session.context_policy.protection_rules");
+  async check({ contextPolicy }: Session): Promise<void> {
+    await this.compile(contextPolicy?.protectionRules ?? [], field);
   }
 
-  /** Says why a rule protects an event of the session. */
-  reasonOf({ namespace, contextPolicy }: Session): ReasonOf {
-    return this.compile(
-      [...this.#namespaceRules(namespace), ...(contextPolicy?.protectionRules ?? [])],
-      "session.context_policy.protection_rules",
-    );
+  /** Says why a rule protects an event of the session; `prepare` must have been called for it. */
+  reasonOf(session: Session): ReasonOf {
+    const rules = this.#rulesOf(session);
+    if (rules.length === 0) return none;
+    if (this.#cache === undefined) throw new Error("rules are asked before they are loaded");
+    return this.#reasonOf(this.#cache, rules, field);
+  }
+
+  /** Loads what the rules of a session need. */
+  async prepare(session: Session): Promise<void> {
+    if (this.#cache === undefined && this.#rulesOf(session).length > 0) await this.#load();
   }
 
   /** Errors: InvalidFieldError under the name of the field for a rule that does not compile. */
-  compile(rules: readonly ProtectionRule[], field: string): ReasonOf {
+  async compile(rules: readonly ProtectionRule[], name: string): Promise<ReasonOf> {
     if (rules.length === 0) return none;
-    const compiled = this.#cache.compile(rules, field);
+    return this.#reasonOf(this.#cache ?? (await this.#load()), rules, name);
+  }
+
+  #reasonOf(cache: RuleCache, rules: readonly ProtectionRule[], name: string): ReasonOf {
+    const compiled = cache.compile(rules, name);
     return (event) => compiled.reasonOf(event, this.#onFailure);
+  }
+
+  #rulesOf({ namespace, contextPolicy }: Session): readonly ProtectionRule[] {
+    const own = contextPolicy?.protectionRules ?? [];
+    const common = this.#namespaceRules(namespace);
+    return common.length === 0 ? own : [...common, ...own];
+  }
+
+  async #load(): Promise<RuleCache> {
+    const { RuleCache } = await import("./rule-cache.ts");
+    this.#cache ??= new RuleCache();
+    return this.#cache;
   }
 }

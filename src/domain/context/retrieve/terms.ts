@@ -61,11 +61,11 @@ function* words(found: string): Generator<string, void, undefined> {
   if (count > 1) yield plain(joined).replace(/(?<=\d),(?=\d{3})/g, "");
 }
 
-/** Lower case without accents. */
+/** Lower case without accents; a few ligatures are taken apart into words with spaces. */
 function plain(word: string): string {
   if (/^[\x20-\x7e]*$/.test(word)) return word.toLowerCase();
   return word
     .normalize("NFKD")
     .toLowerCase()
-    .replace(/[\u0300-\u036f]/g, "");
+    .replace(/[\u0300-\u036f\s]/g, "");
 }
