@@ -24,7 +24,6 @@ const homes: Readonly<Record<string, string>> = {
   tiktoken: "domain/tokens",
   "@bufbuild/cel": "domain/protection",
   "@bufbuild/cel-spec": "domain/protection",
-  minisearch: "domain/context/retrieve",
   stemmer: "domain/context/retrieve",
   cockatiel: "domain/context/summarisers",
   pino: "telemetry",

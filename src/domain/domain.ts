@@ -72,6 +72,9 @@ export function wireDomain(options: DomainOptions): Domain {
   const requests = new Requests(options);
   const cache = new EventCache({ store });
   const indexes = new Indexes({ readEvents: (range) => store.readEvents(range) });
+  store.onCommit(({ change: { key, after } }) => {
+    if (after === undefined) indexes.drop(key.uid);
+  });
   const protection = new Protection(options);
   const drafts = new Drafts({ ...options, cache });
   const summarisers = {

@@ -59,13 +59,12 @@ export class Retrieval {
     const found = await this.#read(draft, reasons.keys());
     const kept = [...stay, ...recent];
     let rest = room - fitting.total(kept);
-    // What was counted at append may be less than what is shown: neighbours give way first.
-    const byWorth = found.toSorted(
-      (a, b) => Number(reasons.get(a.first) !== "query") - Number(reasons.get(b.first) !== "query"),
-    );
-    for (const group of byWorth) {
-      const cost = fitting.cost(group);
-      if (cost > rest) continue;
+    // What was counted at append may be less than what is shown: the least worth give way.
+    const byName = new Map(found.map((group) => [group.first, group]));
+    for (const { group: name } of chosen) {
+      const group = byName.get(name);
+      const cost = group === undefined ? 0 : fitting.cost(group);
+      if (group === undefined || cost > rest) continue;
       rest -= cost;
       kept.push(group);
     }

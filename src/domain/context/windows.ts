@@ -97,7 +97,9 @@ export class Windows {
     query: string,
   ): Promise<{ fitted: Fitted; retrieved: Retrieved | undefined }> {
     const fitting = await this.#drafts.fitting(draft);
-    if (await fitting.reduce()) {
+    const isAllThere = await fitting.reduce();
+    // What a compaction covers can be found by a query, whether or not the rest fits.
+    if (isAllThere && (query === "" || draft.scope.coveredThrough === 0)) {
       return { fitted: fitting.fitted(draft.visible, 0), retrieved: undefined };
     }
     const stay = await fitting.require();

@@ -1,0 +1,58 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { EventSchema, TokenAccuracy, ToolResultSchema } from "@sessiond/contract";
+import type { OpenCall } from "@sessiond/contract/store";
+import type { StoredSession } from "../../store/store.ts";
+import type { EventDraft } from "../record.ts";
+import { tokenCount } from "../tokens/encodings.ts";
+import { windowPolicy } from "./policy.ts";
+
+const cancelled = "Cancelled: no result came in time.";
+
+/**
+ * Results that close the calls whose lease is over, for an append to put in front of its own events.
+ *
+ * A lease begins anew with every sign of life: progress, and a request or an answer about approval.
+ * A call that the append itself says something about is left open. So are all calls of one id until
+ * the newest of them is dead, because a result could not say which of them it is for. Pure.
+ */
+export function deadCallResults(
+  before: StoredSession,
+  drafts: readonly EventDraft[],
+  nowMs: number,
+): EventDraft[] {
+  const { openCalls = [] } = before.head.context ?? {};
+  if (openCalls.length === 0) return [];
+  const { callLeaseMs, encoding } = windowPolicy(before.session);
+  const isOverdue = ({ createTime }: OpenCall) =>
+    createTime !== undefined && timestampMs(createTime) + callLeaseMs <= nowMs;
+  const spoken = spokenOf(drafts);
+  const alive = new Set(
+    openCalls
+      .filter((call) => !isOverdue(call) || spoken.has(call.callId) || spoken.has(call.approvalId))
+      .map(({ callId }) => callId),
+  );
+  // Every byte is a token at most.
+  const tokens = tokenCount({
+    count: Buffer.byteLength(cancelled),
+    encoding: encoding.encoding,
+    accuracy: TokenAccuracy.ESTIMATED,
+  });
+  return openCalls
+    .filter(({ callId }) => !alive.has(callId))
+    .map(({ callId }) => {
+      const value = create(ToolResultSchema, { callId, content: cancelled, isError: true });
+      return { event: create(EventSchema, { payload: { case: "toolResult", value } }), tokens };
+    });
+}
+
+/** Ids of the calls and approvals that events are about. */
+function spokenOf(drafts: readonly EventDraft[]): ReadonlySet<string> {
+  const ids = drafts.flatMap(({ event: { payload } }) => {
+    if (payload.case === "toolResult" || payload.case === "approvalRequest") {
+      return [payload.value.callId];
+    }
+    return payload.case === "approvalResponse" ? [payload.value.approvalId] : [];
+  });
+  return new Set(ids);
+}
