@@ -37,7 +37,7 @@ export const codeOfReason = {
   PROTECTED_BUDGET_EXCEEDED: Code.ResourceExhausted,
   COMPACTION_STALE: Code.Aborted,
   COMPACTION_NOT_FOUND: Code.NotFound,
-  SUMMARISER_FAILED: Code.Unavailable,
+  SUMMARISER_FAILED: Code.FailedPrecondition,
 } satisfies Record<Reason, Code>;
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.

@@ -42,6 +42,16 @@ describe("append", () => {
     expect(textsOf(await sessiond.ok("tail", "--session", "append-2"))).toEqual(["from stdin\n"]);
   });
 
+  test("of text that is not UTF-8 stores nothing", async () => {
+    const { child, ended } = sessiond.start("append", "append-2");
+    child.stdin?.end(Buffer.from([0x63, 0x61, 0x66, 0xe9]));
+    expect(await ended).toMatchObject({
+      code: 2,
+      stdout: "",
+      stderr: expect.stringMatching(/^sessiond: stdin is not UTF-8; /),
+    });
+  });
+
   test("of events that are none names the line and stores nothing", async () => {
     const input = '{"message":{"text":"a"}}\n{"massage":{}}\n';
     const { code, stdout, stderr } = await sessiond.runWith(input, "append", "append-1", "--json");
@@ -66,7 +76,9 @@ describe("exit codes tell", () => {
     ]) {
       const { code, stdout, stderr } = await sessiond.run(...args);
       expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
-      expect(stderr).toMatch(/^sessiond: no session "nobody"/);
+      expect(stderr).toBe(
+        'sessiond: no session "nobody" in namespace "default"; "sessiond sessions" lists those there are, "sessiond append --create" makes one\n',
+      );
     }
   });
 
@@ -130,6 +142,14 @@ describe("sessions", () => {
     });
     expect(await sessiond.run(...args, "3")).toMatchObject({ stderr: "" });
   });
+});
+
+test("end says of a session that had ended that nothing was changed", async () => {
+  await sessiond.ok("append", "over", "hello", "--create");
+  expect(await sessiond.ok("end", "over", "-o", "text")).toBe("over: completed, 3 events\n");
+  expect(await sessiond.ok("end", "over", "-o", "text", "--state", "failed")).toBe(
+    "over: completed, 3 events; it had ended before, nothing was changed\n",
+  );
 });
 
 test("show prints a session, and delete takes it away", async () => {

@@ -1,14 +1,23 @@
 import { spawnSync } from "node:child_process";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { completionScripts, shells } from "../../src/cli/completion-scripts.ts";
-import { mainFile, openSessiond, type Sessiond } from "./support/sessiond.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { completionScripts, type Shell, shells } from "../../src/cli/completion-scripts.ts";
+import { needs } from "../support/needs.ts";
+import { openSessiond, type Sessiond } from "./support/sessiond.ts";
+import { hasTmux, openTerminal, type Terminal } from "./support/terminal.ts";
 
 let sessiond: Sessiond;
 beforeAll(async () => {
   sessiond = await openSessiond();
-  for (const id of ["user-1", "user-2", "other one"]) {
+  for (const id of [
+    "user-1",
+    "user-2",
+    "other one",
+    "acct:1:chat",
+    "acct:2:chat",
+    "mail@example.com",
+  ]) {
     await sessiond.ok("append", id, "hello", "--create");
   }
 });
@@ -32,7 +41,7 @@ test("commands, options and their choices complete", async () => {
 
 test("ids of sessions complete from the running server, where an id belongs", async () => {
   expect(await complete("show", "user-")).toEqual(["user-2", "user-1"]);
-  expect(await complete("tail", "-f", "--session", "")).toHaveLength(3);
+  expect(await complete("tail", "-f", "--session", "")).toHaveLength(6);
   expect(await complete("delete", "user-1", "user-")).toHaveLength(2);
   expect(await complete("append", "user-1", "")).toEqual([]);
   expect(await complete("show", "--namespace", "elsewhere", "")).toEqual([]);
@@ -43,25 +52,58 @@ test("without a server nothing is offered, and nothing is said", async () => {
   expect(ended).toEqual({ code: 0, stdout: "", stderr: "" });
 });
 
-test("the scripts name the command, and bash completes an id with a space as one word", async () => {
+test("the value of an option completes behind = as well", async () => {
+  expect(await complete("import", "--format=openai-r")).toEqual(["--format=openai-responses"]);
+  expect(await complete("tail", "--session=acct:1")).toEqual(["--session=acct:1:chat"]);
+  expect(await complete("tail", "--full=")).toEqual([]);
+});
+
+test("the scripts are what is printed for each shell", async () => {
   for (const shell of shells) {
     expect(await sessiond.ok("completion", shell)).toBe(completionScripts[shell]);
   }
-  const bin = join(sessiond.folder, "bin");
-  await mkdir(bin);
-  const command = join(bin, "sessiond");
-  await writeFile(command, `#!/bin/sh\nexec "${process.execPath}" "${mainFile}" "$@"\n`);
-  await chmod(command, 0o755);
-  const script = `${completionScripts.bash}
-COMP_WORDS=(sessiond show oth); COMP_CWORD=2; _sessiond; printf '<%s>' "\${COMPREPLY[@]}"`;
-  const { PATH } = process.env;
-  const { stdout, stderr } = spawnSync("bash", ["-c", script], {
-    encoding: "utf8",
-    env: {
-      ...process.env,
-      PATH: `${bin}:${PATH}`,
-      SESSIOND_ADDRESS: sessiond.server.address,
-    },
+});
+
+const interactive = {
+  bash: {
+    command: ["bash", "--norc", "--noprofile", "-i"],
+    load: "source <(sessiond completion bash)",
+  },
+  zsh: {
+    command: ["zsh", "-f", "-i"],
+    load: "autoload -Uz compinit && compinit -u && source <(sessiond completion zsh)",
+  },
+  fish: { command: ["fish", "--no-config", "-i"], load: "sessiond completion fish | source" },
+} satisfies Record<Shell, { command: readonly string[]; load: string }>;
+
+describe.each(shells)("in a real %s", (shell) => {
+  const isThere = hasTmux && needs(shell, () => spawnSync(shell, ["--version"]).status === 0);
+  let terminal: Terminal | undefined;
+
+  afterAll(() => terminal?.[Symbol.dispose]());
+
+  async function loaded(): Promise<Terminal> {
+    const { command, load } = interactive[shell];
+    const opened = openTerminal(sessiond, command);
+    opened.type(`${load}; echo rea""dy`);
+    await opened.shows(/^ready$/m);
+    return opened;
+  }
+
+  test.runIf(isThere).each([
+    ["a command", "sessiond sess", "sessiond sessions"],
+    ["a session id with a space", "sessiond show oth", String.raw`sessiond show other\ one`],
+    ["a session id with colons", "sessiond show acct:1", "sessiond show acct:1:chat"],
+    ["a session id with an @", "sessiond show mail@ex", "sessiond show mail@example.com"],
+    ["an id behind =", "sessiond tail --session=acct:1", "sessiond tail --session=acct:1:chat"],
+    ["a file where one belongs", "sessiond import runs", "sessiond import runs.jsonl"],
+  ])("Tab completes %s", async (_, typed, completed) => {
+    await writeFile(join(sessiond.folder, "runs.jsonl"), "");
+    terminal ??= await loaded();
+    terminal.write(typed);
+    terminal.press("Tab");
+    const escaped = completed.replaceAll(/[.*+?\\]/g, "\\$&");
+    await terminal.shows(new RegExp(`${escaped} *$`, "m"));
+    terminal.press("C-u");
   });
-  expect({ stdout, stderr }).toEqual({ stdout: "<other\\ one>", stderr: "" });
 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { resumeCommand } from "../../src/cli/tail/resume.ts";
 import { linesOf, openSessiond, type Sessiond } from "./support/sessiond.ts";
 
 interface Line {
@@ -56,6 +57,7 @@ describe("tail without -f", () => {
     expect(await revisions("--since", "10m")).toEqual([1, 2, 3]);
     expect(await revisions("--since", "2020-01-01")).toEqual([1, 2, 3]);
     expect(await revisions("--since", "2199-01-01T00:00:00Z")).toEqual([]);
+    expect(await revisions("--since", "now")).toEqual([]);
   });
 
   test("as json is one document", async () => {
@@ -90,6 +92,29 @@ describe("tail -f", () => {
     expect(again.code).toBe(143);
     expect(placesOf(again.stdout)).toEqual(["live 4", "live 5", "live 6", "live 7"]);
     expect(resumeArguments(again.stderr)).toEqual(expect.arrayContaining(["-f", "--session"]));
+  });
+
+  test("--since now shows what comes from now on, and resumes there also if nothing came", async () => {
+    const space = ["--namespace", "now"];
+    await sessiond.ok("append", "s", "before", "--create", ...space);
+    const tail = sessiond.start("tail", "-f", "--since", "now", ...space);
+    // It says nothing yet, so an event tells that it is there; one that it missed would be asked for again.
+    let number = 0;
+    const shown = tail.says('"text":"after');
+    const isShown = shown.then(() => true);
+    do await sessiond.ok("append", "s", `after ${number++}`, ...space);
+    while (!(await Promise.race([isShown, sessiond.ok("sessions", ...space).then(() => false)])));
+    tail.child.kill("SIGINT");
+    const { stdout, stderr } = await tail.ended;
+    expect(placesOf(stdout)).not.toContain("s 2");
+    expect(resumeArguments(stderr)).toEqual(expect.arrayContaining(["--cursor"]));
+  });
+
+  test("resumes with the time it began at, because its place may be among older events", () => {
+    const from = new Date("2026-01-31T12:00:00Z");
+    expect(resumeCommand({ follow: true, since: "10m" }, { cursor: "c", from })).toBe(
+      "sessiond tail -f --cursor c --since 2026-01-31T12:00:00.000Z",
+    );
   });
 
   test("interrupted at any moment, resumes without gap or repeat", async () => {

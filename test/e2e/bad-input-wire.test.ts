@@ -113,8 +113,8 @@ const binaries: readonly (readonly [string, DescMethodUnary, Uint8Array, Expecte
   [
     "a payload of a newer contract",
     appendEvents,
-    appendTo(field(44, field(1, "x"))),
-    { field: "events[0].#44" },
+    appendTo(field(98, field(1, "x"))),
+    { field: "events[0].#98" },
   ],
   [
     "a duration beyond its range",

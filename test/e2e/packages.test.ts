@@ -1,10 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build, transform } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { version } from "../../src/version.ts";
 import { needs } from "../support/needs.ts";
 import { type InstalledServer, startInstalled } from "./packages/installed-server.ts";
 import {
@@ -64,6 +65,25 @@ describe("installed into an empty folder", async () => {
         : await run("bash", ["-c", code.replaceAll("localhost:7377", server.address)], options);
     const comparable = (text: string) => text.replaceAll(uuid, "UID").trimEnd();
     expect(comparable(stdout)).toBe(comparable(printed));
+  });
+
+  test("the packages of the README's install line are there, and npx runs the command", async () => {
+    const readme = await readFile(join(root, "README.md"), "utf8");
+    const [, names = ""] = /^npm install ([^#\n]+)/m.exec(readme) ?? [];
+    const known = Object.keys(tarballs);
+    expect(
+      names
+        .trim()
+        .split(" ")
+        .filter((name) => !known.includes(name)),
+    ).toEqual([]);
+    expect(names).toContain("@sessiond/client");
+    const env = environmentOf(process.execPath);
+    const { stdout } = await run("npx", ["--no", "--", "sessiond", "--version"], {
+      cwd: user,
+      env,
+    });
+    expect(stdout.trim()).toBe(version);
   });
 
   test("the command counts tokens exactly and serves reflection", async () => {

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { status } from "@grpc/grpc-js";
 import {
@@ -11,11 +12,26 @@ import {
   ServerUnavailableError,
   SessiondError,
 } from "@sessiond/client";
+import * as contractPackage from "@sessiond/contract";
 import { ErrorInfoSchema } from "@sessiond/contract/rpc";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { quickClient } from "./support/client.ts";
 import { failure } from "./support/failure.ts";
 import { FakeSessiond } from "./support/fake-sessiond.ts";
+
+const contract = await readFile("proto/sessiond/v1/error_reason.proto", "utf8");
+
+/** Values that every error has a place for, or that name what the call named. */
+const ofEveryError = ["namespace", "session_id", "request_id"];
+
+/** The example that the contract gives for a reason; empty when it gives none. */
+function exampleOf(reason: string): Record<string, string> {
+  const end = contract.indexOf(`ERROR_REASON_${reason} =`);
+  const comment = contract.slice(contract.lastIndexOf(";", end), end).replaceAll(/\n *\/\//g, "");
+  return JSON.parse(/Example: (\{.*\})/.exec(comment)?.[1] ?? "{}");
+}
+
+const camelCase = (name: string) => name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase());
 
 let server: FakeSessiond;
 
@@ -45,6 +61,19 @@ describe("errors of the server", () => {
     expect(error).toMatchObject({ name: type.name, message: "why", reason, details: metadata });
     expect(new Set(Object.values(errorByReason)).size).toBe(Object.keys(errorByReason).length);
   });
+
+  test.each(Object.entries(errorByReason))(
+    "%s has the values of the contract's example as fields",
+    (reason, type) => {
+      const metadata = exampleOf(reason);
+      const error = new type({ message: "why", code: "UNKNOWN", reason, details: metadata });
+
+      for (const [name, value] of Object.entries(metadata)) {
+        if (ofEveryError.includes(name)) continue;
+        expect([name, String(Reflect.get(error, camelCase(name)))]).toEqual([name, value]);
+      }
+    },
+  );
 
   test("a revision conflict has its revisions as numbers", async () => {
     const metadata = { session_id: "a", expected: "41", actual: "43" };
@@ -93,6 +122,15 @@ describe("errors of the server", () => {
     expect(error).toMatchObject({ code: Code.NotFound });
     const [info] = (error as ConnectError).findDetails(ErrorInfoSchema);
     expect(info).toMatchObject({ reason: "SESSION_NOT_FOUND", metadata: { session_id: "a" } });
+  });
+
+  test("there is a raw client for every service of the contract", async () => {
+    const services = Object.keys(contractPackage).filter((name) => /^[A-Z]\w+Service$/.test(name));
+    await using sessiond = quickClient(server.address);
+    const names = Object.keys(sessiond.clients).map((name) => name.replace(/s$/, "").toLowerCase());
+    expect(names.toSorted()).toEqual(
+      services.map((name) => name.replace("Service", "").toLowerCase()).toSorted(),
+    );
   });
 
   test("what is no ConnectError is left as it is", () => {

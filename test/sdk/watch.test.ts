@@ -73,6 +73,17 @@ describe("a watch", () => {
     expect((await watch.next()).value).toMatchObject({ revision: 3, text: "after" });
   });
 
+  test("Resumable: an open watch knows its place before the first event", async () => {
+    await session.append(say("before"));
+    const watch = await session.watch({ from: "now" }).open();
+    const { cursor } = watch;
+    await watch.close();
+    await session.append(say("after"));
+
+    await using next = session.watch({ cursor });
+    expect((await next.next()).value).toMatchObject({ revision: 3, text: "after" });
+  });
+
   test("until ended is over after the end of the session", async () => {
     await session.append(say("1"));
     await session.end();

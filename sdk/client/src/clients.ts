@@ -1,5 +1,5 @@
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
-import { EventService, ServerService, SessionService } from "@sessiond/contract";
+import { ContextService, EventService, ServerService, SessionService } from "@sessiond/contract";
 
 /**
  * The typed Connect clients of all services, for what has no short form here.
@@ -11,6 +11,7 @@ import { EventService, ServerService, SessionService } from "@sessiond/contract"
 export interface Clients {
   readonly sessions: Client<typeof SessionService>;
   readonly events: Client<typeof EventService>;
+  readonly context: Client<typeof ContextService>;
   readonly server: Client<typeof ServerService>;
 }
 
@@ -18,6 +19,7 @@ export function createClients(transport: Transport): Clients {
   return {
     sessions: createClient(SessionService, transport),
     events: createClient(EventService, transport),
+    context: createClient(ContextService, transport),
     server: createClient(ServerService, transport),
   };
 }

@@ -92,14 +92,17 @@ export class Watch<T> implements AsyncIterableIterator<T>, AsyncDisposable {
 
   /**
    * Opens the stream now. Resolves when the server has confirmed it, so with `from: "now"` no
-   * event appended afterwards is missed.
+   * event appended afterwards is missed, and `cursor` is that place.
    *
    * ```ts
    * const watch = await session.watch({ from: "now" }).open();
    * ```
    */
   async open(): Promise<this> {
-    await this.#translated(this.#openOnce());
+    const { done, value } = await this.#translated(this.#openOnce());
+    // The first message only says where the watch is; once it is delivered, later ones count.
+    if (!done && this.#cursor === "" && value.message.case === "created")
+      this.#cursor = value.cursor;
     return this;
   }
 

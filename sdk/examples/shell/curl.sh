@@ -20,11 +20,12 @@ fresh_id() {
   od -An -tx1 -N16 /dev/urandom | tr -d ' \n'
 }
 
-# Name of an event's payload in the contract: `tool_call` for the JSON key `toolCall`.
-payload='def payload: keys_unsorted
-  - ["revision", "eventId", "createTime", "author", "role", "turn", "step", "kind", "duration",
-     "metadata", "usage", "tokens", "protection", "trace", "raw"]
-  | first | gsub("(?<c>[A-Z])"; "_" + (.c | ascii_downcase));'
+# Name of an event's payload in the contract: `tool_call` for the JSON key `toolCall`. Payloads that
+# this program knows; events have other keys beside theirs, and newer servers may add some.
+payload='def payload: . as $event
+  | ["message", "toolCall", "toolResult", "sessionStarted", "sessionEnded"]
+  | map(select(in($event))) | first // "another"
+  | gsub("(?<c>[A-Z])"; "_" + (.c | ascii_downcase));'
 
 # The code of an error, its reason and the values that come with it.
 refused='"refused \(.code) " + (.details[] | select(.type == "google.rpc.ErrorInfo").debug

@@ -68,6 +68,49 @@ describe("a file", () => {
   });
 });
 
+describe("stdin", () => {
+  test.each([[["-"]], [[]]])("is a file of that name: import %j", async (names) => {
+    const space = ["--namespace", `stdin-${names.length}`];
+    const input = `[${odd}]\nnonsense\n[${plain}]\n`;
+    const run = () => sessiond.runWith(input, ...chat, ...names, ...space);
+    const { code, stdout, stderr } = await run();
+    expect(code).toBe(7);
+    expect(linesOf(stdout)).toEqual([
+      { sessionId: "stdin-1", file: "stdin", line: 1, events: 1, isNew: true },
+      { sessionId: "stdin-3", file: "stdin", line: 3, events: 1, isNew: true },
+    ]);
+    expect(stderr).toMatch(
+      /^stdin:2: it is no JSON: .*\nimported 2 sessions, 2 events; 1 problems\n$/,
+    );
+    expect(await rawsOf("--session", "stdin-1", ...space)).toEqual([odd]);
+    expect(linesOf((await run()).stdout)).toMatchObject([{ isNew: false }, { isNew: false }]);
+  });
+
+  test("that is one document over several lines goes under the id asked for", async () => {
+    const args = [...chat, "--session", "piped", "-"];
+    const { code, stdout } = await sessiond.runWith(`[\n${odd},\n${plain}\n]`, ...args);
+    expect({ code, results: linesOf(stdout) }).toMatchObject({
+      code: 0,
+      results: [{ sessionId: "piped", events: 2 }],
+    });
+    expect(await rawsOf("--session", "piped")).toEqual([odd, plain]);
+  });
+
+  test("that is empty imports nothing", async () => {
+    expect(await sessiond.runWith("", ...chat, "-")).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: "imported 0 sessions, 0 events\n",
+    });
+  });
+
+  test("that is waited for is left when the command is interrupted", async () => {
+    const { child, ended } = sessiond.start(...chat, "-");
+    child.stdin?.write(`[${plain}]\n`, () => child.kill("SIGINT"));
+    expect((await ended).stdout).toBe("");
+  });
+});
+
 test("an import that is repeated, or was cut short, stores everything once", async () => {
   const session = (number: number, messages: number) => {
     const texts = Array.from({ length: messages }, (_, i) => `${number} ${i}`);

@@ -41,7 +41,7 @@ export function commandLine(argv: readonly string[], env: Record<string, string>
   const host: Host = {
     env: { SESSIOND_LOG_LEVEL: "silent", ...env },
     cwd: tmpdir(),
-    stdin: { async *[Symbol.asyncIterator]() {} },
+    stdin: { isTerminal: false, async *bytes() {} },
     stdout: {
       ...pipe,
       closed: new AbortController().signal,

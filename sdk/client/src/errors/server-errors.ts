@@ -61,6 +61,10 @@ export class RequestIdReusedError extends SessiondError {}
 
 /** An event is larger than the limit. */
 export class EventTooLargeError extends SessiondError {
+  /** Path of the event, for example `events[3]`. */
+  get field(): string {
+    return this.text("field");
+  }
   /** Size of the event. */
   get actualBytes(): number {
     return this.number("actual_bytes");
@@ -89,19 +93,42 @@ export class CursorInvalidError extends SessiondError {}
 export class HistoryGoneError extends SessiondError {}
 
 /** The server has as many open watches as it allows. */
-export class TooManyWatchesError extends SessiondError {}
+export class TooManyWatchesError extends SessiondError {
+  /** How many it allows. */
+  get limit(): number {
+    return this.number("limit");
+  }
+}
 
 /** The server is shutting down. */
 export class ShuttingDownError extends SessiondError {}
 
 /** The store takes no writes until somebody frees space; reads and deletes still work. */
-export class WritesRefusedError extends SessiondError {}
+export class WritesRefusedError extends SessiondError {
+  /** Free space of the store's disk; NaN when something else is the cause. */
+  get freeBytes(): number {
+    return this.number("free_bytes");
+  }
+  /** Free space the store wants. */
+  get neededBytes(): number {
+    return this.number("needed_bytes");
+  }
+}
 
 /** The store failed during a commit; retried with the same request id it is applied once. */
 export class CommitUnknownError extends SessiondError {}
 
 /** A stored record of this session is damaged. */
-export class DataLossError extends SessiondError {}
+export class DataLossError extends SessiondError {
+  /** Key of the session's log; empty when a watch found the damage. */
+  get sessionUid(): string {
+    return this.text("session_uid");
+  }
+  /** What is damaged, for example "event 17"; empty when a watch found it, whose message says it. */
+  get record(): string {
+    return this.text("record");
+  }
+}
 
 /** The request asks for something this server or store does not do. */
 export class NotSupportedError extends SessiondError {}
@@ -113,7 +140,16 @@ export class InternalError extends SessiondError {}
 export class CallAbandonedError extends SessiondError {}
 
 /** The server does not allow the Host or Origin of the request. */
-export class OriginRefusedError extends SessiondError {}
+export class OriginRefusedError extends SessiondError {
+  /** "host" or "origin". */
+  get header(): string {
+    return this.text("header");
+  }
+  /** What it says. */
+  get value(): string {
+    return this.text("value");
+  }
+}
 
 /** The request is larger than the server reads. */
 export class RequestTooLargeError extends SessiondError {
@@ -140,6 +176,10 @@ export class ContextTooLongError extends SessiondError {
   get tokenBudget(): number {
     return this.number("token_budget");
   }
+  /** Of these, what is kept free for the model's answer. */
+  get reservedOutputTokens(): number {
+    return this.number("reserved_output_tokens");
+  }
   /** Tokens of what must stay. */
   get requiredTokens(): number {
     return this.number("required_tokens");
@@ -159,13 +199,36 @@ export class ContextTooLongError extends SessiondError {
 }
 
 /** Protected events have more tokens than their share of the budget, or are too many. */
-export class ProtectedBudgetExceededError extends SessiondError {}
+export class ProtectedBudgetExceededError extends SessiondError {
+  /** Tokens of the protected events; NaN when they are too many. */
+  get protectedTokens(): number {
+    return this.number("protected_tokens");
+  }
+  /** Tokens they may have. */
+  get limitTokens(): number {
+    return this.number("limit_tokens");
+  }
+  /** How many there may be; NaN when their tokens are too many. */
+  get limitEvents(): number {
+    return this.number("limit_events");
+  }
+}
 
 /** The summary answers a compaction that is no longer due, or another compaction came first. */
-export class CompactionStaleError extends SessiondError {}
+export class CompactionStaleError extends SessiondError {
+  /** Revision the summary was made for. */
+  get dueRevision(): number {
+    return this.number("due_revision");
+  }
+}
 
 /** There is no such compaction in force. */
-export class CompactionNotFoundError extends SessiondError {}
+export class CompactionNotFoundError extends SessiondError {
+  /** Revision the call named. */
+  get compactionRevision(): number {
+    return this.number("compaction_revision");
+  }
+}
 
 /** The endpoint that makes summaries failed; the window stays as it was. */
 export class SummariserFailedError extends SessiondError {}

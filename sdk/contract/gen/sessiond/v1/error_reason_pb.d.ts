@@ -308,10 +308,10 @@ export enum ErrorReason {
   COMPACTION_NOT_FOUND = 29,
 
   /**
-   * UNAVAILABLE. The endpoint that makes summaries did not give a usable one. The window stays as
-   * it was.
+   * FAILED_PRECONDITION. The endpoint that makes summaries did not give a usable one, although it was
+   * asked again where that could help. The window stays as it was.
    *
-   * Retry later, or compact with another strategy.
+   * Look at the endpoint, or compact with another strategy.
    *
    * @generated from enum value: ERROR_REASON_SUMMARISER_FAILED = 30;
    */
