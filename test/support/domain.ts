@@ -15,7 +15,7 @@ import {
   WatchEventsRequestSchema,
   type WatchEventsResponse,
 } from "@sessiond/contract";
-import { type Domain, wireDomain } from "../../src/domain/domain.ts";
+import { type Domain, type DomainOptions, wireDomain } from "../../src/domain/domain.ts";
 import type { TokenCounter } from "../../src/domain/tokens/counter.ts";
 import { randomIds } from "../../src/ids.ts";
 import { MemoryStore } from "../../src/store/memory/memory-store.ts";
@@ -61,7 +61,17 @@ export interface TestDomain extends Domain, AsyncDisposable {
 
 /** The domain over a memory store, a clock of its own, and one token a character. */
 export async function openTestDomain(
-  options: { store?: Store; progressIntervalMs?: number; tokens?: TokenCounter } = {},
+  options: Partial<
+    Pick<
+      DomainOptions,
+      | "store"
+      | "progressIntervalMs"
+      | "tokens"
+      | "namespaceRules"
+      | "httpSummariser"
+      | "onCompactionError"
+    >
+  > = {},
 ): Promise<TestDomain> {
   const store = options.store ?? (await MemoryStore.open());
   const shutdown = new AbortController();

@@ -12,7 +12,7 @@ import { explain } from "./explain.ts";
 import type { Fitted } from "./fit.ts";
 import type { Group } from "./groups.ts";
 import { accuracyOf, itemsOf, tokensOf, windowPieces } from "./items.ts";
-import { costOf, type Piece, piecesOf } from "./pieces.ts";
+import { type Piece, piecesOf } from "./pieces.ts";
 import { prefixChange, prefixHash } from "./prefix.ts";
 import { withoutRevisions } from "./ranges.ts";
 import type { Retrieved } from "./retrieval.ts";
@@ -21,7 +21,8 @@ import type { Retrieved } from "./retrieval.ts";
 export function answer(args: {
   draft: Draft;
   fitted: Fitted;
-  retrieved: Retrieved | undefined;
+  /** Absent: there was no query, or no need for it. */
+  retrieved?: Retrieved;
   request: GetContextWindowRequest;
 }): GetContextWindowResponse {
   const { draft, fitted, retrieved, request } = args;
@@ -57,7 +58,7 @@ type Kept = readonly { readonly group: Group; readonly pieces: readonly Piece[] 
 
 function shown(
   group: Group,
-  { draft, fitted, retrieved }: { draft: Draft; fitted: Fitted; retrieved: Retrieved | undefined },
+  { draft, fitted, retrieved }: { draft: Draft; fitted: Fitted; retrieved?: Retrieved },
 ): Piece[] {
   const { first } = group;
   const { scope, state } = draft;
@@ -100,12 +101,14 @@ function prefixOf(
   });
 }
 
-function explanations({ draft, fitted }: Parameters<typeof answer>[0], kept: Kept) {
+function explanations({ draft }: Parameters<typeof answer>[0], kept: Kept) {
   const { state, scope, material, visible } = draft;
-  const there = new Set(kept.map(({ group }) => group));
+  const there = new Set(kept.map(({ group }) => group.first));
   const canShow = new Set(visible);
   const left = material.groups.filter(
-    (group) => !there.has(group) && group.first > scope.coveredThrough,
+    (group) =>
+      !there.has(group.first) &&
+      (group.first > scope.coveredThrough || scope.spared.has(group.first)),
   );
   const read = material.groups.flatMap(({ events }) => events.map(({ revision }) => revision));
   const named = [...read, ...kept.flatMap(({ group }) => group.events.map((one) => one.revision))];
@@ -115,7 +118,7 @@ function explanations({ draft, fitted }: Parameters<typeof answer>[0], kept: Kep
     dropped: left.map((group) => ({
       group,
       reason: canShow.has(group) ? "older than what fits" : "outside the policy or the request",
-      tokens: costOf(piecesOf(group, fitted.view, "")),
+      tokens: group.events.reduce((sum, { tokens }) => sum + (tokens?.count ?? 0), 0),
     })),
     covered: withoutRevisions(draft.covered, named),
     coveredBy: state.compaction?.revision ?? 0,

@@ -7,9 +7,10 @@ import { countEvents } from "../tokens/media.ts";
 import type { EventCache, Log } from "./event-cache.ts";
 import { Fitting } from "./fit.ts";
 import type { Group } from "./groups.ts";
-import { InstructionSizes } from "./instruction-sizes.ts";
+import { InstructionSizes, type Instructions } from "./instruction-sizes.ts";
 import { type Frame, frameTokens } from "./items.ts";
 import { type Material, readMaterial } from "./material.ts";
+import { substitutesIn } from "./pieces.ts";
 import { sessionEncoding, type WindowPolicy } from "./policy.ts";
 import { type Scope, scopeOf, visibleGroups } from "./scope.ts";
 import { reducedBefore, Shortenings } from "./shortenings.ts";
@@ -94,12 +95,12 @@ export class Drafts {
       }),
     ]);
     const visible = visibleGroups(material.groups, { scope, policy, authors });
-    const events = visible.flatMap((group) => group.events);
+    const events = visible.flatMap((group) => [...group.events, ...substitutesIn(group)]);
     if (summary !== undefined) events.push(summary.event);
     await this.sizes.prepare(events, encoding);
     const frame = {
       instructions,
-      summary: await this.#fitting(summary, policy),
+      summary: await this.#fitting(summary, policy, instructions),
       dialect,
       encoding,
       sizes: this.sizes,
@@ -111,11 +112,13 @@ export class Drafts {
   async #fitting(
     summary: Summary | undefined,
     { room, encoding }: WindowPolicy,
+    { instructionTokens, toolTokens }: Instructions,
   ): Promise<Summary | undefined> {
     if (summary === undefined) return undefined;
     const wholeTokens = this.sizes.of(summary.event, encoding)?.count ?? 0;
-    const headTokens = Math.floor((room * summaryShare) / encoding.factor);
-    if (wholeTokens <= room * summaryShare) return summary;
+    const most = Math.max(0, room - instructionTokens - toolTokens) * summaryShare;
+    if (wholeTokens <= most) return summary;
+    const headTokens = Math.floor(most / encoding.factor);
     const cut = await this.#tokens.shorten(
       summary.text,
       { headTokens, tailTokens: 0, wholeTokens },

@@ -76,11 +76,14 @@ function entry(
 
 /** The most that was done to a part of it. */
 function keptAs(pieces: readonly Piece[]): Treatment {
+  // A group of nothing but old thinking.
+  if (pieces.length === 0) return Treatment.DROPPED;
   const order = [Treatment.SHORTENED, Treatment.RETRIEVED, Treatment.SYNTHETIC] as const;
   const found = order.find((treatment) => pieces.some((piece) => piece.treatment === treatment));
   return found ?? Treatment.KEPT;
 }
 
 function reasonOf(pieces: readonly Piece[]): string {
+  if (pieces.length === 0) return "old thinking";
   return [...new Set(pieces.map(({ reason }) => reason))].join(", ");
 }

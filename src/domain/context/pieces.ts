@@ -30,7 +30,15 @@ export interface View {
   readonly omitted: ReadonlySet<Event>;
 }
 
-/** Tokens of the words around what is made for a window; a generous estimate. */
+/** What stands for the results that a group lacks, so that it can be counted ahead. */
+export function substitutesIn(group: Group): Event[] {
+  return group.events
+    .filter(({ payload }) => payload.case === "toolCall")
+    .filter((call) => !group.events.some((event) => isResultOf(event, call)))
+    .map((call) => substituteFor(call, group));
+}
+
+/** Tokens of the words of a label; a generous estimate. */
 const wordsTokens = 24;
 
 /**
@@ -55,7 +63,7 @@ export function piecesOf(group: Group, view: View, reason: string): Piece[] {
     const tool = call.payload.case === "toolCall" ? call.payload.value.name : "";
     pieces.push(
       result === undefined
-        ? madePiece(substituteFor(call, events), { ...shown, tool })
+        ? madePiece(substituteFor(call, group), { ...shown, tool })
         : pieceOf(result, { ...shown, tool }),
     );
   }
@@ -91,7 +99,7 @@ function pieceOf(event: Event, { view, reason, foreign, tool }: Place): Piece {
       event: text,
       treatment: orphan ? Treatment.KEPT : Treatment.SYNTHETIC,
       reason: orphan ? why : "label",
-      tokens: tokens + wordsTokens + event.author.length,
+      tokens: tokens + wordsTokens + event.author.length + tool.length,
       overhead: overheadOf(view.dialect, text),
     };
   }
@@ -107,28 +115,37 @@ function pieceOf(event: Event, { view, reason, foreign, tool }: Place): Piece {
 /** The group's own piece for a call that has no result, in the voice of the call's agent. */
 function madePiece(event: Event, { view, foreign, tool }: Place): Piece {
   const shown = foreign ? labelled(event, tool) : event;
-  const content = event.payload.case === "toolResult" ? event.payload.value.content : "";
+  const label = foreign ? wordsTokens + event.author.length + tool.length : 0;
   return {
     event: shown,
     treatment: Treatment.SYNTHETIC,
     reason: "no_result",
-    // No token is less than a byte.
-    tokens: Math.max(wordsTokens, Buffer.byteLength(content)) + event.author.length,
+    tokens: (view.sizes.of(event, view.encoding)?.count ?? 0) + label,
     overhead: overheadOf(view.dialect, shown),
   };
 }
 
+/** Made results by their call; another one is made when more is known. */
+const made = new WeakMap<Event, Event>();
+
 /** What stands for the result of a call that has none: what is known about it. */
-function substituteFor(call: Event, events: readonly Event[]): Event {
+function substituteFor(call: Event, { events }: Group): Event {
+  const content = stateOf(call, events);
+  const known = made.get(call);
+  if (known?.payload.case === "toolResult" && known.payload.value.content === content) return known;
   const callId = call.payload.case === "toolCall" ? call.payload.value.callId : "";
-  return create(EventSchema, {
+  const event = create(EventSchema, {
     role: Role.TOOL,
     author: call.author,
     turn: call.turn,
     group: call.group,
     callRevision: call.revision,
-    payload: { case: "toolResult", value: { callId, content: stateOf(call, events) } },
+    // Not counted yet, in any encoding.
+    tokens: {},
+    payload: { case: "toolResult", value: { callId, content } },
   });
+  made.set(call, event);
+  return event;
 }
 
 /** Longest piece of progress shown for a call that runs, in characters. */

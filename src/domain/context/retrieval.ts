@@ -4,6 +4,7 @@ import type { EventCache } from "./event-cache.ts";
 import type { Fitted, Fitting } from "./fit.ts";
 import type { Group } from "./groups.ts";
 import { readMaterial } from "./material.ts";
+import { substitutesIn } from "./pieces.ts";
 import { choose, hitsToChooseFrom, recentShare } from "./retrieve/choose.ts";
 import type { Indexes } from "./retrieve/indexes.ts";
 import { isUserMessage, visibleGroups } from "./scope.ts";
@@ -95,7 +96,7 @@ export class Retrieval {
       authors,
     });
     await this.#sizes.prepare(
-      visible.flatMap(({ events }) => events),
+      visible.flatMap((group) => [...group.events, ...substitutesIn(group)]),
       policy.encoding,
     );
     const known = new Map(draft.visible.map((group) => [group.first, group]));

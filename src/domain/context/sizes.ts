@@ -52,5 +52,5 @@ export class EventSizes {
 function isCountedIn({ tokens }: Event, { encoding, factor }: ModelEncoding): boolean {
   if (tokens === undefined) return true;
   if (tokens.encoding !== encoding) return false;
-  return factor === 1 || tokens.accuracy !== TokenAccuracy.EXACT || tokens.count === 0;
+  return factor === 1 || tokens.accuracy !== TokenAccuracy.EXACT;
 }

@@ -62,9 +62,8 @@ describe("Never rejected: a window obeys the rules of its provider and fits", ()
         let turn = seed;
         for (const { passMs, events } of appends) {
           domain.now += passMs;
-          await domain.append(
-            create(AppendEventsRequestSchema, { sessionId, events: [...events] }),
-          );
+          await domain.append({ sessionId, events: [...events] });
+          await domain.settled();
           turn++;
           for (const dialect of dialects) {
             const tokenBudget = budgets[turn++ % budgets.length] ?? 300;

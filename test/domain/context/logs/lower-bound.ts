@@ -20,7 +20,7 @@ export interface LowerBound {
 export interface MadeSizes {
   /** The result of a call that has none. */
   readonly resultTokens: number;
-  /** The label of what another agent said. */
+  /** The label of a note, and of what another agent said. */
   readonly labelTokens: number;
 }
 
@@ -44,7 +44,9 @@ export async function lowerBound(
     const callId = payload.case === "toolCall" ? payload.value.callId : "";
     return create(EventSchema, { payload: { case: "toolResult", value: { callId, content: "" } } });
   });
-  const foreign = agent === "" ? [] : stays.filter(({ author }) => author !== agent);
+  const labelled = stays.filter(
+    ({ author, payload }) => payload.case === "custom" || (agent !== "" && author !== agent),
+  );
   const events = [...stays, ...results].map(({ author, role, payload }) =>
     create(EventSchema, { author, role, payload }),
   );
@@ -54,7 +56,7 @@ export async function lowerBound(
   }
   const request = create(CountTokensRequestSchema, { dialect, events });
   const { overhead } = await domain.counting.count(request);
-  const ofMade = results.length * made.resultTokens + foreign.length * made.labelTokens;
+  const ofMade = results.length * made.resultTokens + labelled.length * made.labelTokens;
   return { tokens, additions: overhead + ofMade };
 }
 
