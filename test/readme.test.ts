@@ -54,6 +54,7 @@ test("the README shows code with what it prints", () => {
   expect(shown.map(({ name }) => name)).toEqual([
     "first-session",
     "namespace-watch",
+    "window",
     "first-event",
     "error",
   ]);
