@@ -13,6 +13,7 @@ import { addImport } from "./commands/import.ts";
 import { addSessions } from "./commands/sessions.ts";
 import { addShow } from "./commands/show.ts";
 import { addTail } from "./commands/tail.ts";
+import { addWindow } from "./commands/window.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
 import type { Host } from "./host.ts";
 import { type StartApp, serve } from "./serve.ts";
@@ -112,6 +113,7 @@ function createProgram(line: CommandLine, startApp: StartApp | undefined): Comma
   addTail(program, line);
   addSessions(program, line);
   addShow(program, line);
+  addWindow(program, line);
   addAppend(program, line);
   addImport(program, line);
   addEnd(program, line);

@@ -67,6 +67,13 @@ describe.each([
     });
   });
 
+  it.runIf(can)(
+    "gets a context window in which the call that waits has a result: Never rejected",
+    () => {
+      expect(told.lines).toMatchObject({ window: ["user assistant tool"] });
+    },
+  );
+
   it.runIf(can)("sees each event once and in order over a restart: Resumable", () => {
     const { watched } = told.lines;
     expect(watched).toEqual([

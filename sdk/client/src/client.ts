@@ -9,6 +9,7 @@ import { type SessionEvent, toSessionEvent } from "./session-event.ts";
 import { Sessions } from "./sessions.ts";
 import type { ClosableTransport } from "./transport/closable-transport.ts";
 import { Watch, type WatchOptions } from "./watch.ts";
+import { type CountInput, countTokens, type TokenCounts } from "./window/count-tokens.ts";
 
 /** Options of a client, wherever it runs. */
 export interface ClientOptions {
@@ -132,6 +133,21 @@ export abstract class SessiondClient implements AsyncDisposable {
         })),
     };
     return new Watch(this.#context, source, watchOptions);
+  }
+
+  /**
+   * Counts tokens as windows do: of texts, of events as they would be appended, of tools with their
+   * schemas. Needs no session.
+   *
+   * Errors: NotSupportedError for an unknown encoding, InvalidFieldError.
+   *
+   * ```ts
+   * const { total, texts } = await sessiond.countTokens({ texts: ["Where to?", "Osaka"] });
+   * console.log(total.count, total.encoding, texts[1]?.count);
+   * ```
+   */
+  countTokens(input: CountInput): Promise<TokenCounts> {
+    return countTokens(this.#context, input);
   }
 
   /**

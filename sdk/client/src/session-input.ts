@@ -1,6 +1,7 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Session, SessionSchema } from "@sessiond/contract";
+import { type ContextPolicyInput, toPolicyInit } from "./window/policy-input.ts";
 import type { PresetWord } from "./words.ts";
 
 type SessionInit = Exclude<MessageInitShape<typeof SessionSchema>, Session>;
@@ -41,7 +42,8 @@ export interface SessionChanges {
   readonly metadata?: JsonObject;
   readonly limits?: LimitsInput;
   readonly expiry?: ExpiryInput;
-  readonly contextPolicy?: NonNullable<SessionInit["contextPolicy"]>;
+  /** How its context windows are built. */
+  readonly contextPolicy?: ContextPolicyInput;
   /** What the content depends on, for example a git commit. */
   readonly fingerprint?: string;
 }
@@ -56,9 +58,10 @@ export interface SessionFields extends SessionChanges {
 
 /** Turns fields into the contract's form; absent fields stay absent. */
 export function toSessionInit(fields: SessionFields): SessionInit {
-  const { limits, expiry, ...same } = fields;
+  const { limits, expiry, contextPolicy, ...same } = fields;
   return {
     ...same,
+    ...(contextPolicy === undefined ? {} : { contextPolicy: toPolicyInit(contextPolicy) }),
     ...(limits === undefined ? {} : { limits: toLimits(limits) }),
     ...(expiry === undefined ? {} : { expiry: toExpiry(expiry) }),
   };

@@ -4,6 +4,7 @@ import { type AppendOptions, type AppendResult, appendEvents } from "./append.ts
 import { type CallOptions, toConnectOptions, type WriteOptions } from "./call-options.ts";
 import { type ClientContext, translated } from "./context.ts";
 import { type DeleteOptions, deleteSession } from "./delete-session.ts";
+import type { RequestPart } from "./dialects/request-part.ts";
 import type { EventInput } from "./event-input.ts";
 import { type EventQuery, listEvents } from "./event-list.ts";
 import type { PageList } from "./page.ts";
@@ -11,7 +12,29 @@ import { type RequestOptions, recordRequest } from "./record-request.ts";
 import { type SessionEvent, toSessionEvent } from "./session-event.ts";
 import { pathsOf, type SessionChanges, toSessionInit } from "./session-input.ts";
 import { Watch, type WatchOptions } from "./watch.ts";
-import { type StateWord, states, wordFor } from "./words.ts";
+import {
+  type CompactOptions,
+  type CompactResult,
+  compactSession,
+  type RevertOptions,
+  revertCompaction,
+  submitSummary,
+  type WindowChange,
+} from "./window/compaction.ts";
+import {
+  type CompactionDueOptions,
+  onCompactionDue,
+  type Summarise,
+} from "./window/compaction-due.ts";
+import type { ContextWindow } from "./window/context-window.ts";
+import {
+  getContextWindow,
+  getMessages,
+  type MessagesOptions,
+  type WindowOptions,
+} from "./window/get-window.ts";
+import { type ProtectionChange, setProtection } from "./window/protection.ts";
+import { type DialectWord, type StateWord, states, wordFor } from "./words.ts";
 
 export interface SessionWatchOptions extends WatchOptions {
   /** End the watch after the session's end. Default false: a reopened session goes on. */
@@ -110,8 +133,7 @@ export class Session {
     const batch = isBatch(events) ? events : [events];
     const call = { sessionId: this.sessionId, events: batch };
     const result = await appendEvents(this.#context, call, options);
-    const headRevision = Math.max(this.headRevision, result.headRevision);
-    this.#message = { ...this.#message, headRevision };
+    this.#advance(result.headRevision);
     return result;
   }
 
@@ -155,6 +177,164 @@ export class Session {
    */
   request<T>(work: () => T | Promise<T>, options: RequestOptions = {}): Promise<T> {
     return recordRequest(this.#context, { sessionId: this.sessionId, work }, options);
+  }
+
+  /**
+   * Builds its context window: what a model should see of it within a token budget. Changes
+   * nothing, and the handle remembers nothing of it.
+   *
+   * Errors: ContextTooLongError when what must stay exceeds the budget,
+   * ProtectedBudgetExceededError, InvalidFieldError, NotSupportedError for an unknown encoding,
+   * DataLossError.
+   *
+   * ```ts
+   * const window = await session.contextWindow({ budget: 4_000, query: "the hotel in Kyoto" });
+   * for (const { event, treatment, tokens } of window.items) {
+   *   console.log(event.revision, treatment, tokens, event.text);
+   * }
+   * ```
+   */
+  contextWindow<D extends DialectWord | undefined = undefined>(
+    options: WindowOptions<D> = {},
+  ): Promise<ContextWindow<D>> {
+    return getContextWindow(this.#context, this.sessionId, options);
+  }
+
+  /**
+   * Builds its context window as the part of a provider's request that carries it: `messages` for
+   * "openai-chat", `input` for "openai-responses", `{ system, messages }` for "anthropic",
+   * `{ systemInstruction, contents }` for "gemini". The provider does not reject it for calls
+   * without results or for the order of things.
+   *
+   * Errors: as `contextWindow`.
+   *
+   * ```ts
+   * const messages = await session.messages("openai-chat", { budget: 4_000 });
+   * const body = { model: "gpt-5", messages };
+   *
+   * const { system, messages: turns } = await session.messages("anthropic");
+   * ```
+   */
+  messages<D extends DialectWord>(
+    dialect: D,
+    options: MessagesOptions = {},
+  ): Promise<RequestPart<D>> {
+    return getMessages(this.#context, { sessionId: this.sessionId, dialect }, options);
+  }
+
+  /**
+   * Compacts it now, whether or not its policy says that it is due: older events leave its window
+   * for a summary; its log keeps them.
+   *
+   * Errors: SessionEndedError, RevisionConflictError, RequestIdReusedError, CompactionStaleError,
+   * SummariserFailedError, NotSupportedError for "http" without an endpoint.
+   *
+   * ```ts
+   * const { compaction } = await session.compact({ strategy: "extract" });
+   * console.log(compaction?.tokensBefore, compaction?.tokensAfter);
+   * ```
+   */
+  compact(options: CompactOptions = {}): Promise<CompactResult> {
+    return this.#recorded(compactSession(this.#context, this.sessionId, options));
+  }
+
+  /**
+   * Takes the compaction in force back: the window before it returns, newer events stay.
+   *
+   * Errors: CompactionNotFoundError, SessionEndedError, RequestIdReusedError.
+   *
+   * ```ts
+   * await session.revertCompaction();
+   * ```
+   */
+  revertCompaction(options: RevertOptions = {}): Promise<WindowChange> {
+    return this.#recorded(revertCompaction(this.#context, this.sessionId, options));
+  }
+
+  /**
+   * Answers a `compactionDue` event, which sessions with strategy "client" append, with the summary
+   * of what it covers. `onCompactionDue` does it by itself.
+   *
+   * Errors: CompactionStaleError when another compaction came first, InvalidFieldError for a
+   * summary that is blank or too long, SessionEndedError, RequestIdReusedError.
+   *
+   * ```ts
+   * for await (const { type, revision } of session.watch()) {
+   *   if (type === "compactionDue") await session.submitSummary(revision, "Flies to Osaka in May.");
+   * }
+   * ```
+   */
+  submitSummary(
+    dueRevision: number,
+    summary: string,
+    options: WriteOptions = {},
+  ): Promise<CompactResult> {
+    const answer = { sessionId: this.sessionId, dueRevision, summary };
+    return this.#recorded(submitSummary(this.#context, answer, options));
+  }
+
+  /**
+   * Summarises it whenever a compaction is due, also one that was announced before. For sessions
+   * whose compaction has strategy "client"; several agents may do it at once, and the first answer
+   * counts.
+   *
+   * Resolves when the session has ended or the signal aborts. An error of `summarise` ends it and is
+   * thrown; until the next call windows are cut to fit.
+   *
+   * Errors: those of `summarise`, InvalidFieldError for a summary that is blank or too long, those
+   * of `Watch`.
+   *
+   * ```ts
+   * const stop = new AbortController();
+   * const summarising = session.onCompactionDue(
+   *   async (due) => {
+   *     const lines = [due.previousSummary];
+   *     for await (const event of due.events()) lines.push(event.text.slice(0, 100));
+   *     return lines.join("\n");
+   *   },
+   *   { signal: stop.signal },
+   * );
+   * stop.abort();
+   * await summarising;
+   * ```
+   */
+  onCompactionDue(summarise: Summarise, options: CompactionDueOptions = {}): Promise<void> {
+    return onCompactionDue(this.#context, { sessionId: this.sessionId, summarise }, options);
+  }
+
+  /**
+   * Protects events: they are in every window byte for byte. `reason` is shown on them; default
+   * "requested".
+   *
+   * Errors: ProtectedBudgetExceededError, InvalidFieldError, SessionEndedError,
+   * RequestIdReusedError.
+   *
+   * ```ts
+   * const { revisions } = await session.append({ role: "user", text: "Never fly via Moscow" });
+   * await session.protect(revisions, "explicit_constraint");
+   * ```
+   */
+  protect(
+    revisions: readonly number[],
+    reason = "",
+    options: WriteOptions = {},
+  ): Promise<ProtectionChange> {
+    const change = { sessionId: this.sessionId, revisions, reason };
+    return this.#recorded(setProtection(this.#context, change, options));
+  }
+
+  /**
+   * Takes the protection of events away, whatever it came from.
+   *
+   * Errors: InvalidFieldError, SessionEndedError, RequestIdReusedError.
+   *
+   * ```ts
+   * await session.unprotect([2]);
+   * ```
+   */
+  unprotect(revisions: readonly number[], options: WriteOptions = {}): Promise<ProtectionChange> {
+    const change = { sessionId: this.sessionId, revisions, unprotect: true };
+    return this.#recorded(setProtection(this.#context, change, options));
   }
 
   /**
@@ -221,6 +401,18 @@ export class Session {
    */
   async delete(options: DeleteOptions = {}): Promise<boolean> {
     return deleteSession(this.#context, this.sessionId, options);
+  }
+
+  #advance(revision: number): void {
+    const headRevision = Math.max(this.headRevision, revision);
+    this.#message = { ...this.#message, headRevision };
+  }
+
+  /** Gives what a call did to the window, and takes note of its event. */
+  async #recorded<T extends WindowChange>(call: Promise<T>): Promise<T> {
+    const change = await call;
+    this.#advance(change.revision);
+    return change;
   }
 
   #name(): { namespace: string; sessionId: string } {

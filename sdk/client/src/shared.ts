@@ -10,6 +10,11 @@ export type {
 } from "./client.ts";
 export type { Clients } from "./clients.ts";
 export type { DeleteOptions } from "./delete-session.ts";
+export type * from "./dialects/anthropic.ts";
+export type * from "./dialects/gemini.ts";
+export type * from "./dialects/openai-chat.ts";
+export type * from "./dialects/openai-responses.ts";
+export type { RequestPart, RequestParts } from "./dialects/request-part.ts";
 export { ClientClosedError, ServerUnavailableError, UsageError } from "./errors/client-errors.ts";
 export { type CallSubject, fromConnectError } from "./errors/from-connect-error.ts";
 export * from "./errors/server-errors.ts";
@@ -25,4 +30,33 @@ export type { ExpiryInput, LimitsInput, SessionChanges, SessionFields } from "./
 export type { CreateOptions, NewSession, SessionQuery, Sessions } from "./sessions.ts";
 export type { ClosableTransport } from "./transport/closable-transport.ts";
 export type { Watch, WatchOptions } from "./watch.ts";
-export type { OrderWord, PresetWord, RoleWord, StateWord } from "./words.ts";
+export type {
+  Compaction,
+  CompactOptions,
+  CompactResult,
+  ContextUsage,
+  RevertOptions,
+  WindowChange,
+} from "./window/compaction.ts";
+export type { CompactionDue, CompactionDueOptions, Summarise } from "./window/compaction-due.ts";
+export type {
+  ContextWindow,
+  GroupExplanation,
+  RevisionRange,
+  WindowItem,
+  WindowTokens,
+} from "./window/context-window.ts";
+export type { CountInput, TokenCount, TokenCounts } from "./window/count-tokens.ts";
+export type { MessagesOptions, WindowOptions } from "./window/get-window.ts";
+export type { CompactionPolicyInput, ContextPolicyInput } from "./window/policy-input.ts";
+export type { ProtectionChange } from "./window/protection.ts";
+export type {
+  AccuracyWord,
+  DialectWord,
+  OrderWord,
+  PresetWord,
+  RoleWord,
+  StateWord,
+  StrategyWord,
+  TreatmentWord,
+} from "./words.ts";

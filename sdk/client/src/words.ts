@@ -1,9 +1,13 @@
 import {
+  CompactionStrategy,
+  Dialect,
   EventOrder,
   IfExists,
   Role,
   SessionOrder,
   SessionState,
+  TokenAccuracy,
+  Treatment,
   WatchStart,
 } from "@sessiond/contract";
 
@@ -18,6 +22,18 @@ export type StateWord = keyof typeof states;
 
 /** Order of a list: by creation time for sessions, by revision for events. */
 export type OrderWord = "oldest" | "newest";
+
+/** A model provider's form of a window. */
+export type DialectWord = keyof typeof dialects;
+
+/** What a window does to an event; "dropped" stands in explanations only. */
+export type TreatmentWord = keyof typeof treatments;
+
+/** How the summary of a compaction is made. */
+export type StrategyWord = keyof typeof strategies;
+
+/** How sure a token count is. */
+export type AccuracyWord = keyof typeof accuracies;
 
 export const roles = {
   system: Role.SYSTEM,
@@ -58,6 +74,35 @@ export const ifExists = {
 export const watchStarts = {
   beginning: WatchStart.BEGINNING,
   now: WatchStart.NOW,
+} as const;
+
+export const dialects = {
+  "openai-chat": Dialect.OPENAI_CHAT,
+  "openai-responses": Dialect.OPENAI_RESPONSES,
+  anthropic: Dialect.ANTHROPIC_MESSAGES,
+  gemini: Dialect.GEMINI,
+} as const;
+
+export const treatments = {
+  kept: Treatment.KEPT,
+  shortened: Treatment.SHORTENED,
+  summarised: Treatment.SUMMARISED,
+  retrieved: Treatment.RETRIEVED,
+  synthetic: Treatment.SYNTHETIC,
+  dropped: Treatment.DROPPED,
+} as const;
+
+export const strategies = {
+  drop: CompactionStrategy.DROP,
+  extract: CompactionStrategy.EXTRACT,
+  client: CompactionStrategy.CLIENT,
+  http: CompactionStrategy.HTTP,
+} as const;
+
+export const accuracies = {
+  exact: TokenAccuracy.EXACT,
+  estimated: TokenAccuracy.ESTIMATED,
+  reported: TokenAccuracy.REPORTED,
 } as const;
 
 /** The word for a number of the contract; undefined when it is unspecified or newer than this. */

@@ -31,6 +31,7 @@ const timeout = 10 * time.Second
 type client struct {
 	sessions contract.SessionServiceClient
 	events   contract.EventServiceClient
+	context  contract.ContextServiceClient
 }
 
 func main() {
@@ -54,14 +55,18 @@ func run(ctx context.Context, address string) error {
 		return err
 	}
 	defer conn.Close()
-	c := client{contract.NewSessionServiceClient(conn), contract.NewEventServiceClient(conn)}
+	c := client{
+		contract.NewSessionServiceClient(conn),
+		contract.NewEventServiceClient(conn),
+		contract.NewContextServiceClient(conn),
+	}
 
 	sessionID, err := c.create(ctx)
 	if err != nil {
 		return err
 	}
 	steps := []func(context.Context, string) error{
-		c.append, c.list, c.meetErrors, c.watch, c.refuseAfterEnd,
+		c.append, c.list, c.window, c.meetErrors, c.watch, c.refuseAfterEnd,
 	}
 	for _, step := range steps {
 		if err := step(ctx, sessionID); err != nil {
@@ -129,6 +134,29 @@ func (c client) list(ctx context.Context, sessionID string) error {
 		}
 		request.PageToken = page.NextPageToken
 	}
+}
+
+// window shows what to send to a model: here messages of OpenAI's chat completions, within 2,000
+// tokens. The call that waits for its result has one in them, so that the provider does not refuse
+// them.
+func (c client) window(ctx context.Context, sessionID string) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	budget := uint32(2_000)
+	window, err := c.context.GetContextWindow(ctx, &contract.GetContextWindowRequest{
+		SessionId:   sessionID,
+		TokenBudget: &budget,
+		Dialect:     contract.Dialect_DIALECT_OPENAI_CHAT,
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Print("window")
+	for _, message := range window.Rendered.GetListValue().GetValues() {
+		fmt.Print(" ", message.GetStructValue().GetFields()["role"].GetStringValue())
+	}
+	fmt.Println()
+	return nil
 }
 
 // meetErrors shows what two mistakes are answered with.

@@ -9,8 +9,10 @@ import time
 import uuid
 
 import grpc
+from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 
+from sessiond.v1 import context_service_pb2, context_service_pb2_grpc
 from sessiond.v1 import event_pb2, event_service_pb2, event_service_pb2_grpc
 from sessiond.v1 import session_pb2, session_service_pb2, session_service_pb2_grpc
 
@@ -26,10 +28,12 @@ def main():
     with grpc.insecure_channel(address, options) as channel:
         sessions = session_service_pb2_grpc.SessionServiceStub(channel)
         events = event_service_pb2_grpc.EventServiceStub(channel)
+        context = context_service_pb2_grpc.ContextServiceStub(channel)
 
         session_id = create(sessions)
         append(events, session_id)
         list_events(events, session_id)
+        show_window(context, session_id)
         meet_errors(sessions, events, session_id)
         watch(events, session_id)
         refuse_after_end(events, session_id)
@@ -75,6 +79,21 @@ def list_events(events, session_id):
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token
+
+
+def show_window(context, session_id):
+    """What to send to a model: here `messages` of OpenAI's chat completions, within 2,000 tokens.
+
+    The call that waits for its result has one in them, so that the provider does not refuse them.
+    """
+    request = context_service_pb2.GetContextWindowRequest(
+        session_id=session_id,
+        token_budget=2_000,
+        dialect=context_service_pb2.DIALECT_OPENAI_CHAT,
+    )
+    window = context.GetContextWindow(request, timeout=TIMEOUT_S)
+    messages = json_format.MessageToDict(window.rendered)
+    say("window", *(message["role"] for message in messages))
 
 
 def meet_errors(sessions, events, session_id):

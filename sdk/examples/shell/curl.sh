@@ -8,6 +8,7 @@ set -euo pipefail
 server=http://${SESSIOND_ADDRESS:-127.0.0.1:7377}
 sessions=sessiond.v1.SessionService
 events=sessiond.v1.EventService
+context=sessiond.v1.ContextService
 
 # call METHOD JSON: prints the answer, or the error in its place.
 call() {
@@ -80,6 +81,13 @@ while true; do
   page_token=$(jq -r '.nextPageToken // ""' <<<"$page")
   [ -n "$page_token" ] || break
 done
+
+# What to send to a model: here `messages` of OpenAI's chat completions, within 2,000 tokens. The call
+# that waits for its result has one in them, so that the provider does not refuse them.
+call $context/GetContextWindow "$(
+  jq -n --arg session "$session_id" \
+    '{sessionId: $session, tokenBudget: 2000, dialect: "DIALECT_OPENAI_CHAT"}'
+)" | jq -r '["window", .rendered[].role] | join(" ")'
 
 # What two mistakes are answered with.
 call $events/AppendEvents "$(

@@ -69,7 +69,8 @@ function shortened(text: string, room: number): string {
   return Number.isFinite(room) && text.length > room + 1 ? text.slice(0, room + 1) : text;
 }
 
-function labelOf({ type, role }: SessionEvent): string {
+/** What an event is, in a word or two. */
+export function labelOf({ type, role }: SessionEvent): string {
   switch (type) {
     case "message":
       return role ?? "message";
@@ -88,7 +89,8 @@ function labelOf({ type, role }: SessionEvent): string {
   }
 }
 
-function colourOf(event: SessionEvent): Parameters<Paint>[0] {
+/** The colour of an event's label; red for what failed. */
+export function colourOf(event: SessionEvent): Parameters<Paint>[0] {
   if (isFailure(event)) return "red";
   switch (event.type) {
     case "message":
@@ -105,7 +107,8 @@ function isFailure({ type, toolResult }: SessionEvent): boolean {
   return type === "error" || toolResult?.isError === true;
 }
 
-function summaryOf(event: SessionEvent): string {
+/** What an event says, as one text that may still steer a terminal. */
+export function summaryOf(event: SessionEvent): string {
   const { payload } = event.message;
   switch (payload.case) {
     case "message":
