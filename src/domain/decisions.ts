@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import {
+  type Event,
   EventSchema,
   type Session,
   type SessionEnd,
@@ -13,6 +14,7 @@ import { ContextStateSchema, type SessionHead, SessionHeadSchema } from "@sessio
 import { SessionEndedError } from "../errors.ts";
 import type { StoredSession } from "../store/store.ts";
 import type { InstructionCounts } from "./context/instruction-sizes.ts";
+import { deadCallResults } from "./context/leases.ts";
 import type { ReasonOf } from "./context/state.ts";
 import { expireTimeMs } from "./expiry.ts";
 import { type EventDraft, type Outcome, record } from "./record.ts";
@@ -87,11 +89,30 @@ function startSession(before: StoredSession, nowMs: number): Outcome {
 }
 
 /**
- * Appends events, starting a session that was not started.
+ * Appends what a caller sends, starting a session that was not started. Calls that are dead by now
+ * are closed in front of it, so the caller's events are the last ones of the outcome.
  *
  * Errors: SessionEndedError, ProtectedBudgetExceededError.
  */
 export function appendEvents(
+  before: StoredSession,
+  drafts: readonly EventDraft[],
+  nowMs: number,
+  ruleReason?: ReasonOf,
+): Outcome {
+  return append(before, [...deadCallResults(before, drafts, nowMs), ...drafts], nowMs, ruleReason);
+}
+
+/** Appends a record of the server's own. Errors: as `appendEvents`. */
+export function appendRecord(
+  before: StoredSession,
+  payload: Event["payload"],
+  nowMs: number,
+): Outcome {
+  return append(before, [{ event: create(EventSchema, { payload }) }], nowMs);
+}
+
+function append(
   before: StoredSession,
   drafts: readonly EventDraft[],
   nowMs: number,
@@ -116,10 +137,8 @@ export function endSession(
   nowMs: number,
 ): Outcome | undefined {
   if (hasEnded(before)) return undefined;
-  const event = create(EventSchema, {
-    payload: { case: "sessionEnded", value: create(SessionEndedSchema, { state, end }) },
-  });
-  const outcome = appendEvents(before, [{ event }], nowMs);
+  const value = create(SessionEndedSchema, { state, end });
+  const outcome = appendRecord(before, { case: "sessionEnded", value }, nowMs);
   const { expireTime: _never, ...session } = outcome.after.session;
   return {
     after: {

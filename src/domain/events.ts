@@ -104,12 +104,13 @@ export class Events {
           // From here to the commit nothing waits: the decision is made on the latest state.
           checkRevision(cell, request.expectedRevision);
           const before = cell.latest;
-          const { after, events } = this.#decide(cell, request, drafts);
-          checkLogSize({ after, events }, drafts.length);
+          const kept = drafts.filter(isStoredBy(before));
+          const { after, events } = this.#decide(cell, request, kept);
+          checkLogSize({ after, events }, kept.length);
           const response = create(AppendEventsResponseSchema, {
             sessionUid: after.session.uid,
             sessionCreated: before === undefined,
-            events: events.slice(-drafts.length).map(receipt),
+            events: receiptsOf(drafts, kept, events),
             headRevision: after.head.revision,
             durability: this.#store.capabilities.durability,
             contextUsage: contextUsage(after),
@@ -200,8 +201,26 @@ function checkPayloads(events: readonly Event[]): void {
   });
 }
 
-function receipt({ revision, tokens, turn, step }: Event): AppendedEvent {
-  return create(AppendedEventSchema, { revision, turn, step, ...(tokens && { tokens }) });
+/** Thinking is taken and left out of the log where the policy says so. */
+function isStoredBy(before: StoredSession | undefined): (draft: EventDraft) => boolean {
+  if (before?.session.contextPolicy?.storeThinking ?? true) return () => true;
+  return ({ event }) => event.payload.case !== "thinking";
+}
+
+/** What became of each draft; one that was left out has no revision. `events` end with those kept. */
+function receiptsOf(
+  drafts: readonly EventDraft[],
+  kept: readonly EventDraft[],
+  events: readonly Event[],
+): AppendedEvent[] {
+  const appended = events.slice(events.length - kept.length).values();
+  const stored = new Set(kept);
+  return drafts.map((draft) => {
+    const event = stored.has(draft) ? appended.next().value : undefined;
+    if (event === undefined) return create(AppendedEventSchema);
+    const { revision, tokens, turn, step } = event;
+    return create(AppendedEventSchema, { revision, turn, step, ...(tokens && { tokens }) });
+  });
 }
 
 function hintsFor({ head }: StoredSession): Hint[] {

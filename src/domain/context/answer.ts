@@ -84,6 +84,10 @@ function prefixOf(
   const reduced = [...fitted.view.shortened.keys(), ...fitted.view.omitted].map(
     ({ revision }) => revision,
   );
+  // A result that comes takes the place of what stood for it.
+  const awaited = kept.flatMap(({ pieces }) =>
+    pieces.flatMap(({ reason, event }) => (reason === "no_result" ? [event.callRevision] : [])),
+  );
   const { event } = frame.instructions;
   return prefixHash({
     request: [
@@ -97,7 +101,7 @@ function prefixOf(
     instructions: [event?.payload.case === "message" ? event.payload.value.text : ""],
     compaction: [state.compaction?.revision ?? 0],
     protection: state.protectionChanged ? front : [],
-    cut: [fitted.cut, ...front, ...reduced.sort((a, b) => a - b)],
+    cut: [fitted.cut, ...front, ...reduced.sort((a, b) => a - b), ...awaited],
   });
 }
 

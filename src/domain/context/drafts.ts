@@ -42,7 +42,7 @@ export interface Draft extends Wish {
 }
 
 /** Share of the room that a summary has at most in a window smaller than it was made for. */
-const summaryShare = 0.3;
+export const summaryShare = 0.3;
 
 /** Collects what windows and compactions are made of, with its sizes. */
 export class Drafts {

@@ -11,6 +11,7 @@ export interface Log {
 }
 
 interface CachedLog {
+  readonly uid: string;
   /** The newest events, in order and without a hole. */
   tail: Event[];
   /** Older events that windows come back to: protected ones, and what their groups hold. */
@@ -39,7 +40,7 @@ export class EventCache {
     args.store.onCommit(({ change: { key, after, events } }) => {
       const log = this.#logs.get(key.uid);
       if (log === undefined) return;
-      if (after === undefined) this.#forget(key.uid, log);
+      if (after === undefined) this.#forget(log);
       else this.#append(log, events);
     });
   }
@@ -59,6 +60,8 @@ export class EventCache {
       this.#append(log, newer);
     }
     const begin = firstOf(log);
+    // A piece of a long log, far from what windows show, is not worth the memory.
+    if (head < begin) return this.#read(uid, first, head);
     if (first < begin) {
       const older = await this.#read(uid, first, begin - 1);
       if (firstOf(log) === begin) {
@@ -70,7 +73,7 @@ export class EventCache {
     }
     const from = firstOf(log);
     const events = log.tail.slice(first - from, head - from + 1);
-    this.#trim(uid, log);
+    this.#trim(log);
     return events;
   }
 
@@ -93,7 +96,7 @@ export class EventCache {
       if (!log.older.has(event.revision)) this.#account(log, sizeOf([event]));
       log.older.set(event.revision, event);
     }
-    this.#trim(uid, log);
+    this.#trim(log);
     return events;
   }
 
@@ -127,21 +130,21 @@ export class EventCache {
   }
 
   #use(uid: string): CachedLog {
-    const log = this.#logs.get(uid) ?? { tail: [], older: new Map(), bytes: 0 };
+    const log = this.#logs.get(uid) ?? { uid, tail: [], older: new Map(), bytes: 0 };
     this.#logs.delete(uid);
     this.#logs.set(uid, log);
     return log;
   }
 
-  #trim(uid: string, log: CachedLog): void {
+  #trim(log: CachedLog): void {
     if (log.bytes > this.#maxBytes / 4) {
       const dropped = log.tail.splice(0, Math.ceil(log.tail.length / 2));
       this.#account(log, -sizeOf(dropped));
       if (log.bytes > this.#maxBytes / 4) this.#clear(log);
     }
-    for (const [other, old] of this.#logs) {
+    for (const old of this.#logs.values()) {
       if (this.#bytes <= this.#maxBytes) return;
-      if (other !== uid) this.#forget(other, old);
+      if (old !== log) this.#forget(old);
     }
   }
 
@@ -151,14 +154,15 @@ export class EventCache {
     this.#account(log, -log.bytes);
   }
 
-  #forget(uid: string, log: CachedLog): void {
-    this.#logs.delete(uid);
+  #forget(log: CachedLog): void {
     this.#account(log, -log.bytes);
+    this.#logs.delete(log.uid);
   }
 
   #account(log: CachedLog, bytes: number): void {
     log.bytes += bytes;
-    this.#bytes += bytes;
+    // A log that has left may still be read into by those who began before.
+    if (this.#logs.get(log.uid) === log) this.#bytes += bytes;
   }
 }
 

@@ -56,7 +56,26 @@ export function explain(args: {
       }),
     ),
   ];
-  return entries.sort((a, b) => a.firstRevision - b.firstRevision);
+  return joined(entries.sort((a, b) => a.firstRevision - b.firstRevision));
+}
+
+/** Neighbours that left for the same reason as one entry; groups that reach into one another stay apart. */
+function joined(entries: readonly GroupExplanation[]): GroupExplanation[] {
+  const result: GroupExplanation[] = [];
+  let open: GroupExplanation | undefined;
+  for (const [index, entry] of entries.entries()) {
+    const next = entries[index + 1];
+    const isApart = next === undefined || entry.lastRevision < next.firstRevision;
+    const isDropped = entry.treatment === Treatment.DROPPED && isApart;
+    if (open !== undefined && isDropped && open.reason === entry.reason) {
+      open.lastRevision = entry.lastRevision;
+      open.tokens += entry.tokens;
+      continue;
+    }
+    result.push(entry);
+    open = isDropped ? entry : undefined;
+  }
+  return result;
 }
 
 function entry(

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { EventSchema, TokenAccuracy, ToolResultSchema } from "@sessiond/contract";
+import { EventSchema, ToolResultSchema } from "@sessiond/contract";
 import type { OpenCall } from "@sessiond/contract/store";
 import type { StoredSession } from "../../store/store.ts";
 import type { EventDraft } from "../record.ts";
@@ -36,7 +36,7 @@ export function deadCallResults(
   const tokens = tokenCount({
     count: Buffer.byteLength(cancelled),
     encoding: encoding.encoding,
-    accuracy: TokenAccuracy.ESTIMATED,
+    estimated: true,
   });
   return openCalls
     .filter(({ callId }) => !alive.has(callId))
@@ -46,13 +46,16 @@ export function deadCallResults(
     });
 }
 
-/** Ids of the calls and approvals that events are about. */
+/** Ids of the open calls and approvals that events are about; an id may begin a new call among them. */
 function spokenOf(drafts: readonly EventDraft[]): ReadonlySet<string> {
-  const ids = drafts.flatMap(({ event: { payload } }) => {
-    if (payload.case === "toolResult" || payload.case === "approvalRequest") {
-      return [payload.value.callId];
-    }
-    return payload.case === "approvalResponse" ? [payload.value.approvalId] : [];
-  });
-  return new Set(ids);
+  const begun = new Set<string>();
+  const spoken = new Set<string>();
+  for (const { event } of drafts) {
+    const { payload } = event;
+    if (payload.case === "toolCall") begun.add(payload.value.callId);
+    if (payload.case === "approvalResponse") spoken.add(payload.value.approvalId);
+    if (payload.case !== "toolResult" && payload.case !== "approvalRequest") continue;
+    if (!begun.has(payload.value.callId)) spoken.add(payload.value.callId);
+  }
+  return spoken;
 }

@@ -58,7 +58,7 @@ export async function readMaterial(args: {
 }
 
 /** Members of a group that stand before a revision: those together, and the late ones. */
-async function readGroup(args: {
+export async function readGroup(args: {
   cache: EventCache;
   log: Log;
   state: ContextState;

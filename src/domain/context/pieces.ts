@@ -54,8 +54,9 @@ export function piecesOf(group: Group, view: View, reason: string): Piece[] {
   const pieces: Piece[] = [];
   for (const event of events) {
     if (view.omitted.has(event)) continue;
-    // Results follow their calls below; one that answers no call stands alone, as a text.
-    if (event.payload.case === "toolResult" && calls.length > 0) continue;
+    // Results follow their calls below; one that answers no call stands alone, as a text, and so does
+    // progress that is protected.
+    if (event.payload.case === "toolResult" && !isAside(event, calls)) continue;
     pieces.push(pieceOf(event, { ...shown, tool: "" }));
   }
   for (const call of calls) {
@@ -92,7 +93,9 @@ function pieceOf(event: Event, { view, reason, foreign, tool }: Place): Piece {
   const shown = short?.event ?? event;
   const tokens = short?.tokens ?? view.sizes.of(event, view.encoding)?.count ?? 0;
   const why = event.protection?.reason ?? reason;
-  const orphan = event.payload.case === "toolResult" && event.callRevision === 0;
+  const orphan =
+    event.payload.case === "toolResult" &&
+    (event.callRevision === 0 || event.payload.value.isFinal === false);
   if (orphan || foreign) {
     const text = labelled(shown, tool);
     return {
@@ -165,6 +168,13 @@ function stateOf(call: Event, events: readonly Event[]): string {
   }
   const asked = own.some(({ payload }) => payload.case === "approvalRequest");
   return asked && answer === undefined ? "Waiting for approval." : "No result was recorded yet.";
+}
+
+/** A result that is shown beside the calls of its group, not behind one of them. */
+function isAside({ payload, protection }: Event, calls: readonly Event[]): boolean {
+  if (calls.length === 0) return true;
+  const isProgress = payload.case === "toolResult" && payload.value.isFinal === false;
+  return isProgress && protection !== undefined;
 }
 
 function isResultOf({ payload, callRevision }: Event, call: Event): boolean {

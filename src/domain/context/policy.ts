@@ -87,7 +87,8 @@ export function windowPolicy(session: Session, over: Overrides = {}): WindowPoli
     maxTurns: other.maxTurns || own.maxTurns,
     maxMessages: session.limits?.maxHistory ?? 0,
     strategy: compaction.strategy || CompactionStrategy.EXTRACT,
-    triggerTokens: (compaction.triggerRatio || defaultTriggerRatio) * room,
+    // A share like 0.07 of 100 is 7, whatever binary fractions make of it.
+    triggerTokens: Math.ceil((compaction.triggerRatio || defaultTriggerRatio) * room - 1e-6),
     targetTokens: Math.floor((compaction.targetRatio || defaultTargetRatio) * room),
     triggerTurns: compaction.triggerTurns,
     triggerMessages: compaction.triggerMessages,

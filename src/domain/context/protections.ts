@@ -6,8 +6,16 @@ import {
   type SetProtectionResponse,
   SetProtectionResponseSchema,
 } from "@sessiond/contract";
-import { type ProtectedEvent, ProtectedEventSchema } from "@sessiond/contract/store";
-import { InvalidFieldError, ProtectedBudgetExceededError } from "../../errors.ts";
+import {
+  ContextStateSchema,
+  type ProtectedEvent,
+  ProtectedEventSchema,
+} from "@sessiond/contract/store";
+import {
+  InvalidFieldError,
+  ProtectedBudgetExceededError,
+  SessionNotFoundError,
+} from "../../errors.ts";
 import type { Clock } from "../../ids.ts";
 import { limits } from "../../limits.ts";
 import type { StoredSession } from "../../store/store.ts";
@@ -17,6 +25,7 @@ import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
 import { commit } from "./compaction/compactions.ts";
 import { changeProtection } from "./compaction/decisions.ts";
+import { coveredTokens } from "./covered.ts";
 import type { EventCache } from "./event-cache.ts";
 import { windowPolicy } from "./policy.ts";
 import { contextUsage } from "./usage.ts";
@@ -60,17 +69,26 @@ export class Protections {
           await cell.settled();
           const reason = unprotect ? "" : request.reason || defaultReason;
           const { session, head } = cell.requireDurable();
+          const log = { uid: session.uid, head: head.revision };
           const events: Event[] = [];
           for (const [index, revision] of request.revisions.entries()) {
             if (revision < 1 || revision > head.revision) throw outside(index, head.revision);
-            const log = { uid: session.uid, head: head.revision };
+            if (request.revisions.indexOf(revision) < index) continue;
             events.push(...(await this.#cache.range(log, revision, revision)));
           }
           const entries = unprotect ? [] : events.map((event) => entryOf(event, reason));
           const revisions = events.map(({ revision }) => revision);
-          const change = { revisions, reason, entries };
-          const outcome = changeProtection(cell.requireLatest(), change, this.#clock());
-          const { protectedTokens, protectedTokenBudget } = checked(outcome.after);
+          const groups = events.map(({ group }) => group);
+          const state = head.context ?? create(ContextStateSchema);
+          const groupTokens = await coveredTokens({ cache: this.#cache, log, state, groups });
+          // Nothing waits between here and the commit.
+          const before = cell.requireLatest();
+          // Another session has taken the name meanwhile; the events are none of it.
+          if (before.session.uid !== session.uid) throw new SessionNotFoundError(name);
+          const change = { revisions, reason, entries, groupTokens };
+          const outcome = changeProtection(before, change, this.#clock());
+          const { protectedTokens, protectedTokenBudget } = protectedOf(outcome.after);
+          if (!unprotect) checkBudget(outcome.after);
           const response = create(SetProtectionResponseSchema, {
             revision: outcome.after.head.revision,
             protectedTokens,
@@ -94,22 +112,28 @@ function entryOf({ revision, group, tokens }: Event, reason: string): ProtectedE
   return create(ProtectedEventSchema, { revision, group, tokens: tokens?.count ?? 0, reason });
 }
 
-function checked(after: StoredSession): { protectedTokens: number; protectedTokenBudget: number } {
-  const { session, head } = after;
+/** Tokens of protected events and what they may have; the first user message has no share to keep to. */
+function protectedOf({ session, head }: StoredSession): {
+  protectedTokens: number;
+  protectedTokenBudget: number;
+} {
   const { protectedTokenBudget } = windowPolicy(session);
   const { protected: events = [], firstUserRevision = 0 } = head.context ?? {};
-  const { sessionId } = session;
-  if (events.length > limits.protectedEvents) {
-    throw new ProtectedBudgetExceededError({ sessionId, limitEvents: limits.protectedEvents });
-  }
   const protectedTokens = events
     .filter(({ revision }) => revision !== firstUserRevision)
     .reduce((sum, { tokens }) => sum + tokens, 0);
-  if (protectedTokens > protectedTokenBudget) {
-    const limitTokens = protectedTokenBudget;
-    throw new ProtectedBudgetExceededError({ sessionId, protectedTokens, limitTokens });
-  }
   return { protectedTokens, protectedTokenBudget };
+}
+
+/** Errors: ProtectedBudgetExceededError. */
+function checkBudget(after: StoredSession): void {
+  const { sessionId } = after.session;
+  if ((after.head.context?.protected.length ?? 0) > limits.protectedEvents) {
+    throw new ProtectedBudgetExceededError({ sessionId, limitEvents: limits.protectedEvents });
+  }
+  const { protectedTokens, protectedTokenBudget: limitTokens } = protectedOf(after);
+  if (protectedTokens <= limitTokens) return;
+  throw new ProtectedBudgetExceededError({ sessionId, protectedTokens, limitTokens });
 }
 
 function outside(index: number, head: number): InvalidFieldError {

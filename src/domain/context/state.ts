@@ -68,8 +68,9 @@ export class StateBuilder {
       }) ?? this.#ruleReason(event);
     event.group = this.#groupOf(event);
     // What is protected is shown, even a result that answers nothing.
-    if (reason !== undefined && event.group === 0 && canBeShown(event))
-      event.group = event.revision;
+    if (reason !== undefined && event.group === 0 && canBeShown(event)) {
+      event.group = this.#alone(event);
+    }
     if (reason !== undefined && event.group !== 0) this.#protect(event, reason);
     if (isUserMessage) {
       if (state.firstUserRevision === 0) state.firstUserRevision = event.revision;
@@ -171,6 +172,8 @@ export class StateBuilder {
     event.callRevision = call.revision;
     if (isFinal ?? true) {
       this.#state.openCalls = this.#state.openCalls.filter((open) => open !== call);
+    } else {
+      this.#renew(call, event);
     }
     return this.#member(call.group, event);
   }
@@ -181,9 +184,7 @@ export class StateBuilder {
     const call = this.#openCallOf(callId);
     if (call === undefined) return 0;
     event.callRevision = call.revision;
-    this.#state.openCalls = this.#state.openCalls.map((open) =>
-      open === call ? { ...open, approvalId } : open,
-    );
+    this.#renew(call, event, { approvalId });
     return this.#member(call.group, event);
   }
 
@@ -193,7 +194,14 @@ export class StateBuilder {
     const call = this.#state.openCalls.find((open) => open.approvalId === approvalId);
     if (call === undefined) return 0;
     event.callRevision = call.revision;
+    this.#renew(call, event);
     return this.#member(call.group, event);
+  }
+
+  /** The call gave a sign of life: its lease begins anew. */
+  #renew(call: OpenCall, { createTime }: Event, fields: { approvalId?: string } = {}): void {
+    const renewed = { ...call, ...(createTime && { createTime }), ...fields };
+    this.#state.openCalls = this.#state.openCalls.map((open) => (open === call ? renewed : open));
   }
 
   /** Of several open calls with one id: the oldest of the newest group. */
@@ -234,7 +242,7 @@ export class StateBuilder {
 }
 
 /** Tokens an event adds to the windows that show all of it. */
-function shownTokensOf(event: Event): number {
+export function shownTokensOf(event: Event): number {
   if (event.group === 0) return 0;
   // Progress is not shown once the result is there.
   if (event.payload.case === "toolResult" && event.payload.value.isFinal === false) return 0;

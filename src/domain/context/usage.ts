@@ -3,7 +3,13 @@ import { type ContextUsage, ContextUsageSchema } from "@sessiond/contract";
 import type { StoredSession } from "../../store/store.ts";
 import { type WindowPolicy, windowPolicy } from "./policy.ts";
 
-/** Tokens the session's own window would have now, before anything is cut. */
+/**
+ * Tokens the session's own window would have now, before anything is cut.
+ *
+ * It is what a window without a dialect says, but for three things: what stands in for a result that
+ * is awaited counts when the result is there, turns and messages beyond those a policy shows count
+ * until they are compacted, and so does the whole of a result that a policy always shortens.
+ */
 export function windowTokensOf({ head }: StoredSession): number {
   const { instructionTokens = 0, toolTokens = 0 } = head.context ?? {};
   return head.windowTokens + instructionTokens + toolTokens;

@@ -71,8 +71,7 @@ export class Windows {
       enoughFor(policy, shortenedTokens(policy.toolResults)),
     );
     this.#checkProtected(draft);
-    const { fitted, retrieved } = await this.#fit(draft, queryOf(request, draft.visible));
-    return answer({ draft, fitted, retrieved, request });
+    return answer({ ...(await this.#fit(draft, queryOf(request, draft.visible))), request });
   }
 
   /** The first user message has no share to keep to: whoever begins decides how long it is. */
@@ -95,12 +94,12 @@ export class Windows {
   async #fit(
     draft: Draft,
     query: string,
-  ): Promise<{ fitted: Fitted; retrieved: Retrieved | undefined }> {
+  ): Promise<{ draft: Draft; fitted: Fitted; retrieved?: Retrieved }> {
     const fitting = await this.#drafts.fitting(draft);
     const isAllThere = await fitting.reduce();
     // What a compaction covers can be found by a query, whether or not the rest fits.
     if (isAllThere && (query === "" || draft.scope.coveredThrough === 0)) {
-      return { fitted: fitting.fitted(draft.visible, 0), retrieved: undefined };
+      return { draft, fitted: fitting.fitted(draft.visible, 0) };
     }
     const stay = await fitting.require();
     if (stay === undefined) {
@@ -109,8 +108,8 @@ export class Windows {
       if (summary === undefined) throw tooLong(draft, fitting);
       return this.#fit({ ...draft, frame: { ...frame, summary: undefined } }, query);
     }
-    if (query === "") return { fitted: fitting.recent(stay), retrieved: undefined };
-    return this.#retrieval.fit({ draft, fitting, stay, query });
+    if (query === "") return { draft, fitted: fitting.recent(stay) };
+    return { draft, ...(await this.#retrieval.fit({ draft, fitting, stay, query })) };
   }
 }
 

@@ -207,7 +207,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
   "sessiond.v1.SubmitSummaryRequest": {
     ...sessionName,
     ...request,
-    due_revision: { min: 1 },
+    due_revision: { required: true },
     summary: { required: true, maxBytes: 256 * KiB },
   },
   "sessiond.v1.SetProtectionRequest": {

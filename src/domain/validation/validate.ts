@@ -1,5 +1,10 @@
 import type { DescField, DescMessage, JsonObject, Message } from "@bufbuild/protobuf";
-import type { Duration, Timestamp, Value } from "@bufbuild/protobuf/wkt";
+import {
+  type Duration,
+  FeatureSet_FieldPresence,
+  type Timestamp,
+  type Value,
+} from "@bufbuild/protobuf/wkt";
 import { type FieldViolation, InvalidFieldError } from "../../errors.ts";
 import { checkStruct, checkValue } from "./json.ts";
 import { type FieldRule, rules } from "./rules.ts";
@@ -72,6 +77,8 @@ function compileField(field: DescField, rule: FieldRule): Check {
   const check = compileValue(field, rule);
   const oneof = field.oneof?.localName;
   const name = field.localName;
+  // An optional number or text that is set to nothing says something else than one that is absent.
+  const isTracked = field.fieldKind === "scalar" && field.presence === explicitPresence;
   return (message, path, report) => {
     let value: unknown;
     if (oneof === undefined) value = message[name];
@@ -80,7 +87,7 @@ function compileField(field: DescField, rule: FieldRule): Check {
       value = chosen.case === name ? chosen.value : undefined;
     }
     const fieldPath = path === "" ? field.name : `${path}.${field.name}`;
-    if (isEmpty(value)) {
+    if (value === undefined || (!isTracked && isEmpty(value))) {
       if (rule.required) report(fieldPath, "is required; set it");
       return;
     }
@@ -89,13 +96,11 @@ function compileField(field: DescField, rule: FieldRule): Check {
   };
 }
 
+const explicitPresence = FeatureSet_FieldPresence.EXPLICIT;
+
 function isEmpty(value: unknown): boolean {
   return (
-    value === undefined ||
-    value === "" ||
-    value === 0 ||
-    value === false ||
-    (Array.isArray(value) && value.length === 0)
+    value === "" || value === 0 || value === false || (Array.isArray(value) && value.length === 0)
   );
 }
 

@@ -184,7 +184,7 @@ describe("whatever a log holds and whatever is asked for", { timeout: 120_000 },
       const groups = spansOf(log);
       const shown = new Set(groupsOf(window));
       for (const [first] of groups) {
-        const entries = window.groups.filter((entry) => isAbout(entry, first, groups));
+        const entries = entriesAbout(first, window.groups, groups);
         expect(entries, `entries about group ${first}`).toHaveLength(1);
         const isLeft = [Treatment.DROPPED, Treatment.SUMMARISED].includes(
           entries[0]?.treatment ?? Treatment.UNSPECIFIED,
@@ -239,14 +239,23 @@ function spansOf(log: readonly Event[]): ReadonlyMap<number, number> {
   return spans;
 }
 
-/** The entry is that of the group, or of a range of neighbours with the group in it. */
-function isAbout(
-  { firstRevision, lastRevision }: GroupExplanation,
+/**
+ * Entries about a group: its own, or else those of ranges that it is in. An entry from the first to
+ * the last revision of another group is that group's, unless a compaction covers them.
+ */
+function entriesAbout(
   first: number,
+  entries: readonly GroupExplanation[],
   spans: ReadonlyMap<number, number>,
-): boolean {
-  if (spans.get(firstRevision) === lastRevision) return firstRevision === first;
-  return firstRevision <= first && first <= lastRevision;
+): GroupExplanation[] {
+  const own = entries.filter(({ firstRevision }) => firstRevision === first);
+  if (own.length > 0) return own;
+  return entries.filter(
+    ({ firstRevision, lastRevision, treatment }) =>
+      firstRevision < first &&
+      first <= lastRevision &&
+      (treatment === Treatment.SUMMARISED || spans.get(firstRevision) !== lastRevision),
+  );
 }
 
 function renderedOf({ rendered }: GetContextWindowResponse): unknown {

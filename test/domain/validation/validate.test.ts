@@ -4,6 +4,7 @@ import {
   ContextService,
   CreateSessionRequestSchema,
   EventService,
+  GetContextWindowRequestSchema,
   GetSessionRequestSchema,
   ServerService,
   SessionService,
@@ -164,4 +165,13 @@ test("what a caller may leave out may be left out", () => {
   expect(wrong(CreateSessionRequestSchema, {})).toEqual([]);
   expect(wrong(CreateSessionRequestSchema, { session: {} })).toEqual([]);
   expect(wrong(AppendEventsRequestSchema, { sessionId: "d", events: [userText("")] })).toEqual([]);
+});
+
+test("an optional number that is set to nothing is not the same as one that is absent", () => {
+  const request = { sessionId: "demo" };
+  expect(wrong(GetContextWindowRequestSchema, request)).toEqual([]);
+  expect(wrong(GetContextWindowRequestSchema, { ...request, tokenBudget: 0 })).toEqual([
+    "token_budget",
+  ]);
+  expect(wrong(GetContextWindowRequestSchema, { ...request, reservedOutputTokens: 0 })).toEqual([]);
 });

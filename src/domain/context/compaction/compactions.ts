@@ -11,7 +11,7 @@ import {
   type SubmitSummaryResponse,
   SubmitSummaryResponseSchema,
 } from "@sessiond/contract";
-import { CompactionStaleError } from "../../../errors.ts";
+import { CompactionStaleError, InvalidFieldError } from "../../../errors.ts";
 import type { Clock } from "../../../ids.ts";
 import { namespaceOf } from "../../names.ts";
 import type { Outcome } from "../../record.ts";
@@ -21,7 +21,9 @@ import { validate } from "../../validation/validate.ts";
 import type { EventCache } from "../event-cache.ts";
 import { contextUsage } from "../usage.ts";
 import { type Compactor, compactionPolicy } from "./compactor.ts";
-import { announce, compact } from "./decisions.ts";
+import { announce, compact, type Summary } from "./decisions.ts";
+import { type Goal, goalOf, policyGoal } from "./goal.ts";
+import type { CompactionPlan } from "./plan.ts";
 
 /** Compacts sessions when they are told to, and takes the summaries that agents submit. */
 export class Compactions {
@@ -67,16 +69,22 @@ export class Compactions {
           const strategy = request.strategy || policy.strategy;
           this.#compactor.checkAvailable(strategy);
           await cell.settled();
-          const targetTokens = request.targetRatio * policy.room || policy.targetTokens;
-          const wish = { strategy, targetTokens, leastTokens: 1 };
-          const decide = await this.#prepare(cell, wish, signal);
-          const outcome = decide?.();
-          const after = outcome?.after ?? cell.requireLatest();
-          const payload = outcome?.events.at(-1)?.payload;
+          const goal = goalOf(cell.requireDurable(), policy, request.targetRatio);
+          let prepared = await this.#prepare(cell, { strategy, goal }, signal);
+          let done: Outcome | undefined;
+          // A long log takes several compactions, one for each piece; each is whole by itself.
+          while (prepared?.isPiece) {
+            done = prepared.decide();
+            await cell.commit(done);
+            prepared = await this.#prepare(cell, { strategy, goal }, signal);
+          }
+          const outcome = prepared?.decide();
+          const newest = outcome ?? done;
+          const payload = newest?.events.at(-1)?.payload;
           const response = create(CompactSessionResponseSchema, {
-            revision: outcome?.after.head.revision ?? 0,
+            revision: newest?.after.head.revision ?? 0,
             ...(payload?.case === "compaction" && { compaction: payload.value }),
-            contextUsage: contextUsage(after),
+            contextUsage: contextUsage(outcome?.after ?? cell.requireLatest()),
           });
           await commit(cell, outcome, response, remember);
           return response;
@@ -87,12 +95,15 @@ export class Compactions {
   /** Compacts a session by its own policy; false: it would not be worth it. */
   async compactByPolicy(cell: SessionCell, signal: AbortSignal): Promise<boolean> {
     const stored = cell.requireDurable();
-    const { strategy, targetTokens, room } = compactionPolicy(stored);
-    // Less than that would come back at once.
-    const leastTokens = Math.max(1, room * leastShare);
-    const decide = await this.#prepare(cell, { strategy, targetTokens, leastTokens }, signal);
-    if (decide === undefined) return false;
-    await cell.commit(decide());
+    const policy = compactionPolicy(stored);
+    const { strategy } = policy;
+    const prepared = await this.#prepare(
+      cell,
+      { strategy, goal: policyGoal(stored, policy) },
+      signal,
+    );
+    if (prepared === undefined) return false;
+    await cell.commit(prepared.decide());
     return true;
   }
 
@@ -127,9 +138,14 @@ export class Compactions {
           );
           const plan = await this.#compactor.plan(stored, {
             strategy: Strategy.CLIENT,
+            goal: { targetTokens: 0, maxSummaryTokens, leastTokens: 1 },
             leaves: ({ first: group }) =>
               covered.some(({ first, last }) => first <= group && group <= last),
           });
+          if (plan === undefined || plan.leaving.length === 0) {
+            throw new CompactionStaleError(request);
+          }
+          checkProgress(plan, summary);
           const outcome = compact(cell.requireLatest(), plan, summary, this.#clock());
           const payload = outcome.events.at(-1)?.payload;
           const response = create(SubmitSummaryResponseSchema, {
@@ -144,30 +160,45 @@ export class Compactions {
   }
 
   /**
-   * Plans and summarises. What it gives decides on the session as it is then, and is to be committed
-   * in the same turn of the event loop. Undefined: less would be gained than `leastTokens`.
+   * Plans and summarises. Undefined: less would be gained than the goal asks for.
+   *
+   * `decide` decides on the session as it is then; what it gives is to be committed in the same turn
+   * of the event loop.
    */
   async #prepare(
     cell: SessionCell,
-    wish: { strategy: CompactionStrategy; targetTokens: number; leastTokens: number },
+    wish: { strategy: CompactionStrategy; goal: Goal },
     signal: AbortSignal,
-  ): Promise<(() => Outcome) | undefined> {
-    const { strategy, targetTokens, leastTokens } = wish;
+  ): Promise<{ decide: () => Outcome; isPiece: boolean } | undefined> {
     const stored = cell.requireDurable();
-    const plan = await this.#compactor.plan(stored, { strategy, targetTokens });
-    const gained = plan.tokensBefore - plan.tokensKept;
-    if (gained < leastTokens) return undefined;
-    if (strategy === Strategy.CLIENT && plan.leaving.length > 0) {
-      return () => announce(cell.requireLatest(), plan, this.#clock());
+    const plan = await this.#compactor.plan(stored, wish);
+    if (plan === undefined) return undefined;
+    if (wish.strategy === Strategy.CLIENT && plan.leaving.length > 0) {
+      return { decide: () => announce(cell.requireLatest(), plan, this.#clock()), isPiece: false };
     }
     const summary = await this.#compactor.summarise(stored, plan, signal);
-    if (gained - (summary?.tokens ?? 0) < leastTokens) return undefined;
-    return () => compact(cell.requireLatest(), plan, summary, this.#clock());
+    if (gainOf(plan, summary) < wish.goal.leastTokens) return undefined;
+    const decide = () => compact(cell.requireLatest(), plan, summary, this.#clock());
+    return { decide, isPiece: plan.isPiece };
   }
 }
 
-/** Share of the room that a compaction by itself has to gain. */
-const leastShare = 0.05;
+/** Tokens by which a window becomes smaller. */
+function gainOf(
+  { tokensBefore, tokensKept }: CompactionPlan,
+  summary: Summary | undefined,
+): number {
+  return tokensBefore - tokensKept - (summary?.tokens ?? 0);
+}
+
+/** Errors: InvalidFieldError for a summary that makes the window larger than it was. */
+function checkProgress(plan: CompactionPlan, summary: Summary): void {
+  if (gainOf(plan, summary) > 0) return;
+  throw new InvalidFieldError({
+    field: "summary",
+    description: `takes ${summary.tokens} tokens for ${plan.tokensBefore - plan.tokensKept} that leave; make it shorter`,
+  });
+}
 
 /** Commits an outcome, or, when there is none, keeps the answer for retries. */
 export async function commit<Res extends DescMessage>(

@@ -3,7 +3,7 @@ import {
   Dialect,
   CompactionStrategy as Strategy,
 } from "@sessiond/contract";
-import { InvalidFieldError, NotSupportedError } from "../../../errors.ts";
+import { InvalidFieldError, NotSupportedError, SummariserFailedError } from "../../../errors.ts";
 import { limits } from "../../../limits.ts";
 import type { StoredSession } from "../../../store/store.ts";
 import type { TokenCounter } from "../../tokens/counter.ts";
@@ -14,7 +14,8 @@ import { sessionEncoding, type WindowPolicy, windowPolicy } from "../policy.ts";
 import type { Summariser } from "../summarisers/summariser.ts";
 import { summaryEvent } from "../summary.ts";
 import type { Summary } from "./decisions.ts";
-import { type CompactionPlan, mayLeave, planCompaction } from "./plan.ts";
+import type { Goal } from "./goal.ts";
+import { type CompactionPlan, planCompaction } from "./plan.ts";
 
 /** How summaries are made; a strategy without a summariser is not available. */
 export interface Summarisers {
@@ -46,7 +47,7 @@ export class Compactor {
 
   /**
    * Plans a compaction of a session by its own policy. A log that was never compacted and is very
-   * long is taken in pieces, the oldest first.
+   * long is taken in pieces, the oldest first. Undefined: less than the goal asks for would be gained.
    *
    * Errors: DataLossError.
    */
@@ -54,28 +55,29 @@ export class Compactor {
     stored: StoredSession,
     wish: {
       strategy: CompactionStrategy;
-      /** Default: the policy's. */
-      targetTokens?: number;
+      goal: Goal;
       /** Exactly these leave. Default: the oldest, until the target is reached. */
       leaves?: (group: Group) => boolean;
     },
-  ): Promise<CompactionPlan> {
-    const policy = compactionPolicy(stored);
-    const draft = await this.#draft(stored, policy);
-    const { targetTokens = policy.targetTokens } = wish;
-    return planCompaction({
-      draft,
-      fitting: await this.#drafts.fitting(draft),
-      strategy: wish.strategy,
-      targetTokens,
-      maxSummaryTokens: leavesSummary[wish.strategy] ? policy.maxSummaryTokens : 0,
-      ...(wish.leaves && { leaves: wish.leaves }),
-      ...(isPiece(draft) && { leaves: (group) => mayLeave(group, draft) && isWhole(group, draft) }),
-    });
+  ): Promise<CompactionPlan | undefined> {
+    const { strategy, goal, leaves } = wish;
+    const frame = leavesSummary[strategy] ? await this.measured(stored, "") : undefined;
+    const { head } = stored;
+    const after = head.context?.compaction?.coveredThrough ?? 0;
+    // A piece that gives nothing, because it holds records or what must stay, is made larger.
+    for (let size: number = limits.compactionEvents; ; size *= 2) {
+      const end = Math.min(head.revision, after + size);
+      const draft = await this.#draft(stored, end);
+      const fitting = await this.#drafts.fitting(draft);
+      const summaryFrame = frame?.tokens;
+      const plan = await planCompaction({ draft, fitting, strategy, goal, summaryFrame, leaves });
+      if (plan !== undefined || end === head.revision) return plan;
+    }
   }
 
   /**
-   * Makes the summary of a plan. Undefined: it needs none.
+   * Makes the summary of a plan. When no group leaves, the summary before stays. Undefined: there is
+   * none.
    *
    * Errors: SummariserFailedError; NotSupportedError for strategy HTTP without an endpoint.
    */
@@ -84,19 +86,28 @@ export class Compactor {
     plan: CompactionPlan,
     signal: AbortSignal,
   ): Promise<Summary | undefined> {
-    if (plan.maxSummaryTokens === 0) return undefined;
+    const { leaving, previousSummary, previousSummaryTokens, maxSummaryTokens } = plan;
+    if (leaving.length === 0 && previousSummary !== "") {
+      return { text: previousSummary, tokens: previousSummaryTokens };
+    }
+    if (maxSummaryTokens === 0) return undefined;
     const text = await this.#summariser(plan.strategy).summarise({
-      groups: plan.leaving,
-      previousSummary: plan.previousSummary,
-      maxTokens: plan.maxSummaryTokens,
+      groups: leaving,
+      previousSummary,
+      maxTokens: maxSummaryTokens,
       encoding: sessionEncoding(stored.session).encoding,
       signal,
     });
+    if (text.trim() === "") throw new SummariserFailedError("it is blank");
+    const tokens = await this.#tokensOf(stored, text);
+    if (tokens > maxSummaryTokens) {
+      throw new SummariserFailedError(`it has ${tokens} tokens, allowed are ${maxSummaryTokens}`);
+    }
     return this.measured(stored, text);
   }
 
   /**
-   * Checks the summary an agent made for a plan.
+   * Checks the summary an agent made.
    *
    * Errors: InvalidFieldError when it is blank or too long.
    */
@@ -105,8 +116,7 @@ export class Compactor {
     if (text.trim() === "") {
       throw new InvalidFieldError({ field, description: "is blank; say what happened" });
     }
-    const [count] = await this.#tokens.count([text], sessionEncoding(stored.session).encoding);
-    const tokens = count?.count ?? 0;
+    const tokens = await this.#tokensOf(stored, text);
     if (tokens > maxTokens) {
       const description = `has ${tokens} tokens, compaction_due allows ${maxTokens}; make it shorter`;
       throw new InvalidFieldError({ field, description });
@@ -119,6 +129,7 @@ export class Compactor {
     if (strategy !== Strategy.CLIENT && leavesSummary[strategy]) this.#summariser(strategy);
   }
 
+  /** The summary, and the tokens it has in a window with the words around it. */
   async measured(stored: StoredSession, text: string): Promise<Summary> {
     const [count] = await countEvents(
       this.#tokens,
@@ -126,6 +137,11 @@ export class Compactor {
       sessionEncoding(stored.session),
     );
     return { text, tokens: count?.count ?? 0 };
+  }
+
+  async #tokensOf(stored: StoredSession, text: string): Promise<number> {
+    const [count] = await this.#tokens.count([text], sessionEncoding(stored.session).encoding);
+    return count?.count ?? 0;
   }
 
   #summariser(strategy: CompactionStrategy): Summariser {
@@ -139,15 +155,13 @@ export class Compactor {
     return http;
   }
 
-  #draft(stored: StoredSession, policy: WindowPolicy): Promise<Draft> {
-    const { session, head } = stored;
-    const after = head.context?.compaction?.coveredThrough ?? 0;
-    const end = Math.min(head.revision, after + limits.compactionEvents);
+  #draft(stored: StoredSession, end: number): Promise<Draft> {
+    const policy = compactionPolicy(stored);
     return this.#drafts.make(
       stored,
       { policy, dialect: Dialect.UNSPECIFIED, agent: "", authors: [] },
       () => false,
-      { uid: session.uid, head: end },
+      { uid: stored.session.uid, head: end },
     );
   }
 }
@@ -155,16 +169,4 @@ export class Compactor {
 /** The session's own policy; how far back windows look does not matter to what they are made of. */
 export function compactionPolicy({ session }: StoredSession): WindowPolicy {
   return { ...windowPolicy(session), maxTurns: 0, maxMessages: 0 };
-}
-
-/** Only the older part of the log was read. */
-function isPiece({ log, stored }: Draft): boolean {
-  return log.head < stored.head.revision;
-}
-
-/** Revisions at the end of a piece, whose groups may go on behind it. */
-const margin = 64;
-
-function isWhole(group: Group, { log }: Draft): boolean {
-  return group.last <= log.head - margin;
 }

@@ -6,7 +6,6 @@ import {
   CompactionRevertedSchema,
   CompactionSchema,
   type Event,
-  EventSchema,
   ProtectionChangedSchema,
 } from "@sessiond/contract";
 import {
@@ -19,8 +18,9 @@ import {
 } from "@sessiond/contract/store";
 import { CompactionStaleError } from "../../../errors.ts";
 import type { StoredSession } from "../../../store/store.ts";
-import { appendEvents } from "../../decisions.ts";
+import { appendRecord } from "../../decisions.ts";
 import type { Outcome } from "../../record.ts";
+import { isCovered } from "../covered.ts";
 import type { CompactionPlan } from "./plan.ts";
 
 /*
@@ -59,11 +59,11 @@ export function compact(
     thinkingDroppedThrough: plan.thinkingDroppedThrough,
     previousRevision: plan.previousRevision,
   });
-  const outcome = append(before, { case: "compaction", value }, nowMs);
-  const { instructionTokens, toolTokens } = stateOf(before);
-  const grown = before.head.windowTokens - plan.windowTokens;
+  const outcome = appendRecord(before, { case: "compaction", value }, nowMs);
+  // What was appended since the plan was made comes on top.
+  const change = tokensAfter - plan.standInTokens - plan.usageTokens;
   return withHead(outcome, {
-    windowTokens: Math.max(0, tokensAfter - instructionTokens - toolTokens + grown),
+    windowTokens: Math.max(0, outcome.after.head.windowTokens + change),
     metrics: (metrics) => compacted(metrics, plan.tokensBefore, tokensAfter, 1),
     context: {
       ...stateOf(outcome.after),
@@ -91,7 +91,7 @@ export function announce(before: StoredSession, plan: CompactionPlan, nowMs: num
     previousSummary: plan.previousSummary,
     maxSummaryTokens: plan.maxSummaryTokens,
   });
-  const outcome = append(before, { case: "compactionDue", value }, nowMs);
+  const outcome = appendRecord(before, { case: "compactionDue", value }, nowMs);
   const dueRevision = outcome.after.head.revision;
   return withHead(outcome, { context: { ...stateOf(outcome.after), dueRevision } });
 }
@@ -100,22 +100,39 @@ export function announce(before: StoredSession, plan: CompactionPlan, nowMs: num
  * Takes the compaction in force back. `previous`: the one that was in force before it.
  *
  * `holdTokens`: by how much the window has to grow until a compaction may start by itself.
+ * `groupTokens`: of the protected groups that it covers.
  *
  * Errors: SessionEndedError.
  */
 export function revert(
   before: StoredSession,
-  args: { event: Event; previous: CompactionState | undefined; holdTokens: number },
+  args: {
+    event: Event;
+    previous: CompactionState | undefined;
+    holdTokens: number;
+    /** See `coveredTokens`. */
+    groupTokens: ReadonlyMap<number, number>;
+  },
   nowMs: number,
 ): Outcome {
-  const { event, previous, holdTokens } = args;
+  const { event, previous, holdTokens, groupTokens } = args;
   const { revision, payload } = event;
   if (payload.case !== "compaction") throw new TypeError(`revision ${revision} is no compaction`);
   const { tokensBefore, tokensAfter } = payload.value;
   const value = create(CompactionRevertedSchema, { revision });
-  const outcome = append(before, { case: "compactionReverted", value }, nowMs);
-  const { compaction: _reverted, ...rest } = stateOf(outcome.after);
-  const windowTokens = before.head.windowTokens + tokensBefore - tokensAfter;
+  const outcome = appendRecord(before, { case: "compactionReverted", value }, nowMs);
+  const { compaction: reverted, ...rest } = stateOf(outcome.after);
+  // What protection has brought back since would count twice.
+  const back = new Set(rest.protected.map(({ group }) => group));
+  let twice = 0;
+  for (const [group, tokens] of groupTokens) {
+    if (back.has(group) && isCovered(group, reverted) && !isCovered(group, previous))
+      twice += tokens;
+  }
+  const windowTokens = Math.max(
+    0,
+    outcome.after.head.windowTokens + tokensBefore - tokensAfter - twice,
+  );
   return withHead(outcome, {
     windowTokens,
     metrics: (metrics) => compacted(metrics, tokensBefore, tokensAfter, -1),
@@ -130,38 +147,51 @@ export function revert(
 
 /**
  * Protects events, or takes their protection away. `entries`: what the head keeps of the events that
- * are protected now.
+ * are protected now. `groupTokens`: of their groups, where a compaction covers them: windows gain or
+ * lose as much.
  *
  * Errors: SessionEndedError.
  */
 export function changeProtection(
   before: StoredSession,
-  args: { revisions: readonly number[]; reason: string; entries: readonly ProtectedEvent[] },
+  args: {
+    revisions: readonly number[];
+    reason: string;
+    entries: readonly ProtectedEvent[];
+    /** See `coveredTokens`. */
+    groupTokens: ReadonlyMap<number, number>;
+  },
   nowMs: number,
 ): Outcome {
-  const { revisions, reason, entries } = args;
+  const { revisions, reason, entries, groupTokens } = args;
   const value = create(ProtectionChangedSchema, { revisions: [...revisions], reason });
-  const outcome = append(before, { case: "protectionChanged", value }, nowMs);
+  const outcome = appendRecord(before, { case: "protectionChanged", value }, nowMs);
   const concerned = new Set(revisions);
-  const others = stateOf(before).protected.filter(({ revision }) => !concerned.has(revision));
+  const { protected: known, compaction } = stateOf(outcome.after);
+  const others = known.filter(({ revision }) => !concerned.has(revision));
   const all = [...others, ...entries].sort((a, b) => a.revision - b.revision);
+  let { windowTokens } = outcome.after.head;
+  for (const [first, tokens] of groupTokens) {
+    const isOf = ({ group }: ProtectedEvent) => group === first;
+    if (!isCovered(first, compaction)) continue;
+    windowTokens += tokens * (Number(all.some(isOf)) - Number(known.some(isOf)));
+  }
   return withHead(outcome, {
+    windowTokens: Math.max(0, windowTokens),
     metrics: (metrics) => ({ ...metrics, protectedEvents: all.length }),
     context: { ...stateOf(outcome.after), protected: all, protectionChanged: true },
   });
 }
 
 function checkFresh({ session, head }: StoredSession, plan: CompactionPlan): void {
+  // A session of the same name may have taken the place of the one that was planned on.
+  const isSame = session.uid === plan.sessionUid;
   const { compaction, protected: guarded, openCalls } = head.context ?? create(ContextStateSchema);
   const leaving = new Set(plan.leaving.map(({ first }) => first));
   const mustStay = [...guarded, ...openCalls].some(({ group }) => leaving.has(group));
-  if ((compaction?.revision ?? 0) !== plan.previousRevision || mustStay) {
+  if (!isSame || (compaction?.revision ?? 0) !== plan.previousRevision || mustStay) {
     throw new CompactionStaleError(session);
   }
-}
-
-function append(before: StoredSession, payload: Event["payload"], nowMs: number): Outcome {
-  return appendEvents(before, [{ event: create(EventSchema, { payload }) }], nowMs);
 }
 
 type Metrics = NonNullable<SessionHead["metrics"]>;

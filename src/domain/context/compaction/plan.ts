@@ -1,13 +1,17 @@
-import type { CompactionStrategy, RevisionRange } from "@sessiond/contract";
-import type { Draft } from "../drafts.ts";
+import type { CompactionStrategy, Event, RevisionRange } from "@sessiond/contract";
+import { type Draft, summaryShare } from "../drafts.ts";
 import type { Fitting } from "../fit.ts";
 import type { Group } from "../groups.ts";
 import { frameTokens, summaryTokens } from "../items.ts";
 import { withoutRevisions } from "../ranges.ts";
 import { keepWholeOf, oldResults, oldThinking } from "../shortenings.ts";
+import { windowTokensOf } from "../usage.ts";
+import type { Goal } from "./goal.ts";
 
 /** What a compaction would do, measured on the session as it was when it was planned. */
 export interface CompactionPlan {
+  /** Key of the log it was planned on. */
+  readonly sessionUid: string;
   readonly strategy: CompactionStrategy;
   /** Groups that leave, oldest first, beside those that left before. */
   readonly leaving: readonly Group[];
@@ -22,80 +26,141 @@ export interface CompactionPlan {
   readonly tokensBefore: number;
   /** Tokens it has afterwards without a summary. */
   readonly tokensKept: number;
-  /** `window_tokens` of the head it was planned on. */
-  readonly windowTokens: number;
-  /** Compaction that is absorbed, and its summary; 0 and "": none. */
+  /** Of both, tokens that stand in for the results of calls that wait for one. */
+  readonly standInTokens: number;
+  /** What the head said the window has, see `windowTokensOf`. */
+  readonly usageTokens: number;
+  /** Compaction that is absorbed; 0: none. */
   readonly previousRevision: number;
+  /** Its summary, and the tokens that it has in a window; "" and 0: none. */
   readonly previousSummary: string;
-  /** Tokens the new summary may have; 0: there is none. */
+  readonly previousSummaryTokens: number;
+  /** Tokens the new summary may have; 0: there is no new one. */
   readonly maxSummaryTokens: number;
+  /** The target is not reached, because only a piece of the log was looked at. */
+  readonly isPiece: boolean;
 }
+
+/** A summary of fewer tokens says nothing. */
+const leastSummaryTokens = 16;
 
 /**
  * Plans a compaction, cheapest first: old tool results are shortened, old thinking is left out, and
  * if that is not enough the oldest groups leave until the target is reached.
  *
- * Groups that must stay, and those with an open call, never leave. `leaves`: exactly these groups
- * leave, whatever the target. Pure but for the tokens of shortened results.
+ * Groups that must stay, and those with an open call, never leave. `leaves`: exactly these of the
+ * others leave, whatever the goal. Undefined: less than the goal asks for would be gained. Pure but
+ * for the tokens of shortened results.
  */
 export async function planCompaction(args: {
   draft: Draft;
   fitting: Fitting;
   strategy: CompactionStrategy;
-  targetTokens: number;
-  /** Tokens the summary may have. 0: there is none. */
-  maxSummaryTokens: number;
-  leaves?: (group: Group) => boolean;
-}): Promise<CompactionPlan> {
-  const { draft, fitting, targetTokens, leaves } = args;
-  const { visible, state, scope, policy, frame } = draft;
-  const tokensBefore = frameTokens(frame) + fitting.total(visible);
+  goal: Goal;
+  /** Tokens of the words around a summary. Absent: there is none. */
+  summaryFrame: number | undefined;
+  leaves: ((group: Group) => boolean) | undefined;
+}): Promise<CompactionPlan | undefined> {
+  const { draft, fitting, goal, summaryFrame, leaves } = args;
+  const { visible, state, scope, policy, frame, stored } = draft;
+  const isPiece = draft.log.head < stored.head.revision;
+  const standInTokens = standIns(draft, fitting);
+  const usageTokens = windowTokensOf(stored);
+  const measured = frameTokens(frame) + fitting.total(visible);
+  // What was not read is known from the head.
+  const unread = isPiece ? Math.max(0, usageTokens - measured + standInTokens) : 0;
 
   const results = oldResults(visible, keepWholeOf(policy.toolResults));
   await fitting.shorten(results);
   const thinking = oldThinking(visible, state.turnRevision);
   fitting.omit(thinking);
 
-  const bare = frameTokens(frame) - summaryTokens(frame);
-  const fits = frameTokens(frame) + fitting.total(visible) <= targetTokens;
+  const previousSummaryTokens = frame.summary ? (state.compaction?.summaryTokens ?? 0) : 0;
+  const bare = frameTokens(frame) - summaryTokens(frame) + unread;
+  const withSummary = bare + previousSummaryTokens + fitting.total(visible);
+  const candidates = visible.filter((group) => mayLeave(group, draft) && isWhole(group, draft));
+  const room = summaryFrame === undefined ? 0 : summaryFrame + goal.maxSummaryTokens;
   const leaving = leaves
-    ? visible.filter(leaves)
-    : fits
+    ? candidates.filter(leaves)
+    : withSummary <= goal.targetTokens
       ? []
       : oldestBeyond({
           fitting,
-          candidates: visible.filter((group) => mayLeave(group, draft)),
-          tokens: bare + fitting.total(visible) + args.maxSummaryTokens - targetTokens,
+          candidates,
+          tokens: bare + fitting.total(visible) + room - goal.targetTokens,
         });
   const gone = new Set(leaving);
   const kept = visible.filter((group) => !gone.has(group));
-  const coveredThrough = Math.max(scope.coveredThrough, ...leaving.map(({ first }) => first));
+  const tokensBefore = measured + unread;
+  const tokensKept = bare + fitting.total(kept);
+  const spare = tokensBefore - tokensKept - goal.leastTokens;
   const absorbs = leaving.length > 0;
+  const hasSummary = absorbs && summaryFrame !== undefined;
+  const maxSummaryTokens = hasSummary
+    ? Math.min(goal.maxSummaryTokens, Math.min(spare, shownSummary(draft)) - summaryFrame)
+    : 0;
+  if (hasSummary ? maxSummaryTokens < leastSummaryTokens : spare < 0) return undefined;
+  if (!absorbs && spare < previousSummaryTokens) return undefined;
+
+  const coveredThrough = Math.max(scope.coveredThrough, leaving.at(-1)?.first ?? 0);
   return {
+    sessionUid: stored.session.uid,
     strategy: args.strategy,
     leaving,
     covered: absorbs ? coveredBy(draft.covered, leaving, kept) : draft.covered,
     coveredThrough,
     sparedGroups: kept.filter(({ first }) => first <= coveredThrough).map(({ first }) => first),
-    shortenedThrough: Math.max(
-      state.compaction?.shortenedThrough ?? 0,
-      ...results.map(({ revision }) => revision),
-    ),
-    thinkingDroppedThrough: Math.max(
-      state.compaction?.thinkingDroppedThrough ?? 0,
-      ...thinking.map(({ revision }) => revision),
-    ),
+    shortenedThrough: newest(results, state.compaction?.shortenedThrough),
+    thinkingDroppedThrough: newest(thinking, state.compaction?.thinkingDroppedThrough),
     tokensBefore,
-    tokensKept: (absorbs ? bare : frameTokens(frame)) + fitting.total(kept),
-    windowTokens: draft.stored.head.windowTokens,
+    tokensKept,
+    standInTokens,
+    usageTokens,
     previousRevision: state.compaction?.revision ?? 0,
     previousSummary: frame.summary?.text ?? "",
-    maxSummaryTokens: absorbs ? args.maxSummaryTokens : 0,
+    previousSummaryTokens,
+    maxSummaryTokens,
+    isPiece: isPiece && !leaves && tokensKept + maxSummaryTokens > goal.targetTokens,
   };
 }
 
+/** Tokens that a window of the session's own budget shows of a summary. */
+function shownSummary({ policy, frame: { instructions } }: Draft): number {
+  const { instructionTokens, toolTokens } = instructions;
+  return Math.floor(summaryShare * (policy.room - instructionTokens - toolTokens));
+}
+
+/** Tokens of what stands in for the results of calls that wait for one. */
+function standIns({ visible, state }: Draft, fitting: Fitting): number {
+  const open = new Set(state.openCalls.map(({ group }) => group));
+  let tokens = 0;
+  for (const group of visible) {
+    if (!open.has(group.first)) continue;
+    for (const piece of fitting.pieces(group)) {
+      if (piece.reason === "no_result") tokens += piece.tokens;
+    }
+  }
+  return tokens;
+}
+
+/** Revisions at the end of a piece, whose groups may go on behind it. */
+const margin = 64;
+
+/** The group does not go on behind what was read of the log. */
+function isWhole({ first, last }: Group, { log, stored, state }: Draft): boolean {
+  if (log.head === stored.head.revision) return true;
+  if (last > log.head - margin) return false;
+  return !state.lateMembers.some(({ group, revision }) => group === first && revision > log.head);
+}
+
+function newest(events: readonly Event[], before = 0): number {
+  let revision = before;
+  for (const event of events) revision = Math.max(revision, event.revision);
+  return revision;
+}
+
 /** Groups that a compaction may take: not those that must stay, nor those that wait for a result. */
-export function mayLeave({ first }: Group, { scope, state }: Draft): boolean {
+function mayLeave({ first }: Group, { scope, state }: Draft): boolean {
   return !scope.required.has(first) && !state.openCalls.some(({ group }) => group === first);
 }
 
@@ -126,8 +191,8 @@ function coveredBy(
 ): RevisionRange[] {
   const ends = [...before, ...leaving];
   const all = {
-    first: Math.min(...ends.map(({ first }) => first)),
-    last: Math.max(...ends.map(({ last }) => last)),
+    first: ends.reduce((min, { first }) => Math.min(min, first), Number.POSITIVE_INFINITY),
+    last: ends.reduce((max, { last }) => Math.max(max, last), 0),
   };
   return withoutRevisions(
     [all],

@@ -5,14 +5,21 @@ import {
   RevertCompactionRequestSchema,
   type RevertCompactionResponse,
   RevertCompactionResponseSchema,
+  type RevisionRange,
 } from "@sessiond/contract";
-import { type CompactionState, CompactionStateSchema } from "@sessiond/contract/store";
+import {
+  type CompactionState,
+  CompactionStateSchema,
+  type ContextState,
+  ContextStateSchema,
+} from "@sessiond/contract/store";
 import { CompactionNotFoundError } from "../../../errors.ts";
 import type { Clock } from "../../../ids.ts";
 import { namespaceOf } from "../../names.ts";
 import type { Requests } from "../../requests.ts";
 import type { SessionCells } from "../../session-cells.ts";
 import { validate } from "../../validation/validate.ts";
+import { coveredTokens } from "../covered.ts";
 import type { EventCache, Log } from "../event-cache.ts";
 import { contextUsage } from "../usage.ts";
 import { commit } from "./compactions.ts";
@@ -63,9 +70,11 @@ export class Reverts {
             throw new CompactionNotFoundError({ sessionId, compactionRevision, inForce });
           }
           const previous = await this.#previous(log, event);
+          const groupTokens = await this.#protectedTokens(log, head.context);
           // Nothing waits between here and the commit.
           const before = cell.requireLatest();
-          if ((before.head.context?.compaction?.revision ?? 0) !== inForce) {
+          const isSame = before.session.uid === session.uid;
+          if (!isSame || before.head.context?.compaction?.revision !== inForce) {
             throw new CompactionNotFoundError({
               sessionId,
               compactionRevision: inForce,
@@ -74,7 +83,8 @@ export class Reverts {
           }
           const { room, targetTokens } = compactionPolicy(before);
           const holdTokens = room - targetTokens;
-          const outcome = revert(before, { event, previous, holdTokens }, this.#clock());
+          const change = { event, previous, holdTokens, groupTokens };
+          const outcome = revert(before, change, this.#clock());
           const response = create(RevertCompactionResponseSchema, {
             revision: outcome.after.head.revision,
             contextUsage: contextUsage(outcome.after),
@@ -98,18 +108,16 @@ export class Reverts {
     if (event?.payload.case !== "compaction") return undefined;
     const { covered, shortenedThrough, thinkingDroppedThrough, summaryTokens } =
       event.payload.value;
+    const coveredThrough = await this.#coveredThrough(log, covered);
     const spared = new Set<number>();
-    let coveredThrough = 0;
-    let next = covered[0]?.first ?? 0;
+    let next = 1;
     for (const { first, last } of covered) {
-      // What lies between the ranges was spared.
+      // What lies in front of the ranges, and between them, was spared.
       if (next < first) {
         const events = await this.#cache.range(log, next, first - 1);
-        for (const { group } of events) if (group > 0) spared.add(group);
+        for (const { group } of events) if (group > 0 && group <= coveredThrough) spared.add(group);
       }
       next = last + 1;
-      const ends = await this.#cache.range(log, last, last);
-      for (const { group } of ends) coveredThrough = Math.max(coveredThrough, group);
     }
     return create(CompactionStateSchema, {
       revision: event.revision,
@@ -117,7 +125,29 @@ export class Reverts {
       shortenedThrough,
       thinkingDroppedThrough,
       summaryTokens,
-      sparedGroups: [...spared].filter((group) => group <= coveredThrough),
+      sparedGroups: [...spared],
     });
   }
+
+  /** First revision of the youngest group in the ranges. */
+  async #coveredThrough(log: Log, covered: readonly RevisionRange[]): Promise<number> {
+    let youngest = 0;
+    for (const { first, last } of covered.toReversed()) {
+      // Backwards; no group of an event is younger than the event.
+      for (let end = last; end >= first && end > youngest; end -= stride) {
+        const events = await this.#cache.range(log, Math.max(first, end - stride + 1), end);
+        for (const { group } of events) youngest = Math.max(youngest, group);
+      }
+    }
+    return youngest;
+  }
+
+  /** Of the protected groups that the compaction in force covers. */
+  #protectedTokens(log: Log, state: ContextState = create(ContextStateSchema)) {
+    const groups = state.protected.map(({ group }) => group);
+    return coveredTokens({ cache: this.#cache, log, state, groups });
+  }
 }
+
+/** Events that are read at once on the way back through a log. */
+const stride = 128;

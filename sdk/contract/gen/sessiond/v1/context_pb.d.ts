@@ -118,7 +118,8 @@ export declare type CompactionPolicy = Message<"sessiond.v1.CompactionPolicy"> &
   triggerRatio: number;
 
   /**
-   * Share of (budget - reserved output) a compaction leaves, up to 1. 0: 0.6.
+   * Share of (budget - reserved output) a compaction leaves, up to 1; of the window, when that is
+   * smaller already. 0: 0.6.
    *
    * @generated from field: double target_ratio = 3;
    */

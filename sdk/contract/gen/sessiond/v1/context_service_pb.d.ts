@@ -444,7 +444,8 @@ export declare type CompactSessionRequest = Message<"sessiond.v1.CompactSessionR
   strategy: CompactionStrategy;
 
   /**
-   * Share of (budget - reserved output) to leave, up to 1. 0: the policy's.
+   * Share of (budget - reserved output) to leave, up to 1; of the window, when that is smaller
+   * already. 0: the policy's.
    *
    * @generated from field: double target_ratio = 4;
    */

@@ -139,7 +139,7 @@ export declare const AppendEventsResponseSchema: GenMessage<AppendEventsResponse
  */
 export declare type AppendedEvent = Message<"sessiond.v1.AppendedEvent"> & {
   /**
-   * Its revision.
+   * Its revision. 0: it is thinking, which the session's policy leaves out of the log.
    *
    * @generated from field: uint32 revision = 1;
    */

@@ -305,7 +305,7 @@ export declare type OpenCall = Message<"sessiond.store.v1.OpenCall"> & {
   group: number;
 
   /**
-   * When it was appended.
+   * When it was last heard of: appended, progressed, or approved.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 4;
    */
