@@ -9,6 +9,7 @@ import {
 } from "@sessiond/contract";
 import type { Config } from "./config.ts";
 import type { Address } from "./config-values.ts";
+import { costTable } from "./domain/costs.ts";
 import { countWith, wireDomain } from "./domain/domain.ts";
 import type { TokenCounter } from "./domain/tokens/counter.ts";
 import { encodingForModel } from "./domain/tokens/encodings.ts";
@@ -75,6 +76,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       shutdown: shutdown.signal,
       ...(await httpSummariser(config, tokens)),
       namespaceRules: namespaceRules(config),
+      costPer1000: costTable(config.costs ?? {}),
       onRuleFailure: (failure) => log.warn(failure, "a protection rule failed; it protects"),
       onCompactionError: (err, name) => log.warn({ err, ...name }, "a compaction failed"),
       ...(progressIntervalMs !== undefined && { progressIntervalMs }),

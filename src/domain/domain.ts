@@ -14,6 +14,7 @@ import { Indexes } from "./context/retrieve/indexes.ts";
 import { ExtractSummariser } from "./context/summarisers/extract.ts";
 import type { CountTokens, Summariser } from "./context/summarisers/summariser.ts";
 import { Windows } from "./context/windows.ts";
+import type { CostPer1000 } from "./costs.ts";
 import { Events } from "./events.ts";
 import { Protection } from "./protection/protection.ts";
 import type { RuleFailure } from "./protection/rules.ts";
@@ -53,6 +54,8 @@ export interface DomainOptions {
   readonly progressIntervalMs?: number;
   /** Protection rules of the configuration, by namespace. Default: none. */
   readonly namespaceRules?: (namespace: string) => readonly ProtectionRule[];
+  /** What models cost, for what compactions save. Default: no cost is known. */
+  readonly costPer1000?: CostPer1000;
   /** Makes summaries by a model. Absent: no endpoint is configured. */
   readonly httpSummariser?: Summariser;
   /** Hears of compactions that started by themselves and failed. */

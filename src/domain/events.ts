@@ -14,7 +14,6 @@ import {
   ListEventsRequestSchema,
   type ListEventsResponse,
   ListEventsResponseSchema,
-  type Session,
   SessionSchema,
 } from "@sessiond/contract";
 import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
@@ -35,7 +34,9 @@ import type { Requests } from "./requests.ts";
 import { checkRevision, type SessionCell, type SessionCells } from "./session-cells.ts";
 import { checkLogSize } from "./sizes.ts";
 import type { TokenCounter } from "./tokens/counter.ts";
+import { scaleCount } from "./tokens/encodings.ts";
 import { countEvents } from "./tokens/media.ts";
+import { learnedFactor, reportedCount } from "./tokens/reported.ts";
 import { validate } from "./validation/validate.ts";
 
 /** Messages above which a session is long enough to think of starting another. */
@@ -98,8 +99,8 @@ export class Events {
       },
       (remember) =>
         this.#cells.use(name, async (cell) => {
-          const session = cell.latest?.session ?? create(SessionSchema, name);
-          const drafts = await this.#counted(request.events, session);
+          const known = cell.latest ?? { session: create(SessionSchema, name) };
+          const drafts = await this.#counted(request.events, known);
           await order?.turn;
           // From here to the commit nothing waits: the decision is made on the latest state.
           checkRevision(cell, request.expectedRevision);
@@ -162,12 +163,20 @@ export class Events {
     });
   }
 
-  async #counted(events: readonly Event[], session: Session): Promise<EventDraft[]> {
+  async #counted(
+    events: readonly Event[],
+    { session, head }: Partial<StoredSession> & Pick<StoredSession, "session">,
+  ): Promise<EventDraft[]> {
     await this.#protection.prepare(session);
-    const counts = await countEvents(this.#tokens, events, sessionEncoding(session));
+    const encoding = sessionEncoding(session);
+    const counts = await countEvents(this.#tokens, events, encoding);
     return events.map((event, index): EventDraft => {
-      const tokens = counts[index];
-      return tokens === undefined ? { event } : { event, tokens };
+      const counted = counts[index];
+      if (counted === undefined) return { event };
+      // Where the model's own tokenizer is public, nobody counts better.
+      if (encoding.factor === 1) return { event, tokens: counted };
+      const learned = scaleCount(counted, learnedFactor(head?.context));
+      return { event, tokens: reportedCount(event, counted) ?? learned, counted };
     });
   }
 

@@ -16,6 +16,8 @@ export interface Outcome {
 export interface EventDraft {
   readonly event: Event;
   readonly tokens?: TokenCount;
+  /** The count as it would be without what providers reported, if that is another. */
+  readonly counted?: TokenCount;
 }
 
 const noRules: ReasonOf = () => undefined;
@@ -42,12 +44,13 @@ export function record(
     windowTokens: head.windowTokens,
     ruleReason,
   });
-  const events = drafts.map(({ event: draft, tokens }) => {
+  const events = drafts.map(({ event: draft, tokens, counted }) => {
     const role = draft.role === Role.UNSPECIFIED ? traitsOf(draft).role : draft.role;
     const event: Event = { ...draft, role, createTime };
     if (tokens !== undefined) event.tokens = tokens;
     counts.number(event);
     context.place(event);
+    if (counted !== undefined) context.learn(event, counted);
     counts.add(event);
     return event;
   });

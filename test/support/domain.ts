@@ -67,6 +67,7 @@ export async function openTestDomain(
       | "store"
       | "progressIntervalMs"
       | "tokens"
+      | "costPer1000"
       | "namespaceRules"
       | "httpSummariser"
       | "onCompactionError"

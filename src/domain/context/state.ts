@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { type Event, ProtectionSchema, Role } from "@sessiond/contract";
+import { type Event, ProtectionSchema, Role, type TokenCount } from "@sessiond/contract";
 import {
   type ContextState,
   ContextStateSchema,
@@ -13,6 +13,7 @@ import {
 import { ProtectedBudgetExceededError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { builtinReason } from "../protection/builtin.ts";
+import { learn } from "../tokens/reported.ts";
 
 /** Says why a rule protects an event; undefined: none does. */
 export type ReasonOf = (event: Event) => string | undefined;
@@ -79,6 +80,13 @@ export class StateBuilder {
     }
     if (isMessage) state.messagesSinceCompaction++;
     this.#windowTokens += shownTokensOf(event);
+  }
+
+  /** Learns from a provider's report how far counts of the session's model are off. */
+  learn(event: Event, counted: TokenCount): void {
+    const { counted: all, reported } = learn(this.#state, event, counted);
+    this.#state.countedOutputTokens = all;
+    this.#state.reportedOutputTokens = reported;
   }
 
   /** What windows need to know now. */

@@ -6,6 +6,7 @@ import {
 import { InvalidFieldError, NotSupportedError, SummariserFailedError } from "../../../errors.ts";
 import { limits } from "../../../limits.ts";
 import type { StoredSession } from "../../../store/store.ts";
+import type { CostPer1000 } from "../../costs.ts";
 import type { TokenCounter } from "../../tokens/counter.ts";
 import { countEvents } from "../../tokens/media.ts";
 import type { Draft, Drafts } from "../drafts.ts";
@@ -38,11 +39,19 @@ export class Compactor {
   readonly #drafts: Drafts;
   readonly #tokens: TokenCounter;
   readonly #summarisers: Summarisers;
+  readonly #costPer1000: CostPer1000;
 
-  constructor(args: { drafts: Drafts; tokens: TokenCounter; summarisers: Summarisers }) {
+  constructor(args: {
+    drafts: Drafts;
+    tokens: TokenCounter;
+    summarisers: Summarisers;
+    /** Default: no cost is known. */
+    costPer1000?: CostPer1000;
+  }) {
     this.#drafts = args.drafts;
     this.#tokens = args.tokens;
     this.#summarisers = args.summarisers;
+    this.#costPer1000 = args.costPer1000 ?? (() => 0);
   }
 
   /**
@@ -68,9 +77,15 @@ export class Compactor {
     for (let size: number = limits.compactionEvents; ; size *= 2) {
       const end = Math.min(head.revision, after + size);
       const draft = await this.#draft(stored, end);
-      const fitting = await this.#drafts.fitting(draft);
-      const summaryFrame = frame?.tokens;
-      const plan = await planCompaction({ draft, fitting, strategy, goal, summaryFrame, leaves });
+      const plan = await planCompaction({
+        draft,
+        fitting: await this.#drafts.fitting(draft),
+        strategy,
+        goal,
+        summaryFrame: frame?.tokens,
+        leaves,
+        costPer1000: this.#costPer1000(stored.session.model),
+      });
       if (plan !== undefined || end === head.revision) return plan;
     }
   }

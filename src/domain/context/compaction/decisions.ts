@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import {
+  type Compaction,
   CompactionDueSchema,
   type CompactionMetrics,
   CompactionMetricsSchema,
@@ -58,13 +59,14 @@ export function compact(
     shortenedThrough: plan.shortenedThrough,
     thinkingDroppedThrough: plan.thinkingDroppedThrough,
     previousRevision: plan.previousRevision,
+    savedCost: (Math.max(0, plan.tokensBefore - tokensAfter) / 1_000) * plan.costPer1000,
   });
   const outcome = appendRecord(before, { case: "compaction", value }, nowMs);
   // What was appended since the plan was made comes on top.
   const change = tokensAfter - plan.standInTokens - plan.usageTokens;
   return withHead(outcome, {
     windowTokens: Math.max(0, outcome.after.head.windowTokens + change),
-    metrics: (metrics) => compacted(metrics, plan.tokensBefore, tokensAfter, 1),
+    metrics: (metrics) => compacted(metrics, value, 1),
     context: {
       ...stateOf(outcome.after),
       compaction: create(CompactionStateSchema, {
@@ -135,7 +137,7 @@ export function revert(
   );
   return withHead(outcome, {
     windowTokens,
-    metrics: (metrics) => compacted(metrics, tokensBefore, tokensAfter, -1),
+    metrics: (metrics) => compacted(metrics, payload.value, -1),
     context: {
       ...rest,
       ...(previous && { compaction: previous }),
@@ -218,17 +220,19 @@ function stateOf({ head }: StoredSession): ContextState {
   return head.context ?? create(ContextStateSchema);
 }
 
-function compacted(metrics: Metrics, before: number, after: number, sign: 1 | -1): Metrics {
+function compacted(metrics: Metrics, compaction: Compaction, sign: 1 | -1): Metrics {
   const old: CompactionMetrics = metrics.compactions ?? create(CompactionMetricsSchema);
-  const tokensBefore = old.tokensBefore + sign * before;
-  const tokensAfter = old.tokensAfter + sign * after;
+  const count = old.count + sign;
+  const tokensBefore = old.tokensBefore + sign * compaction.tokensBefore;
+  const tokensAfter = old.tokensAfter + sign * compaction.tokensAfter;
   return {
     ...metrics,
     compactions: create(CompactionMetricsSchema, {
-      count: old.count + sign,
+      count,
       tokensBefore,
       tokensAfter,
       ratio: tokensBefore === 0 ? 0 : 1 - tokensAfter / tokensBefore,
+      savedCost: count === 0 ? 0 : Math.max(0, old.savedCost + sign * compaction.savedCost),
     }),
   };
 }

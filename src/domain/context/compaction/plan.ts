@@ -39,6 +39,8 @@ export interface CompactionPlan {
   readonly maxSummaryTokens: number;
   /** The target is not reached, because only a piece of the log was looked at. */
   readonly isPiece: boolean;
+  /** Price of 1,000 input tokens of the session's model. 0: unknown. */
+  readonly costPer1000: number;
 }
 
 /** A summary of fewer tokens says nothing. */
@@ -60,6 +62,7 @@ export async function planCompaction(args: {
   /** Tokens of the words around a summary. Absent: there is none. */
   summaryFrame: number | undefined;
   leaves: ((group: Group) => boolean) | undefined;
+  costPer1000: number;
 }): Promise<CompactionPlan | undefined> {
   const { draft, fitting, goal, summaryFrame, leaves } = args;
   const { visible, state, scope, policy, frame, stored } = draft;
@@ -121,6 +124,7 @@ export async function planCompaction(args: {
     previousSummaryTokens,
     maxSummaryTokens,
     isPiece: isPiece && !leaves && tokensKept + maxSummaryTokens > goal.targetTokens,
+    costPer1000: args.costPer1000,
   };
 }
 

@@ -1126,6 +1126,14 @@ export declare type Compaction = Message$1<"sessiond.v1.Compaction"> & {
    * @generated from field: uint32 previous_revision = 9;
    */
   previousRevision: number;
+
+  /**
+   * What the tokens taken away would have cost in one request, by the server's table of costs for the
+   * session's model. 0: no cost is known.
+   *
+   * @generated from field: double saved_cost = 10;
+   */
+  savedCost: number;
 };
 
 /**

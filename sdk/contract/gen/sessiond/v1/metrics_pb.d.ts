@@ -225,8 +225,8 @@ export declare type CompactionMetrics = Message<"sessiond.v1.CompactionMetrics">
   ratio: number;
 
   /**
-   * What the tokens taken away would have cost in one request each, by the server's table of costs
-   * for the session's model, in its currency. 0: no cost is known.
+   * What they saved, summed: of each compaction what the tokens taken away would have cost in one
+   * request, by the server's table of costs for the session's model. 0: no cost is known.
    *
    * @generated from field: double saved_cost = 5;
    */
