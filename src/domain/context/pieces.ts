@@ -49,7 +49,7 @@ export function piecesOf(group: Group, view: View, reason: string): Piece[] {
   const { events } = group;
   const calls = events.filter(({ payload }) => payload.case === "toolCall");
   // A response is of one agent, whoever reports the results of its calls.
-  const foreign = isOfAnother(events[0], view.agent);
+  const foreign = isOfAnother(events[0], view.agent) ? events[0]?.author : undefined;
   const shown = { view, reason, foreign };
   const pieces: Piece[] = [];
   for (const event of events) {
@@ -82,8 +82,8 @@ export function costOf(pieces: readonly Piece[]): number {
 interface Place {
   readonly view: View;
   readonly reason: string;
-  /** It is of another agent than the one the window is for. */
-  readonly foreign: boolean;
+  /** Another agent than the one the window is for, which the group is of. */
+  readonly foreign: string | undefined;
   /** Name of the tool that a result is of. */
   readonly tool: string;
 }
@@ -96,13 +96,14 @@ function pieceOf(event: Event, { view, reason, foreign, tool }: Place): Piece {
   const orphan =
     event.payload.case === "toolResult" &&
     (event.callRevision === 0 || event.payload.value.isFinal === false);
-  if (orphan || foreign) {
-    const text = labelled(shown, tool);
+  if (orphan || foreign !== undefined) {
+    // Whoever reports a result, it is of the agent that called.
+    const text = labelled({ ...shown, author: foreign ?? shown.author }, tool);
     return {
       event: text,
       treatment: orphan ? Treatment.KEPT : Treatment.SYNTHETIC,
       reason: orphan ? why : "label",
-      tokens: tokens + wordsTokens + event.author.length + tool.length,
+      tokens: tokens + wordsTokens + text.author.length + tool.length,
       overhead: overheadOf(view.dialect, text),
     };
   }
@@ -117,8 +118,8 @@ function pieceOf(event: Event, { view, reason, foreign, tool }: Place): Piece {
 
 /** The group's own piece for a call that has no result, in the voice of the call's agent. */
 function madePiece(event: Event, { view, foreign, tool }: Place): Piece {
-  const shown = foreign ? labelled(event, tool) : event;
-  const label = foreign ? wordsTokens + event.author.length + tool.length : 0;
+  const shown = foreign === undefined ? event : labelled(event, tool);
+  const label = foreign === undefined ? 0 : wordsTokens + event.author.length + tool.length;
   return {
     event: shown,
     treatment: Treatment.SYNTHETIC,
