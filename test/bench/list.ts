@@ -7,7 +7,7 @@ import {
 } from "@sessiond/contract";
 import { startServer } from "../support/server-process.ts";
 import { fill } from "./support/fill.ts";
-import { type Call, load, median } from "./support/load.ts";
+import { at, type Call, load, median } from "./support/load.ts";
 import { pathOf, RawClient } from "./support/raw-client.ts";
 import type { Bench } from "./support/report.ts";
 import { tempFolder } from "./support/temp-folder.ts";
@@ -91,10 +91,4 @@ async function inTurns(args: { inFlight: number; call: Call; toEcho: Call }) {
 function listBytes(range: { firstRevision: number; pageSize: number }): Buffer {
   const request = create(ListEventsRequestSchema, { sessionId, ...range });
   return Buffer.from(toBinary(ListEventsRequestSchema, request));
-}
-
-function at<T>(values: readonly T[], index: number): T {
-  const value = values[index % values.length];
-  if (value === undefined) throw new RangeError("no values");
-  return value;
 }

@@ -12,6 +12,7 @@ import { tokensBench } from "./tokens.ts";
 import { watchBench } from "./watch.ts";
 import { watchCostBench } from "./watch-cost.ts";
 import { watchMemoryBench } from "./watch-memory.ts";
+import { windowsBench } from "./windows.ts";
 
 /** Benchmarks by name; `npm run bench -- append watch` runs some of them. */
 const benches = {
@@ -27,6 +28,7 @@ const benches = {
   disk: diskBench,
   image: imageBench,
   tokens: tokensBench,
+  windows: windowsBench,
   profile: profileBench,
 } satisfies Record<string, Bench>;
 

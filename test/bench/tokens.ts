@@ -6,28 +6,11 @@ import { encodingForModel } from "../../src/domain/tokens/encodings.ts";
 import { estimateTokens } from "../../src/domain/tokens/estimate.ts";
 import { WorkerTokenCounter } from "../../src/domain/tokens/worker-counter.ts";
 import { corpora, readRealRuns } from "../domain/tokens/corpora.ts";
+import { megabytes } from "./support/megabytes.ts";
 import type { Bench, Row } from "./support/report.ts";
 
 const MiB = 1024 * 1024;
 const encoding = "o200k_base";
-
-const texts = {
-  "one letter": megabyte("a"),
-  "letters of both cases": megabyte("aB"),
-  "chinese without punctuation": megabyte("我想下个月去日本旅行"),
-  "chinese with punctuation": megabyte("我想下个月去日本旅行，请帮忙。"),
-  base64: Buffer.from(
-    Uint8Array.from({ length: (MiB * 3) / 4 }, (_, i) => (i * i * 31) >> 3),
-  ).toString("base64"),
-  emoji: megabyte("😀"),
-  "emoji families": megabyte("👩‍👩‍👧‍👦"),
-  spaces: megabyte(" "),
-  "line breaks": megabyte("\n"),
-  "exclamation marks": megabyte("!"),
-  digits: megabyte("1234567"),
-  "runs just below the limit": megabyte(`${"我".repeat(1_000)} `),
-  english: megabyte("I want to visit Japan next month, please. "),
-} satisfies Record<string, string>;
 
 /** What an old tool result keeps unless its policy says otherwise. */
 const keep = { headTokens: 300, tailTokens: 100, wholeTokens: MiB };
@@ -52,7 +35,7 @@ export const tokensBench: Bench = async (report) => {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   const rows: Row[] = [];
-  for (const [name, text] of Object.entries(texts)) {
+  for (const [name, text] of Object.entries(megabytes)) {
     delay.reset();
     const cpuBefore = process.threadCpuUsage();
     const startMs = performance.now();
@@ -112,8 +95,4 @@ async function errorRows(counter: WorkerTokenCounter): Promise<Row[]> {
 function percent(ratio: number): string {
   const error = (ratio - 1) * 100;
   return `${error > 0 ? "+" : ""}${error.toFixed(1)} %`;
-}
-
-function megabyte(unit: string): string {
-  return unit.repeat(Math.ceil(MiB / Buffer.byteLength(unit)));
 }

@@ -116,7 +116,9 @@ function explanations({ draft }: Parameters<typeof answer>[0], kept: Kept) {
   );
   const read = material.groups.flatMap(({ events }) => events.map(({ revision }) => revision));
   const named = [...read, ...kept.flatMap(({ group }) => group.events.map((one) => one.revision))];
-  const unread = { first: scope.coveredThrough + 1, last: material.completeFrom - 1 };
+  // A log begins with `session_started`, which no window shows.
+  const first = Math.max(1, scope.coveredThrough) + 1;
+  const unread = { first, last: material.completeFrom - 1 };
   return explain({
     kept,
     dropped: left.map((group) => ({

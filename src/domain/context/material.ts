@@ -14,8 +14,8 @@ export interface Material {
   readonly tail: readonly Event[];
 }
 
-/** Events that are read at once on the way back through a log. */
-const stride = 128;
+/** Events that are read at once on the way back through a log, at least; then a quarter of what is there. */
+const stride = 64;
 
 /**
  * Reads the newest groups of a log until they are enough, and older ones by name.
@@ -36,7 +36,8 @@ export async function readMaterial(args: {
   const { cache, log, state, after, isEnough } = args;
   let from = log.head + 1;
   let tail: readonly Event[] = [];
-  for (let step = stride; from > after + 1; step *= 2) {
+  while (from > after + 1) {
+    const step = Math.max(stride, Math.floor(tail.length / 4));
     from = Math.max(after + 1, from - step);
     tail = await cache.tail(log, from);
     if (isEnough(tail)) break;

@@ -167,6 +167,8 @@ export class Indexes {
 
   #makeRoom(entry: Entry): void {
     entry.index.dropBefore(entry.head - this.#maxEvents + 1);
+    // No more than half, so that one long session does not drive all others out.
+    while (entry.index.bytes > this.#maxBytes / 2 && entry.index.dropOldest()) entry.isFull = true;
     let excess = this.#bytes() - this.#maxBytes;
     for (const [uid, other] of this.#entries) {
       if (excess <= 0) return;
@@ -174,7 +176,6 @@ export class Indexes {
       excess -= other.index.bytes;
       this.drop(uid);
     }
-    while (entry.index.bytes > this.#maxBytes && entry.index.dropOldest()) entry.isFull = true;
   }
 
   #bytes(): number {
