@@ -152,7 +152,7 @@ describe.runIf(hasTmux)("a window on a terminal", () => {
       expect([line, widthOf(line) <= columns]).toEqual([line, true]);
     }
     expect(groups).toMatch(/REVISIONS +WHAT +TOKENS +WHY\n2 +kept +\d+ +\S+/);
-    expect(groups).toMatch(/\n\d+-\d+ +dropped +\d* +older/);
+    expect(groups).toMatch(/\n\d+-\d+ +dropped +[\d,]+ +older/);
   });
 
   test("with --dialect is drawn for that dialect", async () => {

@@ -41,8 +41,10 @@ describe("a history whose beginning is cut off is refused by providers", () => {
   });
 
   it("when the newest tokens are kept", () => {
-    const tally = cutAll([300, 1_000, 1_500, 2_000, 3_000, 8_000], tailOf);
-    report("newest 300 to 8,000 tokens", tally);
+    // The small runs of our own have not enough tokens for large budgets.
+    const budgets = [20, 40, 80, 300, 1_000, 1_500, 2_000, 3_000, 8_000];
+    const tally = cutAll(budgets, tailOf);
+    report("newest 20 to 8,000 tokens", tally);
     expect(tally.refused / tally.cuts).toBeGreaterThan(0.05);
   });
 
