@@ -8,6 +8,7 @@ import { Ledger } from "./ledger.ts";
 import { type Random, randomOf } from "./random.ts";
 import { readSession, sessionIdsOf } from "./reading.ts";
 import { Recorder } from "./recorder.ts";
+import { reasonOf } from "./requests.ts";
 import { type Violation, violationsOf } from "./validate/validators.ts";
 import { Watcher } from "./watcher.ts";
 import { run, send } from "./workload.ts";
@@ -139,7 +140,7 @@ class Campaign {
     this.#violations.push(...violationsOf(found));
     this.#appliedUnknowns += appliedUnknowns(found);
     await this.#retry(connection);
-    const heads = new Map(this.#open.map((id) => [id, this.#ledger.headOf(id)]));
+    const heads = await compacted(connection, this.#open);
     await this.#watcher.reached(heads, AbortSignal.timeout(catchUpMs));
     const history = await this.#history(connection, { isSettled: true });
     this.#violations.push(...violationsOf(history));
@@ -217,4 +218,25 @@ function digest({ entries, counters }: SessionLog): string {
   return createHash("sha256")
     .update(JSON.stringify([entries, counters]))
     .digest("hex");
+}
+
+/**
+ * Compacts sessions, so that none is compacted by itself while it is read back, and gives their
+ * heads. A compaction that ran beside it comes too late then.
+ */
+async function compacted(
+  { context, sessions }: Connection,
+  sessionIds: readonly string[],
+): Promise<Map<string, number>> {
+  const heads = new Map<string, number>();
+  for (const sessionId of sessionIds) {
+    const name = { namespace, sessionId };
+    let reason = "COMPACTION_STALE";
+    while (reason === "COMPACTION_STALE") reason = await reasonOf(context.compactSession(name));
+    if (reason === "SESSION_NOT_FOUND") continue;
+    if (reason !== "none") throw new Error(`a compaction failed with ${reason}`);
+    const { session } = await sessions.getSession(name);
+    heads.set(sessionId, session?.headRevision ?? 0);
+  }
+  return heads;
 }

@@ -1,6 +1,6 @@
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
-import { EventService, SessionService } from "@sessiond/contract";
+import { ContextService, EventService, SessionService } from "@sessiond/contract";
 import { ErrorInfoSchema } from "@sessiond/contract/rpc";
 
 /** Nothing here takes as long; without a bound a lost answer would hang the run. */
@@ -13,6 +13,7 @@ export interface Connection {
   /** Connect, over HTTP/1.1. */
   readonly http: Client<typeof EventService>;
   readonly sessions: Client<typeof SessionService>;
+  readonly context: Client<typeof ContextService>;
 }
 
 export function connect(address: string): Connection {
@@ -27,6 +28,7 @@ export function connect(address: string): Connection {
     grpc: createClient(EventService, grpc),
     http: createClient(EventService, http),
     sessions: createClient(SessionService, http),
+    context: createClient(ContextService, http),
   };
 }
 
