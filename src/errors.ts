@@ -74,6 +74,18 @@ export class SessionEndedError extends SessiondError {
   }
 }
 
+/** The session lives no longer than its `expiry.ttl`, so it cannot be reopened. */
+export class SessionTtlPassedError extends SessiondError {
+  readonly reason = "SESSION_TTL_PASSED";
+  constructor({ sessionId, expireTimeMs }: { sessionId: string; expireTimeMs: number }) {
+    const expireTime = new Date(expireTimeMs).toISOString();
+    super(
+      `the time to live of session "${sessionId}" passed at ${expireTime}; lengthen expiry.ttl, then reopen it, or create another`,
+      { session_id: sessionId, expire_time: expireTime },
+    );
+  }
+}
+
 export class SessionDeletedError extends SessiondError {
   readonly reason = "SESSION_DELETED";
   constructor({ sessionId }: { sessionId: string }) {

@@ -5,6 +5,7 @@ export * from "./gen/sessiond/v1/error_reason_pb.js";
 export * from "./gen/sessiond/v1/event_pb.js";
 export * from "./gen/sessiond/v1/event_service_pb.js";
 export * from "./gen/sessiond/v1/metrics_pb.js";
+export * from "./gen/sessiond/v1/metrics_service_pb.js";
 export * from "./gen/sessiond/v1/server_pb.js";
 export * from "./gen/sessiond/v1/server_service_pb.js";
 export * from "./gen/sessiond/v1/session_pb.js";

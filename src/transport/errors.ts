@@ -38,6 +38,7 @@ export const codeOfReason = {
   COMPACTION_STALE: Code.Aborted,
   COMPACTION_NOT_FOUND: Code.NotFound,
   SUMMARISER_FAILED: Code.FailedPrecondition,
+  SESSION_TTL_PASSED: Code.FailedPrecondition,
 } satisfies Record<Reason, Code>;
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.

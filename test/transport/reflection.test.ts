@@ -20,6 +20,7 @@ it("a client without proto files lists the calls", async () => {
       "sessiond.v1.EventService/AppendEvents",
       "sessiond.v1.EventService/AppendStream",
       "sessiond.v1.EventService/ListEvents",
+      "sessiond.v1.EventService/ListSteps",
       "sessiond.v1.EventService/WatchEvents",
       "sessiond.v1.ServerService/GetServerInfo",
     ],

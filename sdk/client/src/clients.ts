@@ -1,5 +1,11 @@
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
-import { ContextService, EventService, ServerService, SessionService } from "@sessiond/contract";
+import {
+  ContextService,
+  EventService,
+  MetricsService,
+  ServerService,
+  SessionService,
+} from "@sessiond/contract";
 
 /**
  * The typed Connect clients of all services, for what has no short form here.
@@ -12,6 +18,7 @@ export interface Clients {
   readonly sessions: Client<typeof SessionService>;
   readonly events: Client<typeof EventService>;
   readonly context: Client<typeof ContextService>;
+  readonly metrics: Client<typeof MetricsService>;
   readonly server: Client<typeof ServerService>;
 }
 
@@ -20,6 +27,7 @@ export function createClients(transport: Transport): Clients {
     sessions: createClient(SessionService, transport),
     events: createClient(EventService, transport),
     context: createClient(ContextService, transport),
+    metrics: createClient(MetricsService, transport),
     server: createClient(ServerService, transport),
   };
 }

@@ -84,6 +84,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     head_revision: setByServer,
     metrics: setByServer,
     etag: setByServer,
+    reopen_time: setByServer,
   },
   "sessiond.v1.Tool": {
     name: { ...word, required: true },
@@ -94,6 +95,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     reason,
     error_code: word,
     error_message: { maxBytes: 16 * KiB },
+    limit: setByServer,
   },
   "sessiond.v1.SessionLimits": { timeout: { minMs: 1 } },
   "sessiond.v1.SessionExpiry": {
@@ -183,6 +185,8 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
   },
   "sessiond.v1.UpdateSessionRequest": request,
   "sessiond.v1.EndSessionRequest": { ...sessionName, ...request },
+  "sessiond.v1.CancelSessionRequest": { ...sessionName, ...request, reason },
+  "sessiond.v1.ReopenSessionRequest": { ...sessionName, ...request, reason },
   "sessiond.v1.DeleteSessionRequest": { ...sessionName, ...request },
   "sessiond.v1.AppendEventsRequest": {
     ...sessionName,
@@ -191,7 +195,14 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
   },
   "sessiond.v1.AppendStreamRequest": { append: { required: true } },
   "sessiond.v1.ListEventsRequest": { ...sessionName, page_size: { min: 0 } },
+  "sessiond.v1.ListStepsRequest": { ...sessionName, page_size: { min: 0 } },
   "sessiond.v1.WatchEventsRequest": { namespace, session_id: word },
+  "sessiond.v1.RecordRequestRequest": {
+    ...sessionName,
+    ...request,
+    processing_time: { minMs: 0 },
+  },
+  "sessiond.v1.GetSessionMetricsRequest": sessionName,
   "sessiond.v1.GetContextWindowRequest": {
     ...sessionName,
     token_budget: { min: 1 },

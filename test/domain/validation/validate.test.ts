@@ -6,6 +6,7 @@ import {
   EventService,
   GetContextWindowRequestSchema,
   GetSessionRequestSchema,
+  MetricsService,
   ServerService,
   SessionService,
 } from "@sessiond/contract";
@@ -34,7 +35,8 @@ function requestTypes(): Map<string, DescMessage> {
     found.set(schema.typeName, schema);
     for (const { message } of schema.fields) if (message) visit(message);
   };
-  for (const { methods } of [SessionService, EventService, ContextService, ServerService]) {
+  const services = [SessionService, EventService, ContextService, MetricsService, ServerService];
+  for (const { methods } of services) {
     for (const { input } of methods) visit(input);
   }
   return found;
@@ -81,6 +83,7 @@ describe("the table of rules", () => {
     expect(bySession.sort()).toEqual(
       ["uid", "state", "end", "parent", "create_time", "update_time", "last_activity_time"]
         .concat(["start_time", "end_time", "expire_time", "head_revision", "metrics", "etag"])
+        .concat("reopen_time")
         .sort(),
     );
   });

@@ -233,6 +233,14 @@ export class CompactionNotFoundError extends SessiondError {
 /** The endpoint that makes summaries failed; the window stays as it was. */
 export class SummariserFailedError extends SessiondError {}
 
+/** The time to live of the session has passed, so it cannot be reopened. */
+export class SessionTtlPassedError extends SessiondError {
+  /** When it passed, in ISO form. */
+  get expireTime(): string {
+    return this.text("expire_time");
+  }
+}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -265,4 +273,5 @@ export const errorByReason = {
   COMPACTION_STALE: CompactionStaleError,
   COMPACTION_NOT_FOUND: CompactionNotFoundError,
   SUMMARISER_FAILED: SummariserFailedError,
+  SESSION_TTL_PASSED: SessionTtlPassedError,
 } satisfies Record<Reason, typeof SessiondError>;

@@ -316,6 +316,16 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_SUMMARISER_FAILED = 30;
    */
   SUMMARISER_FAILED = 30,
+
+  /**
+   * FAILED_PRECONDITION. The time to live of the session has passed, so it cannot be reopened.
+   *
+   * Lengthen `expiry.ttl` first, or create another session.
+   * Example: {"session_id": "demo", "expire_time": "2026-11-20T12:00:00.000Z"}
+   *
+   * @generated from enum value: ERROR_REASON_SESSION_TTL_PASSED = 31;
+   */
+  SESSION_TTL_PASSED = 31,
 }
 
 /**

@@ -982,6 +982,13 @@ export declare type RequestRecorded = Message$1<"sessiond.v1.RequestRecorded"> &
    * @generated from field: sessiond.v1.Error error = 2;
    */
   error?: Error | undefined;
+
+  /**
+   * The request is counted. Absent: true. False adds only time or an error.
+   *
+   * @generated from field: optional bool count = 3;
+   */
+  count?: boolean | undefined;
 };
 
 /**

@@ -4,10 +4,11 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Event, TokenCount } from "./event_pb.js";
+import type { Event, StepStatus, StepType, TokenCount } from "./event_pb.js";
 import type { Durability } from "./server_pb.js";
 import type { ContextUsage } from "./context_pb.js";
 import type { SessionState } from "./session_pb.js";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file sessiond/v1/event_service.proto.
@@ -124,6 +125,13 @@ export declare type AppendEventsResponse = Message<"sessiond.v1.AppendEventsResp
    * @generated from field: repeated sessiond.v1.Hint hints = 7;
    */
   hints: Hint[];
+
+  /**
+   * State of the session after this batch: ACTIVE, or LIMIT_REACHED if the batch reached a limit.
+   *
+   * @generated from field: sessiond.v1.SessionState state = 8;
+   */
+  state: SessionState;
 };
 
 /**
@@ -330,6 +338,162 @@ export declare type ListEventsResponse = Message<"sessiond.v1.ListEventsResponse
  * Use `create(ListEventsResponseSchema)` to create a new message.
  */
 export declare const ListEventsResponseSchema: GenMessage<ListEventsResponse>;
+
+/**
+ * Request of ListSteps.
+ *
+ * @generated from message sessiond.v1.ListStepsRequest
+ */
+export declare type ListStepsRequest = Message<"sessiond.v1.ListStepsRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Name of the session.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * Largest number of steps to return. 0: 50. At most 1,000, larger values are cut; a page is also
+   * cut at 1 MiB.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before. Absent: the first page.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message sessiond.v1.ListStepsRequest.
+ * Use `create(ListStepsRequestSchema)` to create a new message.
+ */
+export declare const ListStepsRequestSchema: GenMessage<ListStepsRequest>;
+
+/**
+ * Response of ListSteps.
+ *
+ * @generated from message sessiond.v1.ListStepsResponse
+ */
+export declare type ListStepsResponse = Message<"sessiond.v1.ListStepsResponse"> & {
+  /**
+   * The steps.
+   *
+   * @generated from field: repeated sessiond.v1.Step steps = 1;
+   */
+  steps: Step[];
+
+  /**
+   * For the next page. Absent: this was the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message sessiond.v1.ListStepsResponse.
+ * Use `create(ListStepsResponseSchema)` to create a new message.
+ */
+export declare const ListStepsResponseSchema: GenMessage<ListStepsResponse>;
+
+/**
+ * One recorded unit of work.
+ *
+ * @generated from message sessiond.v1.Step
+ */
+export declare type Step = Message<"sessiond.v1.Step"> & {
+  /**
+   * Its number: 1, 2, 3 ...
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * What kind of step.
+   *
+   * @generated from field: sessiond.v1.StepType type = 2;
+   */
+  type: StepType;
+
+  /**
+   * Name of the tool of a call or a result, or the name `step_started` gave. Absent: none.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * What went in, as text, structures as JSON: the arguments of a tool call (also of the call a
+   * result answers), or what `step_started` said. Absent: nothing recorded.
+   *
+   * @generated from field: string input = 4;
+   */
+  input: string;
+
+  /**
+   * What came out, as text, structures as JSON: the thought, the content of a result, the output,
+   * the error's message, or what `step_completed` said. Absent: nothing, as for a tool call, whose
+   * output is the step of its result.
+   *
+   * @generated from field: string output = 5;
+   */
+  output: string;
+
+  /**
+   * Whether it worked. Unspecified: a tool call.
+   *
+   * @generated from field: sessiond.v1.StepStatus status = 6;
+   */
+  status: StepStatus;
+
+  /**
+   * Time it took: as its events say, or else from the call to its result, or from `step_started` to
+   * the step. Absent: unknown.
+   *
+   * @generated from field: google.protobuf.Duration duration = 7;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * Revisions of the events it was read from, rising. A result's include that of its call.
+   *
+   * @generated from field: repeated uint32 revisions = 8;
+   */
+  revisions: number[];
+
+  /**
+   * Who did it.
+   *
+   * @generated from field: string author = 9;
+   */
+  author: string;
+
+  /**
+   * When it was recorded.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 10;
+   */
+  createTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.Step.
+ * Use `create(StepSchema)` to create a new message.
+ */
+export declare const StepSchema: GenMessage<Step>;
 
 /**
  * Request of WatchEvents.
@@ -699,7 +863,8 @@ export declare const EventService: GenService<{
    *
    * All events are stored, in order, or none. When the call returns they are as durable as the
    * response says. Repeating a call with the same `request_id` and events returns the first
-   * result without storing twice.
+   * result without storing twice. A batch that reaches a limit of the session is stored whole, and
+   * the session ends with it as LIMIT_REACHED.
    *
    * Errors: SESSION_NOT_FOUND, SESSION_ENDED, REVISION_CONFLICT, REQUEST_ID_REUSED,
    * EVENT_TOO_LARGE, SESSION_LOG_FULL.
@@ -740,6 +905,21 @@ export declare const EventService: GenService<{
     methodKind: "unary";
     input: typeof ListEventsRequestSchema;
     output: typeof ListEventsResponseSchema;
+  },
+  /**
+   * Lists the steps of a session, as its events tell them, in pages. Changes nothing.
+   *
+   * Ordered and gapless by number. A page may be shorter than asked for, even empty; only an absent
+   * `next_page_token` says that it was the last.
+   *
+   * Errors: SESSION_NOT_FOUND, PAGE_TOKEN_INVALID, DATA_LOSS.
+   *
+   * @generated from rpc sessiond.v1.EventService.ListSteps
+   */
+  listSteps: {
+    methodKind: "unary";
+    input: typeof ListStepsRequestSchema;
+    output: typeof ListStepsResponseSchema;
   },
   /**
    * Streams events of one session, or of all sessions of a namespace, as they become durable.

@@ -182,6 +182,20 @@ export declare type RequestMetrics = Message<"sessiond.v1.RequestMetrics"> & {
    * @generated from field: google.protobuf.Duration processing_time = 3;
    */
   processingTime?: Duration | undefined;
+
+  /**
+   * `processing_time` / `count`. Absent without a request or a time.
+   *
+   * @generated from field: google.protobuf.Duration average_processing_time = 4;
+   */
+  averageProcessingTime?: Duration | undefined;
+
+  /**
+   * `errors` / `count`, at most 1; 0 without a request.
+   *
+   * @generated from field: double error_rate = 5;
+   */
+  errorRate: number;
 };
 
 /**

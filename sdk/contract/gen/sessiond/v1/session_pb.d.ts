@@ -212,21 +212,24 @@ export declare type Session = Message<"sessiond.v1.Session"> & {
   lastActivityTime?: Timestamp | undefined;
 
   /**
-   * When the session became ACTIVE. Absent while CREATED. Set by the server.
+   * When the session became ACTIVE for the first time. Absent while CREATED. Set by the server.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 26;
    */
   startTime?: Timestamp | undefined;
 
   /**
-   * When the session ended. Absent while it has not. Set by the server.
+   * When the session ended: of one that timed out or expired the moment it did, not the moment the
+   * server noticed. Absent while it has not. Set by the server.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 27;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * When the session will expire as things stand. Absent: never. Set by the server.
+   * When the session will end by itself as things stand: the earliest of `limits.timeout`,
+   * `expiry.ttl` and `expiry.idle_ttl`. Of an ended session: when `expiry.retention` removes it.
+   * Absent: never. Set by the server.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 28;
    */
@@ -252,6 +255,14 @@ export declare type Session = Message<"sessiond.v1.Session"> & {
    * @generated from field: string etag = 31;
    */
   etag: string;
+
+  /**
+   * When the session was last reopened; `limits.timeout` counts from here. Absent: never. Set by
+   * the server.
+   *
+   * @generated from field: google.protobuf.Timestamp reopen_time = 32;
+   */
+  reopenTime?: Timestamp | undefined;
 };
 
 /**
@@ -320,6 +331,13 @@ export declare type SessionEnd = Message<"sessiond.v1.SessionEnd"> & {
    * @generated from field: string error_message = 3;
    */
   errorMessage: string;
+
+  /**
+   * Limit that was reached, for LIMIT_REACHED: "max_steps" or "max_tokens". Set by the server.
+   *
+   * @generated from field: string limit = 4;
+   */
+  limit: string;
 };
 
 /**
@@ -330,6 +348,10 @@ export declare const SessionEndSchema: GenMessage<SessionEnd>;
 
 /**
  * Limits of a run. Reaching one ends the session.
+ *
+ * The append that reaches `max_steps` or `max_tokens` is stored whole, and `session_ended` with it;
+ * the next one is refused with SESSION_ENDED. A reopened session keeps its counts: raise the limit,
+ * or its next step ends it again.
  *
  * @generated from message sessiond.v1.SessionLimits
  */
@@ -342,14 +364,14 @@ export declare type SessionLimits = Message<"sessiond.v1.SessionLimits"> & {
   maxSteps: number;
 
   /**
-   * Tokens the session may record. 0: no limit.
+   * Tokens the session may record, by `SessionMetrics.tokens.total`. 0: no limit.
    *
    * @generated from field: uint32 max_tokens = 2;
    */
   maxTokens: number;
 
   /**
-   * Time from start to end. Absent: no limit. At least 1 ms.
+   * Time from start, or from the last reopening, to end. Absent: no limit. At least 1 ms.
    *
    * @generated from field: google.protobuf.Duration timeout = 3;
    */
@@ -372,6 +394,10 @@ export declare const SessionLimitsSchema: GenMessage<SessionLimits>;
 /**
  * When a session expires and how long it is kept after its end.
  *
+ * Expiry takes effect at the due time, by the server's wall clock, also over a restart: from then on
+ * the session is EXPIRED to every reader and takes no events. Its `session_ended` is appended soon
+ * after, with the due time.
+ *
  * @generated from message sessiond.v1.SessionExpiry
  */
 export declare type SessionExpiry = Message<"sessiond.v1.SessionExpiry"> & {
@@ -383,7 +409,8 @@ export declare type SessionExpiry = Message<"sessiond.v1.SessionExpiry"> & {
   idleTtl?: Duration | undefined;
 
   /**
-   * Time after creation after which the session expires. Absent: never. At least 1 ms.
+   * Time after creation after which the session expires for good: it cannot be reopened. Absent:
+   * never. At least 1 ms.
    *
    * @generated from field: google.protobuf.Duration ttl = 2;
    */

@@ -148,7 +148,7 @@ export declare type ListSessionsRequest = Message<"sessiond.v1.ListSessionsReque
   namespace: string;
 
   /**
-   * Sessions in this state. Unspecified: any.
+   * Sessions in this state, as of now. Unspecified: any.
    *
    * @generated from field: sessiond.v1.SessionState state = 2;
    */
@@ -364,6 +364,142 @@ export declare type EndSessionResponse = Message<"sessiond.v1.EndSessionResponse
 export declare const EndSessionResponseSchema: GenMessage<EndSessionResponse>;
 
 /**
+ * Request of CancelSession.
+ *
+ * @generated from message sessiond.v1.CancelSessionRequest
+ */
+export declare type CancelSessionRequest = Message<"sessiond.v1.CancelSessionRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Name of the session.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * Why. Absent: nothing said. Up to 4 KiB.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Id of this request, for retries. Up to 200 bytes.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message sessiond.v1.CancelSessionRequest.
+ * Use `create(CancelSessionRequestSchema)` to create a new message.
+ */
+export declare const CancelSessionRequestSchema: GenMessage<CancelSessionRequest>;
+
+/**
+ * Response of CancelSession.
+ *
+ * @generated from message sessiond.v1.CancelSessionResponse
+ */
+export declare type CancelSessionResponse = Message<"sessiond.v1.CancelSessionResponse"> & {
+  /**
+   * The session as it is now.
+   *
+   * @generated from field: sessiond.v1.Session session = 1;
+   */
+  session?: Session | undefined;
+
+  /**
+   * It was cancelled by this request, and had not ended before.
+   *
+   * @generated from field: bool cancelled = 2;
+   */
+  cancelled: boolean;
+};
+
+/**
+ * Describes the message sessiond.v1.CancelSessionResponse.
+ * Use `create(CancelSessionResponseSchema)` to create a new message.
+ */
+export declare const CancelSessionResponseSchema: GenMessage<CancelSessionResponse>;
+
+/**
+ * Request of ReopenSession.
+ *
+ * @generated from message sessiond.v1.ReopenSessionRequest
+ */
+export declare type ReopenSessionRequest = Message<"sessiond.v1.ReopenSessionRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Name of the session.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * Why. Absent: nothing said. Up to 4 KiB.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Id of this request, for retries. Up to 200 bytes.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message sessiond.v1.ReopenSessionRequest.
+ * Use `create(ReopenSessionRequestSchema)` to create a new message.
+ */
+export declare const ReopenSessionRequestSchema: GenMessage<ReopenSessionRequest>;
+
+/**
+ * Response of ReopenSession.
+ *
+ * @generated from message sessiond.v1.ReopenSessionResponse
+ */
+export declare type ReopenSessionResponse = Message<"sessiond.v1.ReopenSessionResponse"> & {
+  /**
+   * The session as it is now.
+   *
+   * @generated from field: sessiond.v1.Session session = 1;
+   */
+  session?: Session | undefined;
+
+  /**
+   * It was reopened by this request, and had ended before.
+   *
+   * @generated from field: bool reopened = 2;
+   */
+  reopened: boolean;
+};
+
+/**
+ * Describes the message sessiond.v1.ReopenSessionResponse.
+ * Use `create(ReopenSessionResponseSchema)` to create a new message.
+ */
+export declare const ReopenSessionResponseSchema: GenMessage<ReopenSessionResponse>;
+
+/**
  * Request of DeleteSession.
  *
  * @generated from message sessiond.v1.DeleteSessionRequest
@@ -513,7 +649,11 @@ export declare const SessionService: GenService<{
   /**
    * Creates a session.
    *
-   * Atomic. Safe to repeat with the same `request_id`, and with `if_exists` RETURN.
+   * Atomic. Safe to repeat with the same `request_id`, and with `if_exists` RETURN or RENEW.
+   *
+   * RENEW keeps an ended session, with its uid and log, under another name. Both changes are made
+   * in order; if the server dies between them nothing is lost, the name is free, and a repeated
+   * call creates the fresh session.
    *
    * Errors: SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, NOT_SUPPORTED.
    *
@@ -582,6 +722,39 @@ export declare const SessionService: GenService<{
     methodKind: "unary";
     input: typeof EndSessionRequestSchema;
     output: typeof EndSessionResponseSchema;
+  },
+  /**
+   * Cancels a session: it ends as CANCELLED, with a reason that whoever holds it can read.
+   *
+   * Open tool calls get a result that says they were cancelled, in the same commit as
+   * `session_ended`. Watches show both; later appends fail with SESSION_ENDED. Cancelling an ended
+   * session returns its end and changes nothing, so it is safe to repeat. A dropped connection
+   * cancels nothing.
+   *
+   * Errors: SESSION_NOT_FOUND, REQUEST_ID_REUSED.
+   *
+   * @generated from rpc sessiond.v1.SessionService.CancelSession
+   */
+  cancelSession: {
+    methodKind: "unary";
+    input: typeof CancelSessionRequestSchema;
+    output: typeof CancelSessionResponseSchema;
+  },
+  /**
+   * Makes an ended session ACTIVE again.
+   *
+   * Appends `session_reopened`. `expiry.idle_ttl` and `limits.timeout` count from now; steps and
+   * tokens go on from where they were. Reopening a session that has not ended changes nothing, so it
+   * is safe to repeat.
+   *
+   * Errors: SESSION_NOT_FOUND, SESSION_TTL_PASSED, REQUEST_ID_REUSED.
+   *
+   * @generated from rpc sessiond.v1.SessionService.ReopenSession
+   */
+  reopenSession: {
+    methodKind: "unary";
+    input: typeof ReopenSessionRequestSchema;
+    output: typeof ReopenSessionResponseSchema;
   },
   /**
    * Deletes a session and its log.
