@@ -1,10 +1,18 @@
 import { RevisionConflictError } from "../errors.ts";
+import type { SessionName } from "./keys.ts";
 import type { Change, SessionKey } from "./store.ts";
 
 /** Where a session is: its log, and the revision of its newest event. */
 export interface SessionPlace {
   readonly uid: string;
   readonly revision: number;
+}
+
+/** What an engine has stored. */
+export interface StoredPlaces {
+  place(key: SessionKey): SessionPlace | undefined;
+  /** Some session has the name. */
+  isTaken(name: SessionName): boolean;
 }
 
 /**
@@ -22,13 +30,17 @@ export class InFlight {
    * Errors: RevisionConflictError when the session is not at `before`; RangeError when the change
    * contradicts itself, which is a defect of the caller.
    */
-  check(change: Change, stored: () => SessionPlace | undefined): void {
+  check(change: Change, stored: StoredPlaces): void {
     assertConsistent(change);
     const entry = this.#sessions.get(nameOf(change.key));
-    const actual = entry === undefined ? stored() : entry.place;
+    const actual = entry === undefined ? stored.place(change.key) : entry.place;
     const expected = change.before?.head.revision;
     const same = expected === undefined ? !actual : actual?.uid === change.key.uid;
-    if (same && actual?.revision === expected) return;
+    if (same && actual?.revision === expected) {
+      const target = newNameOf(change);
+      if (target !== undefined) this.#checkFree(target, stored);
+      return;
+    }
     throw new RevisionConflictError({
       sessionId: change.key.sessionId,
       expected: expected ?? 0,
@@ -38,16 +50,34 @@ export class InFlight {
 
   /** Notes that a checked change is under way. Each needs one `end`. */
   begin(change: Change): void {
-    const name = nameOf(change.key);
-    const commits = (this.#sessions.get(name)?.commits ?? 0) + 1;
     const revision = change.after?.head.revision;
     const place = revision === undefined ? undefined : { uid: change.key.uid, revision };
-    this.#sessions.set(name, { place, commits });
+    const target = newNameOf(change);
+    this.#begin(nameOf(change.key), target === undefined ? place : undefined);
+    if (target !== undefined) this.#begin(nameOf(target), place);
   }
 
   /** Notes that the oldest change under way of its session is stored. */
   end(change: Change): void {
-    const name = nameOf(change.key);
+    const target = newNameOf(change);
+    this.#end(nameOf(change.key));
+    if (target !== undefined) this.#end(nameOf(target));
+  }
+
+  #checkFree(name: SessionName, stored: StoredPlaces): void {
+    const entry = this.#sessions.get(nameOf(name));
+    const isTaken = entry === undefined ? stored.isTaken(name) : entry.place !== undefined;
+    if (!isTaken) return;
+    const actual = entry?.place?.revision ?? 0;
+    throw new RevisionConflictError({ sessionId: name.sessionId, expected: 0, actual });
+  }
+
+  #begin(name: string, place: SessionPlace | undefined): void {
+    const commits = (this.#sessions.get(name)?.commits ?? 0) + 1;
+    this.#sessions.set(name, { place, commits });
+  }
+
+  #end(name: string): void {
     const entry = this.#sessions.get(name);
     if (entry === undefined) return;
     if (entry.commits === 1) this.#sessions.delete(name);
@@ -55,7 +85,13 @@ export class InFlight {
   }
 }
 
-function nameOf({ namespace, sessionId }: SessionKey): string {
+/** The name that a change gives to its session; undefined: it keeps the one it has. */
+export function newNameOf({ key, after }: Change): SessionName | undefined {
+  if (after === undefined || after.session.sessionId === key.sessionId) return undefined;
+  return { namespace: key.namespace, sessionId: after.session.sessionId };
+}
+
+function nameOf({ namespace, sessionId }: SessionName): string {
   // The length keeps ("a", "bc") and ("ab", "c") apart.
   return `${namespace.length}:${namespace}${sessionId}`;
 }

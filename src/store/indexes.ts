@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Session } from "@sessiond/contract";
 import { type NamespaceLogEntry, NamespaceLogEntrySchema } from "@sessiond/contract/store";
+import { newNameOf } from "./in-flight.ts";
 import { deadlineKey, indexKey, uidBytes } from "./keys.ts";
 import type { Change, SessionIndex, SessionKey } from "./store.ts";
 
@@ -27,16 +28,17 @@ const NONE: KeyChanges = { puts: [], removes: [] };
 export function derive(change: Change): Derived {
   const before = change.before?.session;
   const after = change.after?.session;
+  const keyAfter = { ...change.key, ...newNameOf(change) };
   const logEntry = logEntryOf(change);
   // An append changes the head only: nothing derived from the session's own fields moves.
   const unchanged = before === after;
   return {
     indexes: unchanged
       ? NONE
-      : difference(indexKeysOf(change.key, before), indexKeysOf(change.key, after)),
+      : difference(indexKeysOf(change.key, before), indexKeysOf(keyAfter, after)),
     deadlines: unchanged
       ? NONE
-      : difference(deadlineKeysOf(change.key, before), deadlineKeysOf(change.key, after)),
+      : difference(deadlineKeysOf(change.key, before), deadlineKeysOf(keyAfter, after)),
     ...(logEntry === undefined ? {} : { logEntry }),
   };
 }

@@ -33,6 +33,9 @@ export interface Change {
   /**
    * What the session is afterwards; absent: it is deleted, with its log. Absent like `before`: there
    * is no session, and only the request's answer is kept.
+   *
+   * With another `sessionId` than `key` the session is renamed: the name in `key` is free afterwards,
+   * the uid and the log stay.
    */
   readonly after?: StoredSession;
   /** Events that follow `before.head.revision`, with their revisions set. */
@@ -131,8 +134,8 @@ export interface Store {
    *
    * The check against `before` includes commits that were called earlier and are still under way.
    *
-   * Errors: RevisionConflictError when the session is not at `before` (the caller may read again
-   * and decide anew), WritesRefusedError before anything was written (deletes are still taken),
+   * Errors: RevisionConflictError when the session is not at `before`, or the name it is to have is
+   * taken (the caller may read again and decide anew), WritesRefusedError before anything was written (deletes are still taken),
    * CommitUnknownError: the outcome is unknown and every later commit fails the same way; the
    * process must end.
    */
@@ -166,7 +169,7 @@ export interface Store {
   /** Errors: DataLossError. */
   getRequest(key: Uint8Array): Promise<RequestRecord | undefined>;
 
-  /** Sessions whose `expire_time` is at or before `nowMs`, earliest first. */
+  /** Sessions whose stored `expire_time` is at or before `nowMs`, earliest first. */
   dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]>;
 
   /**

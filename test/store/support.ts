@@ -90,6 +90,14 @@ export function update(of: Change, fields: SessionFields): Change {
   return { key: of.key, before, after: { session, head: before.head }, events: [] };
 }
 
+/** A change that gives a session another name, with events if there are any. */
+export function rename(of: Change, sessionId: string, events: readonly Event[] = []): Change {
+  const before = afterOf(of);
+  const session: Session = { ...before.session, sessionId };
+  const head = events.length === 0 ? before.head : headAt(before.head.revision + events.length);
+  return { key: of.key, before, after: { session, head }, events };
+}
+
 /** A change that deletes what a change before left. */
 export function deletion(of: Change): Change {
   return { key: of.key, before: afterOf(of), events: [] };

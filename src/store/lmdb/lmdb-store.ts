@@ -2,7 +2,7 @@ import { Durability, type Event } from "@sessiond/contract";
 import type { NamespaceLogEntry, RequestRecord } from "@sessiond/contract/store";
 import { type DataLossError, ShuttingDownError, WritesRefusedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import { InFlight } from "../in-flight.ts";
+import { InFlight, type StoredPlaces } from "../in-flight.ts";
 import { derive } from "../indexes.ts";
 import type { SessionName } from "../keys.ts";
 import { CommitListeners } from "../listeners.ts";
@@ -58,6 +58,10 @@ export class LmdbStore implements Store {
   readonly #maintenance: Maintenance;
   readonly #offsets: NamespaceOffsets;
   readonly #inFlight = new InFlight();
+  readonly #places: StoredPlaces = {
+    place: (key) => this.#read((reads) => reads.place(key)),
+    isTaken: (name) => this.#read((reads) => reads.isTaken(name)),
+  };
   readonly #listeners = new CommitListeners();
   #closed: Promise<void> | undefined;
 
@@ -116,7 +120,7 @@ export class LmdbStore implements Store {
   async commit(change: Change): Promise<Committed> {
     this.#assertOpen();
     this.#assertWritable();
-    this.#inFlight.check(change, () => this.#read((reads) => reads.place(change.key)));
+    this.#inFlight.check(change, this.#places);
     const { namespace } = change.key;
     const derived = derive(change);
     const logged = derived.logEntry !== undefined;

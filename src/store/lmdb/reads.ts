@@ -56,10 +56,14 @@ export class Reads {
   /** Where a session is, for the check of a commit on it. */
   place({ namespace, sessionId, uid }: SessionKey): SessionPlace | undefined {
     const head = this.#head(uid);
-    // A uid belongs to one name for ever, so its head is the head of that name.
+    // A uid has one name at a time, and who renames a session uses the old one no more.
     if (head !== undefined) return { uid, revision: head.revision };
     const other = this.session({ namespace, sessionId });
     return other && { uid: other.session.uid, revision: other.head.revision };
+  }
+
+  isTaken(name: SessionName): boolean {
+    return this.#tables.sessions.getBinary(sessionKey(name)) !== undefined;
   }
 
   events(range: EventRange): Event[] {

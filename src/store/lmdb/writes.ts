@@ -6,6 +6,7 @@ import {
   SessionHeadSchema,
 } from "@sessiond/contract/store";
 import { encodedEvent } from "../encoded.ts";
+import { newNameOf } from "../in-flight.ts";
 import type { Derived, KeyChanges } from "../indexes.ts";
 import { eventKey, logKey, sessionKey, uidBytes } from "../keys.ts";
 import { encodeRecord } from "../records.ts";
@@ -28,7 +29,8 @@ function record(table: TableName, key: Uint8Array, content: Uint8Array): Write {
   return { table, key, value: encodeRecord(key, content) };
 }
 
-function sessionWrites({ key, before, after }: Change): Write[] {
+function sessionWrites(change: Change): Write[] {
+  const { key, before, after } = change;
   if (before === undefined && after === undefined) return [];
   const uid = uidBytes(key.uid);
   if (after === undefined) {
@@ -41,7 +43,11 @@ function sessionWrites({ key, before, after }: Change): Write[] {
   const head = record("heads", uid, toBinary(SessionHeadSchema, after.head));
   // An append leaves the session as it is: its instructions may be long.
   if (before?.session === after.session) return [head];
-  return [head, record("sessions", sessionKey(key), toBinary(SessionSchema, after.session))];
+  const name = newNameOf(change) ?? key;
+  const session = record("sessions", sessionKey(name), toBinary(SessionSchema, after.session));
+  return name === key
+    ? [head, session]
+    : [head, session, { table: "sessions", key: sessionKey(key) }];
 }
 
 function eventWrites({ key, events }: Change): Write[] {

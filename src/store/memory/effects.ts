@@ -6,7 +6,7 @@ import {
   SessionHeadSchema,
 } from "@sessiond/contract/store";
 import { encodedEvent } from "../encoded.ts";
-import type { SessionPlace } from "../in-flight.ts";
+import { newNameOf, type SessionPlace } from "../in-flight.ts";
 import { type Derived, derive } from "../indexes.ts";
 import type { Change, SessionKey } from "../store.ts";
 
@@ -25,6 +25,8 @@ export interface EventBytes {
 /** A change in binary form: what a caller does to its objects later does not reach the store. */
 export interface Effects {
   readonly key: SessionKey;
+  /** Name the session has afterwards, if it is another one. */
+  readonly newName?: string;
   /** Absent: the session is deleted. */
   readonly after?: SessionBytes;
   readonly events: readonly EventBytes[];
@@ -41,10 +43,12 @@ export interface Effects {
 export function effectsOf(change: Change): Effects {
   const { key, after, request } = change;
   const { indexes, deadlines, logEntry } = derive(change);
+  const newName = newNameOf(change);
   return {
     key,
     indexes,
     deadlines,
+    ...(newName && { newName: newName.sessionId }),
     events: change.events.map((event, index) => ({
       content: encodedEvent(event),
       continues: index < change.events.length - 1,

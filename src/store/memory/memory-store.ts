@@ -53,7 +53,7 @@ export class MemoryStore implements Store {
   // which is what gives commits their order.
   async commit(change: Change): Promise<Committed> {
     this.#assertOpen();
-    this.#inFlight.check(change, () => this.#tables.place(change.key));
+    this.#inFlight.check(change, this.#tables);
     const effects = effectsOf(change);
     this.#inFlight.begin(change);
     return this.#queue.add(() => {

@@ -35,13 +35,14 @@ export class MemoryTables {
 
   /** Applies a change; gives its offset in the log of the namespace, 0 for none. */
   apply(effects: Effects): number {
-    const { key, after, events, request } = effects;
+    const { key, newName = key.sessionId, after, events, request } = effects;
     const sessions = getOrAdd(this.#sessions, key.namespace, () => new Map());
     if (after === undefined) {
       sessions.delete(key.sessionId);
       this.#events.delete(key.uid);
     } else {
-      sessions.set(key.sessionId, after);
+      if (newName !== key.sessionId) sessions.delete(key.sessionId);
+      sessions.set(newName, after);
       if (events.length > 0) getOrAdd(this.#events, key.uid, () => []).push(...events);
     }
     update(this.#indexes, effects.indexes);
@@ -55,6 +56,10 @@ export class MemoryTables {
 
   place({ namespace, sessionId }: SessionName): SessionPlace | undefined {
     return this.#sessions.get(namespace)?.get(sessionId);
+  }
+
+  isTaken(name: SessionName): boolean {
+    return this.place(name) !== undefined;
   }
 
   session({ namespace, sessionId }: SessionName): StoredSession | undefined {

@@ -6,6 +6,7 @@ import { describeDeletes } from "./deletes.ts";
 import { describeEvents } from "./events.ts";
 import { describeLists } from "./lists.ts";
 import { describeNamespaceLog } from "./namespace-log.ts";
+import { describeRenames } from "./renames.ts";
 import { describeRequests } from "./requests.ts";
 
 /** An engine under test. */
@@ -27,5 +28,6 @@ export function describeStore(engine: Engine): void {
     describeDeadlines(engine);
     describeRequests(engine);
     describeDeletes(engine);
+    describeRenames(engine);
   });
 }
