@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import {
   ContextService,
   EventService,
+  MetricsService,
   type ProtectionRule,
   ProtectionRuleSchema,
   ServerService,
@@ -21,6 +22,7 @@ import type { Store } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { contextService } from "./transport/context-service.ts";
 import { eventService } from "./transport/event-service.ts";
+import { metricsService } from "./transport/metrics-service.ts";
 import { route } from "./transport/routes.ts";
 import { TransportServer } from "./transport/server.ts";
 import { serverService } from "./transport/server-service.ts";
@@ -78,6 +80,8 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       namespaceRules: namespaceRules(config),
       costPer1000: costTable(config.costs ?? {}),
       onRuleFailure: (failure) => log.warn(failure, "a protection rule failed; it protects"),
+      onSweepError: (err, name) =>
+        log.warn({ err, ...name }, "a session that is due was not ended"),
       onCompactionError: (err, name) => log.warn({ err, ...name }, "a compaction failed"),
       ...(progressIntervalMs !== undefined && { progressIntervalMs }),
     });
@@ -89,6 +93,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
         route(SessionService, sessionService(domain)),
         route(EventService, eventService({ ...domain, shutdown: shutdown.signal })),
         route(ContextService, contextService(domain)),
+        route(MetricsService, metricsService(domain)),
         route(ServerService, serverService({ store, startTimeMs: clock(), defaultEncoding })),
       ],
       allowHosts: config.allowHosts,
@@ -101,6 +106,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
     });
     const bound = await transport.open();
     housekeeping.start();
+    domain.sweeper.start();
     // After the start, because loading takes a tenth of a second and 65 MB.
     if (config.preloadTokenizer) tokens.preload(defaultEncoding).catch(() => {});
 

@@ -85,15 +85,24 @@ export class Counts {
 
 function withRequest(
   before: RequestMetrics | undefined,
-  { processingTime, error }: RequestRecorded,
+  { processingTime, error, count: isCounted = true }: RequestRecorded,
 ): RequestMetrics {
-  const { count, errors, processingTime: sum } = before ?? create(RequestMetricsSchema);
+  const known = before ?? create(RequestMetricsSchema);
+  const { processingTime: sum } = known;
+  const count = known.count + (isCounted ? 1 : 0);
+  const errors = known.errors + (error === undefined ? 0 : 1);
   const totalMs =
     (sum === undefined ? 0 : durationMs(sum)) +
     (processingTime === undefined ? 0 : durationMs(processingTime));
+  const timeMs = Math.min(totalMs, maxDurationMs);
   return create(RequestMetricsSchema, {
-    count: count + 1,
-    errors: errors + (error === undefined ? 0 : 1),
-    ...(totalMs > 0 && { processingTime: durationFromMs(Math.min(totalMs, maxDurationMs)) }),
+    count,
+    errors,
+    errorRate: count === 0 ? 0 : Math.min(1, errors / count),
+    ...(timeMs > 0 && { processingTime: durationFromMs(timeMs) }),
+    ...(timeMs > 0 &&
+      count > 0 && {
+        averageProcessingTime: durationFromMs(Math.round(timeMs / count)),
+      }),
   });
 }

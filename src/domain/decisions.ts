@@ -1,41 +1,29 @@
 import { create } from "@bufbuild/protobuf";
-import { timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type Event,
   EventSchema,
   type Session,
-  type SessionEnd,
-  SessionEndedSchema,
   SessionSchema,
-  SessionStartedSchema,
   SessionState,
 } from "@sessiond/contract";
 import { ContextStateSchema, type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
-import { SessionEndedError } from "../errors.ts";
+import { InvalidFieldError } from "../errors.ts";
 import type { StoredSession } from "../store/store.ts";
 import type { InstructionCounts } from "./context/instruction-sizes.ts";
 import { deadCallResults } from "./context/leases.ts";
 import type { ReasonOf } from "./context/state.ts";
-import { expireTimeMs } from "./expiry.ts";
+import { type DueCause, dueOf } from "./lifecycle/due.ts";
+import { asOf, settled } from "./lifecycle/lapse.ts";
+import { withinLimits } from "./lifecycle/limits.ts";
+import { hasEnded, sessionEnded } from "./lifecycle/states.ts";
+import { bumped, startSession, withDueTime } from "./lifecycle/transitions.ts";
 import { type EventDraft, type Outcome, record } from "./record.ts";
 
 /*
  * Decisions are pure: from a session, a command and the time to the session and events that
  * follow. Whether and when they are stored is the caller's business.
  */
-
-const endedStates: ReadonlySet<SessionState> = new Set([
-  SessionState.COMPLETED,
-  SessionState.FAILED,
-  SessionState.CANCELLED,
-  SessionState.TIMED_OUT,
-  SessionState.LIMIT_REACHED,
-  SessionState.EXPIRED,
-]);
-
-export function hasEnded({ session }: StoredSession): boolean {
-  return endedStates.has(session.state);
-}
 
 /**
  * Makes a session from the caller's fields, ACTIVE with `session_started` as its first event, or
@@ -53,46 +41,29 @@ export function createSession(
 ): Outcome {
   const { uid, nowMs, deferredStart, instructions } = args;
   const now = timestampFromMs(nowMs);
-  const session = withExpiry(
-    create(SessionSchema, {
-      ...fields,
-      uid,
-      state: SessionState.CREATED,
-      createTime: now,
-      updateTime: now,
-      etag: "1",
-    }),
-    nowMs,
-  );
+  const session = create(SessionSchema, {
+    ...fields,
+    uid,
+    state: SessionState.CREATED,
+    createTime: now,
+    updateTime: now,
+    etag: "1",
+  });
   const head = create(SessionHeadSchema, {
     lastActivityTime: now,
     metrics: { tokens: {} },
     context: { ...instructions },
   });
-  const created = { session, head };
+  const created = withDueTime({ session, head });
   return deferredStart ? { after: created, events: [] } : startSession(created, nowMs);
-}
-
-function startSession(before: StoredSession, nowMs: number): Outcome {
-  const { agentId, model, goal } = before.session;
-  const started = create(EventSchema, {
-    payload: {
-      case: "sessionStarted",
-      value: create(SessionStartedSchema, { agentId, model, goal }),
-    },
-  });
-  const active: StoredSession = {
-    session: { ...before.session, state: SessionState.ACTIVE, startTime: timestampFromMs(nowMs) },
-    head: before.head,
-  };
-  return record(active, [{ event: started }], nowMs);
 }
 
 /**
  * Appends what a caller sends, starting a session that was not started. Calls that are dead by now
- * are closed in front of it, so the caller's events are the last ones of the outcome.
+ * are closed in front of it, and a session whose limit it reaches ends behind it: between the two,
+ * see `withoutEnd`, the caller's events are the last ones of the outcome.
  *
- * Errors: SessionEndedError, ProtectedBudgetExceededError.
+ * Errors: SessionEndedError, also when its time has come; ProtectedBudgetExceededError.
  */
 export function appendEvents(
   before: StoredSession,
@@ -100,7 +71,9 @@ export function appendEvents(
   nowMs: number,
   ruleReason?: ReasonOf,
 ): Outcome {
-  return append(before, [...deadCallResults(before, drafts, nowMs), ...drafts], nowMs, ruleReason);
+  const closing = deadCallResults(before, drafts, nowMs);
+  const outcome = append(before, [...closing, ...drafts], nowMs, ruleReason);
+  return withinLimits(outcome, drafts, nowMs);
 }
 
 /** Appends a record of the server's own. Errors: as `appendEvents`. */
@@ -118,7 +91,8 @@ function append(
   nowMs: number,
   ruleReason?: ReasonOf,
 ): Outcome {
-  if (hasEnded(before)) throw sessionEnded(before);
+  const current = asOf(before, nowMs);
+  if (hasEnded(current)) throw sessionEnded(current);
   if (before.session.state !== SessionState.CREATED) {
     return record(before, drafts, nowMs, ruleReason);
   }
@@ -128,35 +102,10 @@ function append(
 }
 
 /**
- * Ends a session with `session_ended`, after `session_started` if it was never started. Undefined:
- * it had ended before and stays as it is.
- */
-export function endSession(
-  before: StoredSession,
-  { state, end }: { state: SessionState; end: SessionEnd },
-  nowMs: number,
-): Outcome | undefined {
-  if (hasEnded(before)) return undefined;
-  const value = create(SessionEndedSchema, { state, end });
-  const outcome = appendRecord(before, { case: "sessionEnded", value }, nowMs);
-  const { expireTime: _never, ...session } = outcome.after.session;
-  return {
-    after: {
-      session: bumped({
-        ...session,
-        state,
-        end,
-        endTime: outcome.after.head.lastActivityTime ?? timestampFromMs(nowMs),
-      }),
-      head: outcome.after.head,
-    },
-    events: outcome.events,
-  };
-}
-
-/**
- * Puts new values of the caller's own fields into a session. Appends nothing. `instructions`: tokens
- * of instructions and tools afterwards.
+ * Puts new values of the caller's own fields into a session. Appends nothing but the end of a session
+ * whose time has come. `instructions`: tokens of instructions and tools afterwards.
+ *
+ * Errors: InvalidFieldError when the session would have to have ended by now.
  */
 export function updateSession(
   before: StoredSession,
@@ -164,16 +113,32 @@ export function updateSession(
   nowMs: number,
   instructions?: InstructionCounts,
 ): Outcome {
+  const current = settled(before, nowMs);
   const session = bumped({
-    ...before.session,
+    ...current.after.session,
     ...changes,
     updateTime: timestampFromMs(nowMs),
   });
-  const lastActivityMs = before.head.lastActivityTime
-    ? timestampMs(before.head.lastActivityTime)
-    : nowMs;
-  const head = withInstructions(before.head, instructions);
-  return { after: { session: withExpiry(session, lastActivityMs), head }, events: [] };
+  const head = withInstructions(current.after.head, instructions);
+  const after = withDueTime({ session, head });
+  checkAhead(after, nowMs);
+  return { after, events: current.events };
+}
+
+/** Fields by which a session that has not ended can end by itself. */
+const dueFields = {
+  timeout: "session.limits.timeout",
+  ttl: "session.expiry.ttl",
+  idle_ttl: "session.expiry.idle_ttl",
+} satisfies Record<Exclude<DueCause, "retention">, string>;
+
+function checkAhead(after: StoredSession, nowMs: number): void {
+  const due = dueOf(after);
+  if (due === undefined || due.cause === "retention" || due.atMs > nowMs) return;
+  throw new InvalidFieldError({
+    field: dueFields[due.cause],
+    description: `ended the session at ${new Date(due.atMs).toISOString()}, which has passed; give a longer time, or end the session`,
+  });
 }
 
 function withInstructions(head: SessionHead, counts: InstructionCounts | undefined): SessionHead {
@@ -183,19 +148,4 @@ function withInstructions(head: SessionHead, counts: InstructionCounts | undefin
     return head;
   }
   return { ...head, context: { ...context, instructionTokens, toolTokens } };
-}
-
-export function sessionEnded({ session }: StoredSession): SessionEndedError {
-  const state = SessionState[session.state] as keyof typeof SessionState;
-  return new SessionEndedError({ sessionId: session.sessionId, state });
-}
-
-function bumped(session: Session): Session {
-  return { ...session, etag: String(Number(session.etag) + 1) };
-}
-
-function withExpiry(session: Session, lastActivityMs: number): Session {
-  const dueMs = expireTimeMs(session, lastActivityMs);
-  const { expireTime: _old, ...rest } = session;
-  return dueMs === undefined ? rest : { ...rest, expireTime: timestampFromMs(dueMs) };
 }

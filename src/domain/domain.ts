@@ -16,12 +16,16 @@ import type { CountTokens, Summariser } from "./context/summarisers/summariser.t
 import { Windows } from "./context/windows.ts";
 import type { CostPer1000 } from "./costs.ts";
 import { Events } from "./events.ts";
+import { Lifecycle } from "./lifecycle/lifecycle.ts";
+import { Sweeper } from "./lifecycle/sweeper.ts";
+import { SessionCounters } from "./metrics/session-counters.ts";
 import { Protection } from "./protection/protection.ts";
 import type { RuleFailure } from "./protection/rules.ts";
 import { Requests } from "./requests.ts";
 import { SessionCells, type SessionName } from "./session-cells.ts";
 import { SessionList } from "./session-list.ts";
 import { Sessions } from "./sessions.ts";
+import { StepList } from "./steps/step-list.ts";
 import { Hub } from "./stream/hub.ts";
 import { Watches } from "./stream/watches.ts";
 import type { TokenCounter } from "./tokens/counter.ts";
@@ -30,16 +34,21 @@ import type { TokenCounter } from "./tokens/counter.ts";
 export interface Domain {
   readonly sessions: Sessions;
   readonly list: SessionList;
+  readonly lifecycle: Lifecycle;
   readonly events: Events;
+  readonly steps: StepList;
+  readonly counters: SessionCounters;
   readonly watches: Watches;
   readonly windows: Windows;
   readonly compactions: Compactions;
   readonly reverts: Reverts;
   readonly protections: Protections;
   readonly counting: TokenCounting;
+  /** Writes down what time does to sessions; idle until it is started. */
+  readonly sweeper: Sweeper;
   /** Waits for compactions that started by themselves. */
   settled(): Promise<void>;
-  /** Gives up what runs beside the calls. */
+  /** Stops the sweeper, and gives up what runs beside the calls. */
   close(): Promise<void>;
 }
 
@@ -60,6 +69,8 @@ export interface DomainOptions {
   readonly httpSummariser?: Summariser;
   /** Hears of compactions that started by themselves and failed. */
   readonly onCompactionError?: (error: unknown, name: SessionName) => void;
+  /** Hears of sessions that are due and could not be ended or removed. */
+  readonly onSweepError?: (error: unknown, name: SessionName) => void;
   /** Hears of rules that failed on an event, which is then protected. */
   readonly onRuleFailure?: (failure: RuleFailure) => void;
 }
@@ -89,10 +100,15 @@ export function wireDomain(options: DomainOptions): Domain {
   const compactions = new Compactions(windows);
   const background = new BackgroundCompaction({ ...windows, compactions });
   const shared = { ...windows, protection, background };
+  const sweeper = new Sweeper({ ...shared, onError: options.onSweepError ?? (() => {}) });
   return {
     sessions: new Sessions(shared),
     list: new SessionList(shared),
+    lifecycle: new Lifecycle(shared),
+    sweeper,
     events: new Events(shared),
+    steps: new StepList(shared),
+    counters: new SessionCounters(shared),
     windows: new Windows(shared),
     compactions,
     reverts: new Reverts(shared),
@@ -101,6 +117,7 @@ export function wireDomain(options: DomainOptions): Domain {
     watches: new Watches({ ...shared, hub: new Hub({ store }) }),
     settled: () => background.settled(),
     close: async () => {
+      await sweeper.stop();
       await background.close();
       await indexes.close();
     },

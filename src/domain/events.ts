@@ -29,7 +29,7 @@ import { appendEvents, createSession } from "./decisions.ts";
 import { namespaceOf } from "./names.ts";
 import { pageSizeOf } from "./pages.ts";
 import type { Protection } from "./protection/protection.ts";
-import type { EventDraft, Outcome } from "./record.ts";
+import { type EventDraft, type Outcome, withoutEnd } from "./record.ts";
 import type { Requests } from "./requests.ts";
 import { checkRevision, type SessionCell, type SessionCells } from "./session-cells.ts";
 import { checkLogSize } from "./sizes.ts";
@@ -111,11 +111,12 @@ export class Events {
           const response = create(AppendEventsResponseSchema, {
             sessionUid: after.session.uid,
             sessionCreated: before === undefined,
-            events: receiptsOf(drafts, kept, events),
+            events: receiptsOf(drafts, kept, withoutEnd(events)),
             headRevision: after.head.revision,
             durability: this.#store.capabilities.durability,
             contextUsage: contextUsage(after),
             hints: hintsFor(after),
+            state: after.session.state,
           });
           const record = remember(response);
           const commit = cell.commit({ after, events, ...(record && { request: record }) });

@@ -68,3 +68,8 @@ export function record(
     events,
   };
 }
+
+/** The events of an append without the end that it led to. */
+export function withoutEnd(events: readonly Event[]): readonly Event[] {
+  return events.at(-1)?.payload.case === "sessionEnded" ? events.slice(0, -1) : events;
+}

@@ -79,22 +79,48 @@ export class SessionCell {
    *
    * Errors: those of `Store.commit`.
    */
-  async commit(change: Omit<Change, "key" | "before">): Promise<Committed> {
+  commit(change: Omit<Change, "key" | "before">): Promise<Committed> {
+    return this.#commit(change, change.after);
+  }
+
+  /**
+   * Commits a decision that gives the session the name of another cell, which has none. This name is
+   * free at once; what `commit` says holds for both cells.
+   *
+   * Errors: those of `Store.commit`.
+   */
+  async rename(
+    change: Omit<Change, "key" | "before"> & { after: StoredSession },
+    target: SessionCell,
+  ): Promise<void> {
+    const commit = this.#commit(change, undefined);
+    await Promise.all([commit, target.#follow(commit, change.after)]);
+  }
+
+  async #commit(
+    change: Omit<Change, "key" | "before">,
+    latest: StoredSession | undefined,
+  ): Promise<Committed> {
     if (this.#failure !== undefined) throw this.#failure;
     const before = this.#speculative;
     const uid = (change.after ?? before)?.session.uid ?? noUid;
     const key: SessionKey = { ...this.name, uid };
-    this.#speculative = change.after;
+    const commit = this.#store.commit({
+      ...change,
+      key,
+      ...(before === undefined ? {} : { before }),
+    });
+    return this.#follow(commit, latest);
+  }
+
+  /** Takes part in a commit that leads to `latest` here. */
+  async #follow<T>(commit: Promise<T>, latest: StoredSession | undefined): Promise<T> {
+    this.#speculative = latest;
     this.#underWay++;
+    // Without its value, or the newest batch of every session in memory would be kept alive.
+    this.#newest = commit.then(ignore);
+    this.#newest.catch(ignore);
     try {
-      const commit = this.#store.commit({
-        ...change,
-        key,
-        ...(before === undefined ? {} : { before }),
-      });
-      // Without its value, or the newest batch of every session in memory would be kept alive.
-      this.#newest = commit.then(ignore);
-      this.#newest.catch(ignore);
       return await commit;
     } catch (error) {
       this.#failure ??= error;
@@ -132,9 +158,9 @@ export class SessionCells {
     this.#limit = args.limit;
     this.#limitBytes = args.limitBytes;
     args.store.onCommit(({ change: { key, before, after } }) => {
-      const entry = this.#entries.get(keyOf(key));
-      entry?.loaded?.acknowledge(after);
-      if (entry !== undefined && after?.session !== before?.session) this.#weigh(entry, after);
+      const isRenamed = after !== undefined && after.session.sessionId !== key.sessionId;
+      this.#acknowledge(key, before, isRenamed ? undefined : after);
+      if (isRenamed) this.#acknowledge(after.session, undefined, after);
     });
   }
 
@@ -166,6 +192,16 @@ export class SessionCells {
   durable(stored: StoredSession): StoredSession | undefined {
     const cell = this.#entries.get(keyOf(stored.session))?.loaded;
     return cell === undefined || cell.isIdle ? stored : cell.durable;
+  }
+
+  #acknowledge(
+    name: SessionName,
+    before: StoredSession | undefined,
+    after: StoredSession | undefined,
+  ): void {
+    const entry = this.#entries.get(keyOf(name));
+    entry?.loaded?.acknowledge(after);
+    if (entry !== undefined && after?.session !== before?.session) this.#weigh(entry, after);
   }
 
   #entry(key: string, name: SessionName): Entry {

@@ -13,8 +13,10 @@ import {
 } from "@sessiond/contract";
 import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
 import { PageTokenInvalidError } from "../errors.ts";
+import type { Clock } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { SessionIndex, SessionPosition, Store, StoredSession } from "../store/store.ts";
+import { asOf } from "./lifecycle/lapse.ts";
 import { namespaceOf } from "./names.ts";
 import { pageSizeOf } from "./pages.ts";
 import type { SessionCells } from "./session-cells.ts";
@@ -30,10 +32,12 @@ const scannedPerPage = 5_000;
 export class SessionList {
   readonly #store: Store;
   readonly #cells: SessionCells;
+  readonly #clock: Clock;
 
-  constructor({ store, cells }: { store: Store; cells: SessionCells }) {
+  constructor({ store, cells, clock }: { store: Store; cells: SessionCells; clock: Clock }) {
     this.#store = store;
     this.#cells = cells;
+    this.#clock = clock;
   }
 
   /** Errors: as documented at the rpc. */
@@ -51,19 +55,22 @@ export class SessionList {
     let after = pageToken === "" ? undefined : parsePosition(decodePageToken(scope, pageToken));
     const sessions: Session[] = [];
     let bytes = 0;
+    const nowMs = this.#clock();
+    const index = await this.#indexFor(request, nowMs);
     for (let scanned = 0; scanned < scannedPerPage; ) {
       const limit = Math.min(chunk, pageSize - sessions.length);
       const found = await this.#store.listSessions({
         namespace,
-        index: indexFor(request),
+        index,
         reverse: order !== SessionOrder.OLDEST_FIRST,
         limit,
         ...(after && { after }),
       });
       for (const stored of found) {
         const durable = this.#cells.durable(stored);
-        if (durable !== undefined && matches(durable, request)) {
-          const session = sessionView(durable);
+        const current = durable && asOf(durable, nowMs);
+        if (current !== undefined && matches(current, request)) {
+          const session = sessionView(current);
           bytes += toBinary(SessionSchema, session).length;
           if (sessions.length > 0 && bytes > limits.pageBytes) return page(sessions, scope, after);
           sessions.push(session);
@@ -76,6 +83,18 @@ export class SessionList {
       await nextTurn();
     }
     return page(sessions, scope, after);
+  }
+
+  async #indexFor(request: ListSessionsRequest, nowMs: number): Promise<SessionIndex> {
+    const { state, agentId, userId } = request;
+    if (userId !== "") return { by: "user", value: userId };
+    if (agentId !== "") return { by: "agent", value: agentId };
+    if (state === SessionState.UNSPECIFIED) return { by: "all" };
+    if (timedStates.has(state)) {
+      const overdue = await this.#store.dueDeadlines({ nowMs, limit: 1 });
+      if (overdue.length > 0) return { by: "all" };
+    }
+    return { by: "state", value: state };
   }
 }
 
@@ -102,12 +121,11 @@ function positionOf({ session }: StoredSession): SessionPosition {
   return { createTimeMs, sessionId: session.sessionId };
 }
 
-function indexFor({ state, agentId, userId }: ListSessionsRequest): SessionIndex {
-  if (userId !== "") return { by: "user", value: userId };
-  if (agentId !== "") return { by: "agent", value: agentId };
-  if (state !== SessionState.UNSPECIFIED) return { by: "state", value: state };
-  return { by: "all" };
-}
+/** States that a session is in by the time alone, before the store knows. */
+const timedStates: ReadonlySet<SessionState> = new Set([
+  SessionState.TIMED_OUT,
+  SessionState.EXPIRED,
+]);
 
 function matches({ session }: StoredSession, request: ListSessionsRequest): boolean {
   const { state, agentId, userId, labels } = request;

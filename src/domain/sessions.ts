@@ -29,12 +29,16 @@ import {
   InvalidFieldError,
   NotSupportedError,
   SessionAlreadyExistsError,
-  WritesRefusedError,
 } from "../errors.ts";
 import type { Clock, Ids } from "../ids.ts";
-import type { Change, Store, StoredSession } from "../store/store.ts";
+import type { Store, StoredSession } from "../store/store.ts";
+import { remembered, withoutEffect } from "./answers.ts";
 import { type InstructionCounts, instructionCounts } from "./context/instruction-sizes.ts";
-import { createSession, endSession, updateSession } from "./decisions.ts";
+import { createSession, updateSession } from "./decisions.ts";
+import { endSession } from "./lifecycle/end.ts";
+import { asOf } from "./lifecycle/lapse.ts";
+import { keepEnded } from "./lifecycle/renew.ts";
+import { hasEnded } from "./lifecycle/states.ts";
 import { namespaceOf } from "./names.ts";
 import { withPreset } from "./presets.ts";
 import type { Protection } from "./protection/protection.ts";
@@ -43,7 +47,7 @@ import type { SessionCell, SessionCells } from "./session-cells.ts";
 import { checkSessionSize } from "./sizes.ts";
 import type { TokenCounter } from "./tokens/counter.ts";
 import { validate } from "./validation/validate.ts";
-import { sessionView } from "./views.ts";
+import { currentView, sessionView } from "./views.ts";
 
 /** States a caller may end a session in. */
 const callerEnds: ReadonlySet<SessionState> = new Set([
@@ -108,9 +112,6 @@ export class Sessions {
         "ephemeral sessions need a server started with --store memory; leave session.ephemeral out",
       );
     }
-    if (request.ifExists === IfExists.RENEW) {
-      throw new NotSupportedError("if_exists RENEW is not available yet; use RETURN or FAIL");
-    }
     await this.#protection.check(fields);
     const nowMs = this.#clock();
     const name = {
@@ -130,25 +131,38 @@ export class Sessions {
         const session: Session = { ...fields, namespace: name.namespace, sessionId };
         return this.#cells.use(session, async (cell) => {
           const instructions = await instructionCounts(this.#tokens, session);
-          if (cell.latest !== undefined) {
-            const found = foundAnswer(cell.latest, request);
+          const decide = () => {
+            const outcome = createSession(session, {
+              uid: this.#ids.uid(),
+              nowMs,
+              deferredStart: request.deferredStart,
+              instructions,
+            });
+            checkSessionSize(outcome.after.session);
+            const response = create(CreateSessionResponseSchema, {
+              session: sessionView(outcome.after),
+              created: true,
+            });
+            return { outcome, response };
+          };
+          const commit = async ({ outcome, response }: ReturnType<typeof decide>) => {
+            await cell.commit({ ...outcome, ...remembered(remember(response)) });
+            return response;
+          };
+          for (;;) {
+            if (cell.latest === undefined) return commit(decide());
+            const found = foundAnswer(asOf(cell.latest, nowMs), request);
             if (found !== undefined) return withoutEffect(cell, found, remember(found));
-            await cell.settled();
-            throw new SessionAlreadyExistsError(cell.name);
+            if (request.ifExists !== IfExists.RENEW) {
+              await cell.settled();
+              throw new SessionAlreadyExistsError(cell.name);
+            }
+            // Decided first: what is refused must not leave the name without a session.
+            const fresh = decide();
+            const make = () => commit(fresh);
+            const made = await keepEnded({ cells: this.#cells, cell, nowMs, make });
+            if (made !== undefined) return made;
           }
-          const outcome = createSession(session, {
-            uid: this.#ids.uid(),
-            nowMs,
-            deferredStart: request.deferredStart,
-            instructions,
-          });
-          checkSessionSize(outcome.after.session);
-          const response = create(CreateSessionResponseSchema, {
-            session: sessionView(outcome.after),
-            created: true,
-          });
-          await cell.commit({ ...outcome, ...remembered(remember(response)) });
-          return response;
         });
       },
     );
@@ -158,7 +172,7 @@ export class Sessions {
     validate(GetSessionRequestSchema, request);
     return this.#cells.use(
       { namespace: namespaceOf(request.namespace), sessionId: request.sessionId },
-      (cell) => sessionView(cell.requireDurable()),
+      (cell) => currentView(cell.requireDurable(), this.#clock()),
     );
   }
 
@@ -197,11 +211,12 @@ export class Sessions {
         this.#cells.use(name, async (cell) => {
           const instructions = await this.#instructionsAfter(cell, changes);
           const before = cell.requireLatest();
-          const actual = before.session.etag;
+          const nowMs = this.#clock();
+          const actual = asOf(before, nowMs).session.etag;
           if (sent.etag !== "" && sent.etag !== actual) {
             throw new EtagMismatchError({ sessionId, expected: sent.etag, actual });
           }
-          const outcome = updateSession(before, changes, this.#clock(), instructions);
+          const outcome = updateSession(before, changes, nowMs, instructions);
           checkSessionSize(outcome.after.session);
           const response = create(UpdateSessionResponseSchema, {
             session: sessionView(outcome.after),
@@ -245,10 +260,12 @@ export class Sessions {
       (remember) =>
         this.#cells.use(name, async (cell) => {
           const before = cell.requireLatest();
+          const nowMs = this.#clock();
           const end = request.end ?? create(SessionEndSchema);
-          const outcome = endSession(before, { state, end }, this.#clock());
+          const outcome = endSession(before, { state, end }, nowMs);
           if (outcome === undefined) {
-            const response = create(EndSessionResponseSchema, { session: sessionView(before) });
+            const session = currentView(before, nowMs);
+            const response = create(EndSessionResponseSchema, { session });
             return withoutEffect(cell, response, remember(response));
           }
           const response = create(EndSessionResponseSchema, {
@@ -291,38 +308,15 @@ function foundAnswer(
   found: StoredSession,
   request: CreateSessionRequest,
 ): CreateSessionResponse | undefined {
-  if (request.ifExists !== IfExists.RETURN) return undefined;
+  const isTaken =
+    request.ifExists === IfExists.RETURN ||
+    (request.ifExists === IfExists.RENEW && !hasEnded(found));
+  if (!isTaken) return undefined;
   const fingerprint = request.session?.fingerprint ?? "";
   return create(CreateSessionResponseSchema, {
     session: sessionView(found),
     fingerprintChanged: fingerprint !== "" && fingerprint !== found.session.fingerprint,
   });
-}
-
-/**
- * Gives an answer that changes nothing, and remembers it: a late retry must not have the effect
- * that the first call did not have. Where nothing can be written it is given all the same.
- */
-async function withoutEffect<T>(
-  cell: SessionCell,
-  answer: T,
-  request: Change["request"],
-): Promise<T> {
-  const { latest } = cell;
-  if (request === undefined) {
-    await cell.settled();
-    return answer;
-  }
-  try {
-    await cell.commit({ ...(latest && { after: latest }), events: [], request });
-  } catch (error) {
-    if (!(error instanceof WritesRefusedError) || cell.durable !== latest) throw error;
-  }
-  return answer;
-}
-
-function remembered<T>(request: T | undefined): { request?: T } {
-  return request === undefined ? {} : { request };
 }
 
 /** Values for the fields of a mask, or for every set field that callers own without one. */

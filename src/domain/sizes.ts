@@ -3,7 +3,7 @@ import { type Session, SessionSchema } from "@sessiond/contract";
 import { EventTooLargeError, InvalidFieldError, SessionLogFullError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { encodedEvent } from "../store/encoded.ts";
-import type { Outcome } from "./record.ts";
+import { type Outcome, withoutEnd } from "./record.ts";
 
 /** Errors: InvalidFieldError when the session's own fields are too large together. */
 export function checkSessionSize(session: Session): void {
@@ -22,7 +22,7 @@ export function checkSessionSize(session: Session): void {
  * Errors: EventTooLargeError for the first event that is too large; SessionLogFullError.
  */
 export function checkLogSize({ after, events }: Outcome, appended: number): void {
-  for (const [index, event] of events.slice(-appended).entries()) {
+  for (const [index, event] of withoutEnd(events).slice(-appended).entries()) {
     const actualBytes = encodedEvent(event).length;
     if (actualBytes > limits.eventBytes) {
       const field = `events[${index}]`;

@@ -1,14 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { GetSessionResponseSchema, type SessionService } from "@sessiond/contract";
-import type { SessionList } from "../domain/session-list.ts";
-import type { Sessions } from "../domain/sessions.ts";
+import type { Domain } from "../domain/domain.ts";
 
-export function sessionService(args: {
-  sessions: Sessions;
-  list: SessionList;
-}): ServiceImpl<typeof SessionService> {
-  const { sessions, list } = args;
+export function sessionService({
+  sessions,
+  list,
+  lifecycle,
+}: Pick<Domain, "sessions" | "list" | "lifecycle">): ServiceImpl<typeof SessionService> {
   return {
     createSession: (request) => sessions.create(request),
     getSession: async (request) =>
@@ -16,6 +15,8 @@ export function sessionService(args: {
     listSessions: (request) => list.list(request),
     updateSession: (request) => sessions.update(request),
     endSession: (request) => sessions.end(request),
+    cancelSession: (request) => lifecycle.cancel(request),
+    reopenSession: (request) => lifecycle.reopen(request),
     deleteSession: (request) => sessions.delete(request),
   };
 }

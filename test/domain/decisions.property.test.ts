@@ -12,13 +12,9 @@ import {
 } from "@sessiond/contract";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  appendEvents,
-  createSession,
-  endSession,
-  hasEnded,
-  updateSession,
-} from "../../src/domain/decisions.ts";
+import { appendEvents, createSession, updateSession } from "../../src/domain/decisions.ts";
+import { endSession } from "../../src/domain/lifecycle/end.ts";
+import { hasEnded } from "../../src/domain/lifecycle/states.ts";
 import type { EventDraft, Outcome } from "../../src/domain/record.ts";
 import { SessionEndedError } from "../../src/errors.ts";
 import type { StoredSession } from "../../src/store/store.ts";

@@ -7,7 +7,8 @@ import type { EventDraft } from "../record.ts";
 import { tokenCount } from "../tokens/encodings.ts";
 import { windowPolicy } from "./policy.ts";
 
-const cancelled = "Cancelled: no result came in time.";
+const overdue = "Cancelled: no result came in time.";
+const cancelled = "Cancelled: the session was cancelled.";
 
 /**
  * Results that close the calls whose lease is over, for an append to put in front of its own events.
@@ -23,7 +24,7 @@ export function deadCallResults(
 ): EventDraft[] {
   const { openCalls = [] } = before.head.context ?? {};
   if (openCalls.length === 0) return [];
-  const { callLeaseMs, encoding } = windowPolicy(before.session);
+  const { callLeaseMs } = windowPolicy(before.session);
   const isOverdue = ({ createTime }: OpenCall) =>
     createTime !== undefined && timestampMs(createTime) + callLeaseMs <= nowMs;
   const spoken = spokenOf(drafts);
@@ -32,18 +33,27 @@ export function deadCallResults(
       .filter((call) => !isOverdue(call) || spoken.has(call.callId) || spoken.has(call.approvalId))
       .map(({ callId }) => callId),
   );
+  const dead = openCalls.filter(({ callId }) => !alive.has(callId));
+  return closingResults(before, dead, overdue);
+}
+
+/** Results that close all open calls of a session that is cancelled. Pure. */
+export function cancelledResults(before: StoredSession): EventDraft[] {
+  return closingResults(before, before.head.context?.openCalls ?? [], cancelled);
+}
+
+function closingResults(
+  { session }: StoredSession,
+  calls: readonly OpenCall[],
+  content: string,
+): EventDraft[] {
+  const { encoding } = windowPolicy(session).encoding;
   // Every byte is a token at most.
-  const tokens = tokenCount({
-    count: Buffer.byteLength(cancelled),
-    encoding: encoding.encoding,
-    estimated: true,
+  const tokens = tokenCount({ count: Buffer.byteLength(content), encoding, estimated: true });
+  return calls.map(({ callId }) => {
+    const value = create(ToolResultSchema, { callId, content, isError: true });
+    return { event: create(EventSchema, { payload: { case: "toolResult", value } }), tokens };
   });
-  return openCalls
-    .filter(({ callId }) => !alive.has(callId))
-    .map(({ callId }) => {
-      const value = create(ToolResultSchema, { callId, content: cancelled, isError: true });
-      return { event: create(EventSchema, { payload: { case: "toolResult", value } }), tokens };
-    });
 }
 
 /** Ids of the open calls and approvals that events are about; an id may begin a new call among them. */

@@ -1,5 +1,5 @@
 import type { Committed, Store, StoredSession } from "../../store/store.ts";
-import { hasEnded } from "../decisions.ts";
+import { hasEnded } from "../lifecycle/states.ts";
 import { Channel } from "./channel.ts";
 
 /** Watches from which on a channel is woken at a slower pace. */

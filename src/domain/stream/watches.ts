@@ -14,8 +14,10 @@ import {
   ShuttingDownError,
   TooManyWatchesError,
 } from "../../errors.ts";
+import type { Clock } from "../../ids.ts";
 import { limits } from "../../limits.ts";
 import type { Store } from "../../store/store.ts";
+import { asOf } from "../lifecycle/lapse.ts";
 import { namespaceOf } from "../names.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
@@ -36,6 +38,7 @@ export class Watches {
   readonly #store: Store;
   readonly #cells: SessionCells;
   readonly #hub: Hub;
+  readonly #clock: Clock;
   readonly #shutdown: AbortSignal;
   readonly #progressIntervalMs: number;
   #open = 0;
@@ -44,6 +47,7 @@ export class Watches {
     store: Store;
     cells: SessionCells;
     hub: Hub;
+    clock: Clock;
     /** Fires when the server is about to stop. */
     shutdown: AbortSignal;
     /** How often a quiet watch says it is current. Default from `limits.ts`. */
@@ -52,6 +56,7 @@ export class Watches {
     this.#store = args.store;
     this.#cells = args.cells;
     this.#hub = args.hub;
+    this.#clock = args.clock;
     this.#shutdown = args.shutdown;
     // One listener for all watches: each of thousands adding its own would cost them all.
     args.shutdown.addEventListener("abort", () => args.hub.wakeAll(), { once: true });
@@ -138,7 +143,7 @@ export class Watches {
     }
     return this.#cells.use({ namespace, sessionId }, (cell) => {
       const durable = cell.requireDurable();
-      const { uid, state } = durable.session;
+      const { uid, state } = asOf(durable, this.#clock()).session;
       const cursor = cursorCodec("session", scopeOf(storeId, uid));
       const channel = this.#hub.openSession(durable);
       const feed = sessionFeed({ store, channel, cursor, sessionId, uid });

@@ -2,7 +2,7 @@ import { CompactionStrategy } from "@sessiond/contract";
 import { CompactionStaleError } from "../../../errors.ts";
 import { limits } from "../../../limits.ts";
 import type { StoredSession } from "../../../store/store.ts";
-import { hasEnded } from "../../decisions.ts";
+import { hasEnded } from "../../lifecycle/states.ts";
 import type { SessionCells, SessionName } from "../../session-cells.ts";
 import { isCompactionDue } from "../usage.ts";
 import type { Compactions } from "./compactions.ts";

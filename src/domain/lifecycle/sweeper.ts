@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Clock } from "../../ids.ts";
+import type { Deadline, Store, StoredSession } from "../../store/store.ts";
+import type { Outcome } from "../record.ts";
+import type { SessionCell, SessionCells, SessionName } from "../session-cells.ts";
+import { dueOf } from "./due.ts";
+import { lapse } from "./lapse.ts";
+import { withDueTime } from "./transitions.ts";
+
+/** Sessions of one batch: their commits share a sync, and appends wait for no more than these. */
+const batchSessions = 64;
+/** Rest between batches, so that appends go first. */
+const paceMs = 20;
+/** Longest rest: a wall clock may jump ahead. */
+const maxRestMs = 30_000;
+/** Sessions that could not be swept and are passed over until the next pass. */
+const maxFailed = 1_024;
+
+/**
+ * Writes down what time has done: the ends of sessions that timed out or expired, and the removal of
+ * those whose retention is over.
+ *
+ * Nobody waits for it: reads and appends go by the time themselves. It rests until the next session
+ * is due.
+ */
+export class Sweeper {
+  readonly #store: Store;
+  readonly #cells: SessionCells;
+  readonly #clock: Clock;
+  readonly #onError: (error: unknown, name: SessionName) => void;
+  readonly #stop = new AbortController();
+  #wake = new AbortController();
+  #restUntilMs = Number.POSITIVE_INFINITY;
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(args: {
+    store: Store;
+    cells: SessionCells;
+    clock: Clock;
+    /** Hears of sessions that could not be swept; they are tried again. */
+    onError: (error: unknown, name: SessionName) => void;
+  }) {
+    this.#store = args.store;
+    this.#cells = args.cells;
+    this.#clock = args.clock;
+    this.#onError = args.onError;
+  }
+
+  start(): void {
+    this.#store.onCommit(({ change: { before, after } }) => {
+      // An append leaves the session as it is, and its due time where it was.
+      if (after === undefined || after.session === before?.session) return;
+      const due = dueOf(after);
+      if (due !== undefined && due.atMs < this.#restUntilMs) this.#wake.abort();
+    });
+    this.#running = this.#run();
+  }
+
+  /** Waits for the batch under way. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#wake.abort();
+    await this.#running;
+  }
+
+  /**
+   * Sweeps what is due now, batch by batch. Resolves when nothing is left, or at a stop. `rest` is
+   * called between batches. Sessions that cannot be swept are passed over.
+   *
+   * Errors: those of `Store.dueDeadlines`.
+   */
+  async sweep(rest: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+    const failed = new Set<string>();
+    while (!this.#stop.signal.aborted && failed.size < maxFailed) {
+      const limit = failed.size + batchSessions;
+      const due = await this.#store.dueDeadlines({ nowMs: this.#clock(), limit });
+      const batch = due.filter(({ key }) => !failed.has(key.uid));
+      if (batch.length === 0) return;
+      await Promise.all(batch.map((deadline) => this.#sweepOne(deadline, failed)));
+      await rest();
+    }
+  }
+
+  async #sweepOne({ key }: Deadline, failed: Set<string>): Promise<void> {
+    const { namespace, sessionId, uid } = key;
+    try {
+      await this.#cells.use({ namespace, sessionId }, async (cell) => {
+        if (cell.latest?.session.uid === uid) await this.#advance(cell, cell.latest);
+        // Of another session by now, or moved on by a commit that is not there yet.
+        else await cell.settled();
+      });
+    } catch (error) {
+      failed.add(uid);
+      if (!this.#stop.signal.aborted) this.#onError(error, { namespace, sessionId });
+    }
+  }
+
+  /** Brings a session to where its time has it. */
+  async #advance(cell: SessionCell, before: StoredSession): Promise<void> {
+    const nowMs = this.#clock();
+    const due = dueOf(before);
+    if (due !== undefined && due.atMs <= nowMs && due.cause === "retention") {
+      await cell.commit({ events: [] });
+    } else {
+      await cell.commit(lapse(before, nowMs) ?? moved(before));
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    const rest = () => sleep(paceMs, undefined, { signal, ref: false }).catch(() => {});
+    while (!signal.aborted) {
+      this.#wake = new AbortController();
+      let restMs = maxRestMs;
+      try {
+        await this.sweep(rest);
+        restMs = await this.#restMs();
+      } catch {
+        // The store fails to read: whoever calls hears of it, and this tries again.
+      }
+      if (signal.aborted) return;
+      const wake = this.#wake.signal;
+      await sleep(restMs, undefined, { signal: wake, ref: false }).catch(() => {});
+    }
+  }
+
+  /** Time until the next session is due. */
+  async #restMs(): Promise<number> {
+    const nowMs = this.#clock();
+    const [next] = await this.#store.dueDeadlines({ nowMs: nowMs + maxRestMs, limit: 1 });
+    // What is due now could not be swept.
+    const restMs = next === undefined || next.dueMs <= nowMs ? maxRestMs : next.dueMs - nowMs;
+    this.#restUntilMs = nowMs + restMs;
+    return restMs;
+  }
+}
+
+/** Idle expiry that was moved on by appends: the store is told the new time. */
+function moved(before: StoredSession): Outcome {
+  return { after: withDueTime(before), events: [] };
+}

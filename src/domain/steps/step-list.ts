@@ -1,0 +1,105 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  type Event,
+  type ListStepsRequest,
+  ListStepsRequestSchema,
+  type ListStepsResponse,
+  ListStepsResponseSchema,
+  type Step,
+  StepSchema,
+} from "@sessiond/contract";
+import { decodePageToken, encodePageToken, scopeOf } from "../../cursor.ts";
+import { PageTokenInvalidError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import type { Store } from "../../store/store.ts";
+import { namespaceOf } from "../names.ts";
+import { pageSizeOf } from "../pages.ts";
+import type { SessionCells } from "../session-cells.ts";
+import { validate } from "../validation/validate.ts";
+import { StepReader } from "./step-reader.ts";
+
+/** Events read at once, and for one page: between two steps there may be many. */
+const chunkEvents = 256;
+const scannedPerPage = 5_000;
+
+/** Lists the steps of sessions. A page costs by the events it is read from. */
+export class StepList {
+  readonly #store: Store;
+  readonly #cells: SessionCells;
+
+  constructor({ store, cells }: { store: Store; cells: SessionCells }) {
+    this.#store = store;
+    this.#cells = cells;
+  }
+
+  /** Errors: as documented at the rpc. */
+  async list(request: ListStepsRequest): Promise<ListStepsResponse> {
+    validate(ListStepsRequestSchema, request);
+    const { namespace, sessionId, pageToken } = request;
+    return this.#cells.use({ namespace: namespaceOf(namespace), sessionId }, async (cell) => {
+      const { session, head } = cell.requireDurable();
+      const scope = scopeOf(session.uid, "steps");
+      const first = pageToken === "" ? 1 : parseRevision(decodePageToken(scope, pageToken));
+      const log = { uid: session.uid, first, last: head.revision };
+      const { steps, next } = await this.#read(log, pageSizeOf(request.pageSize));
+      return create(ListStepsResponseSchema, {
+        steps,
+        nextPageToken: next === undefined ? "" : encodePageToken(scope, String(next)),
+      });
+    });
+  }
+
+  /** Steps from a revision on, and the revision where the next page begins. */
+  async #read(
+    { uid, first, last }: { uid: string; first: number; last: number },
+    pageSize: number,
+  ): Promise<{ steps: Step[]; next?: number }> {
+    const reader = new StepReader();
+    const steps: Step[] = [];
+    let bytes = 0;
+    const add = (step: Step) => {
+      steps.push(step);
+      bytes += toBinary(StepSchema, step).length;
+    };
+    let next = first;
+    while (next <= last && next - first < scannedPerPage) {
+      const events = await this.#events({ uid, first: next, last });
+      for (const event of events) {
+        const whole = reader.take(event, await this.#callOf(uid, event, events));
+        if (whole === undefined) continue;
+        add(whole);
+        if (steps.length >= pageSize || bytes > limits.pageBytes) {
+          return { steps, next: event.revision };
+        }
+      }
+      next = (events.at(-1)?.revision ?? last) + 1;
+    }
+    const final = reader.end();
+    if (final !== undefined) add(final);
+    return next > last ? { steps } : { steps, next };
+  }
+
+  /** The call that a result answers; undefined for any other event. */
+  async #callOf(uid: string, event: Event, near: readonly Event[]): Promise<Event | undefined> {
+    const { payload, callRevision } = event;
+    if (payload.case !== "toolResult" || callRevision === 0) return undefined;
+    const known = near.find(({ revision }) => revision === callRevision);
+    if (known !== undefined) return known;
+    const [call] = await this.#events({ uid, first: callRevision, last: callRevision });
+    return call;
+  }
+
+  #events(range: { uid: string; first: number; last: number }): Promise<Event[]> {
+    return this.#store.readEvents({
+      ...range,
+      maxEvents: chunkEvents,
+      maxBytes: limits.pageBytes,
+    });
+  }
+}
+
+/** The revision a page begins at. Errors: PageTokenInvalidError for one made up by a caller. */
+function parseRevision(text: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(text)) throw new PageTokenInvalidError("malformed");
+  return Number(text);
+}

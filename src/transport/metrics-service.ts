@@ -1,0 +1,12 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { MetricsService } from "@sessiond/contract";
+import type { Domain } from "../domain/domain.ts";
+
+export function metricsService({
+  counters,
+}: Pick<Domain, "counters">): ServiceImpl<typeof MetricsService> {
+  return {
+    recordRequest: (request) => counters.record(request),
+    getSessionMetrics: (request) => counters.get(request),
+  };
+}
