@@ -1,10 +1,12 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { durationFromMs, durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type Event,
   EventSchema,
   Role,
   SessionEndSchema,
+  SessionExpirySchema,
+  SessionLimitsSchema,
   SessionSchema,
   SessionState,
   TokenAccuracy,
@@ -13,10 +15,13 @@ import {
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { appendEvents, createSession, updateSession } from "../../src/domain/decisions.ts";
+import { dueOf } from "../../src/domain/lifecycle/due.ts";
 import { endSession } from "../../src/domain/lifecycle/end.ts";
+import { asOf, lapse } from "../../src/domain/lifecycle/lapse.ts";
+import { reopenSession } from "../../src/domain/lifecycle/reopen.ts";
 import { hasEnded } from "../../src/domain/lifecycle/states.ts";
 import type { EventDraft, Outcome } from "../../src/domain/record.ts";
-import { SessionEndedError } from "../../src/errors.ts";
+import { SessionEndedError, SessionTtlPassedError } from "../../src/errors.ts";
 import type { StoredSession } from "../../src/store/store.ts";
 import { messageOf, ruleHints } from "../support/arbitraries.ts";
 
@@ -40,8 +45,32 @@ const command = fc.record({
     },
     { weight: 2, arbitrary: fc.record({ title: fc.string() }) },
     { weight: 1, arbitrary: fc.record({ end: fc.constantFrom(3, 4, 5) }) },
+    { weight: 1, arbitrary: fc.record({ reopen: fc.string() }) },
   ),
 });
+type Command = typeof command extends fc.Arbitrary<infer T> ? T : never;
+
+const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 2 });
+const time = maybe(fc.integer({ min: 1, max: 300_000 }).map(durationFromMs));
+
+/** How long a session may live, in steps, tokens and time. */
+const bounds = fc
+  .record({
+    maxSteps: fc.constantFrom(0, 0, 1, 3, 8),
+    maxTokens: fc.constantFrom(0, 0, 1, 2_000),
+    timeout: time,
+    idleTtl: time,
+    ttl: time,
+    retention: time,
+  })
+  .map(({ maxSteps, maxTokens, timeout, idleTtl, ttl, retention }) => ({
+    limits: create(SessionLimitsSchema, { maxSteps, maxTokens, ...(timeout && { timeout }) }),
+    expiry: create(SessionExpirySchema, {
+      ...(idleTtl && { idleTtl }),
+      ...(ttl && { ttl }),
+      ...(retention && { retention }),
+    }),
+  }));
 
 interface Life {
   readonly log: readonly Event[];
@@ -51,11 +80,12 @@ interface Life {
 
 /** Runs commands one after another, as the domain does. */
 function live(
-  commands: readonly (typeof command extends fc.Arbitrary<infer T> ? T : never)[],
+  commands: readonly Command[],
   deferredStart: boolean,
+  bound: Pick<MessageInitShape<typeof SessionSchema>, "limits" | "expiry"> = {},
 ): Life {
   let nowMs = startMs;
-  const fields = create(SessionSchema, { namespace: "default", sessionId: "demo" });
+  const fields = create(SessionSchema, { namespace: "default", sessionId: "demo", ...bound });
   const first = createSession(fields, { uid, nowMs, deferredStart });
   const log = [...first.events];
   const states = [first.after];
@@ -70,25 +100,30 @@ function live(
   return { log, states, last: states.at(-1) ?? first.after };
 }
 
-function apply(
-  before: StoredSession,
-  what: { drafts: EventDraft[] } | { title: string } | { end: SessionState },
-  nowMs: number,
-): Outcome | undefined {
+function apply(before: StoredSession, what: Command["what"], nowMs: number): Outcome | undefined {
   if ("title" in what) return updateSession(before, { title: what.title }, nowMs);
   if ("end" in what) {
     return endSession(before, { state: what.end, end: create(SessionEndSchema) }, nowMs);
   }
-  if (!hasEnded(before)) return appendEvents(before, what.drafts, nowMs);
+  const isEnded = hasEnded(asOf(before, nowMs));
+  if ("reopen" in what) {
+    const ttl = before.session.expiry?.ttl;
+    if (!isEnded || ttl === undefined || startMs + durationMs(ttl) > nowMs) {
+      return reopenSession(before, what.reopen, nowMs);
+    }
+    expect(() => reopenSession(before, what.reopen, nowMs)).toThrow(SessionTtlPassedError);
+    return undefined;
+  }
+  if (!isEnded) return appendEvents(before, what.drafts, nowMs);
   expect(() => appendEvents(before, what.drafts, nowMs)).toThrow(SessionEndedError);
   return undefined;
 }
 
-const lives = fc.tuple(fc.array(command, { maxLength: 12 }), fc.boolean());
+const lives = fc.tuple(fc.array(command, { maxLength: 12 }), fc.boolean(), maybe(bounds));
 
 function always(law: (life: Life) => void): void {
   fc.assert(
-    fc.property(lives, ([commands, deferred]) => law(live(commands, deferred))),
+    fc.property(lives, ([commands, deferred, bound]) => law(live(commands, deferred, bound))),
     { numRuns: 200 },
   );
 }
@@ -164,7 +199,9 @@ describe("whatever happens to a session", () => {
       const requests = log.flatMap(({ payload }) =>
         payload.case === "requestRecorded" ? [payload.value] : [],
       );
-      expect(metrics?.requests?.count ?? 0).toBe(requests.length);
+      expect(metrics?.requests?.count ?? 0).toBe(
+        requests.filter(({ count = true }) => count).length,
+      );
       expect(metrics?.requests?.errors ?? 0).toBe(
         requests.filter(({ error }) => error !== undefined).length,
       );
@@ -201,12 +238,13 @@ describe("whatever happens to a session", () => {
     );
   });
 
-  test("a session that ended stays as it ended, but for the fields callers own", () => {
+  test("a session that ended stays as it ended until it is reopened, but for the fields callers own", () => {
     always(({ states }) => {
       const end = states.findIndex(hasEnded);
       if (end === -1) return;
       const ended = states[end];
-      for (const { session, head } of states.slice(end)) {
+      const reopened = states.findIndex((state, index) => index > end && !hasEnded(state));
+      for (const { session, head } of states.slice(end, reopened === -1 ? undefined : reopened)) {
         expect(head).toBe(ended?.head);
         expect(session).toMatchObject({ state: ended?.session.state });
         expect(session.endTime).toEqual(ended?.session.endTime);
@@ -219,7 +257,9 @@ describe("whatever happens to a session", () => {
       for (const [index, after] of states.entries()) {
         const before = states[index - 1];
         if (before === undefined) continue;
-        const isAppend = before.head !== after.head && !hasEnded(after);
+        const isAppend = before.head !== after.head && !hasEnded(after) && !hasEnded(before);
+        const isReopened = after.session.reopenTime !== before.session.reopenTime;
+        if (isReopened) continue;
         expect(after.session.etag === before.session.etag).toBe(isAppend);
       }
     });
@@ -230,17 +270,111 @@ describe("whatever happens to a session", () => {
       fc.property(
         lives,
         fc.array(draft, { minLength: 1, maxLength: 3 }),
-        ([past, deferred], more) => {
-          const { last } = live(past, deferred);
+        ([past, deferred, bound], more) => {
+          const { last } = live(past, deferred, bound);
           const copy = structuredClone({ last, more });
-          if (!hasEnded(last)) appendEvents(last, more, startMs);
+          if (!hasEnded(asOf(last, startMs))) appendEvents(last, more, startMs);
+          lapse(last, startMs + 600_000);
           endSession(last, { state: SessionState.FAILED, end: create(SessionEndSchema) }, startMs);
           updateSession(last, { title: "other" }, startMs);
+          if (last.session.expiry?.ttl === undefined) reopenSession(last, "why", startMs);
           expect({ last, more }).toEqual(copy);
         },
       ),
       { numRuns: 50 },
     );
+  });
+});
+
+describe("the end of a session", () => {
+  test("is the last event of its log, or followed by its reopening", () => {
+    always(({ log, last }) => {
+      for (const [index, { payload }] of log.entries()) {
+        const next = log[index + 1]?.payload.case;
+        if (payload.case === "sessionEnded") expect([undefined, "sessionReopened"]).toContain(next);
+        if (next === "sessionReopened") expect(payload.case).toBe("sessionEnded");
+      }
+      const newest = log.at(-1)?.payload;
+      expect(hasEnded(last)).toBe(newest?.case === "sessionEnded");
+      if (newest?.case === "sessionEnded") expect(newest.value.state).toBe(last.session.state);
+    });
+  });
+
+  test("comes with the append that reaches a limit, and says which one", () => {
+    always(({ states }) => {
+      for (const [index, after] of states.entries()) {
+        const before = states[index - 1]?.head.metrics;
+        const { maxSteps = 0, maxTokens = 0 } = after.session.limits ?? {};
+        const steps = after.head.metrics?.steps ?? 0;
+        const tokens = after.head.metrics?.tokens?.total ?? 0;
+        const isGrown = steps > (before?.steps ?? 0) || tokens > (before?.tokens?.total ?? 0);
+        if (!isGrown || after.session.state === SessionState.CANCELLED) continue;
+        const reached =
+          (maxSteps > 0 && steps >= maxSteps && "max_steps") ||
+          (maxTokens > 0 && tokens >= maxTokens && "max_tokens") ||
+          "";
+        expect(after.session.end?.limit ?? "").toBe(reached);
+        expect(after.session.state === SessionState.LIMIT_REACHED).toBe(reached !== "");
+      }
+    });
+  });
+
+  test("by time is at the time it was due, whenever somebody looks", () => {
+    fc.assert(
+      fc.property(lives, fc.nat(600_000), fc.nat(600_000), ([past, deferred, bound], a, b) => {
+        const { last } = live(past, deferred, bound);
+        if (hasEnded(last)) return;
+        const due = dueOf(last);
+        const [sooner, later] = [startMs + Math.min(a, b), startMs + Math.max(a, b)];
+        const [first, second] = [asOf(last, sooner).session, asOf(last, later).session];
+        expect(first.endTime !== undefined).toBe(due !== undefined && due.atMs <= sooner);
+        if (first.endTime === undefined) return;
+        expect(timestampMs(first.endTime)).toBe(due?.atMs);
+        expect(second).toEqual(first);
+      }),
+    );
+  });
+
+  test("by time leaves no event of a caller behind it", () => {
+    always(({ log, last }) => {
+      const { limits, expiry, createTime } = last.session;
+      if (last.session.reopenTime !== undefined) return;
+      const ttlMs = expiry?.ttl && startMs + durationMs(expiry.ttl);
+      const started = log[0]?.createTime;
+      const timeoutMs =
+        limits?.timeout && started && timestampMs(started) + durationMs(limits.timeout);
+      const latestMs = Math.min(
+        ttlMs ?? Number.POSITIVE_INFINITY,
+        timeoutMs ?? Number.POSITIVE_INFINITY,
+      );
+      expect(createTime).toBeDefined();
+      for (const event of log) {
+        const atMs = event.createTime ? timestampMs(event.createTime) : 0;
+        expect(atMs).toBeLessThanOrEqual(latestMs);
+        if (atMs === latestMs) {
+          expect(["sessionStarted", "sessionEnded"]).toContain(event.payload.case);
+        }
+      }
+    });
+  });
+
+  test("is found by the store in time: the stored time is never later than the due time", () => {
+    always(({ states }) => {
+      for (const stored of states) {
+        const due = dueOf(stored);
+        const { expireTime } = stored.session;
+        expect(expireTime === undefined).toBe(due === undefined);
+        if (expireTime && due) expect(timestampMs(expireTime)).toBeLessThanOrEqual(due.atMs);
+      }
+    });
+  });
+
+  test("by cancelling closes every call", () => {
+    always(({ states }) => {
+      for (const { session, head } of states) {
+        if (session.state === SessionState.CANCELLED) expect(head.context?.openCalls).toEqual([]);
+      }
+    });
   });
 });
 

@@ -13,7 +13,6 @@ import { describe, expect, test } from "vitest";
 import {
   EtagMismatchError,
   InvalidFieldError,
-  NotSupportedError,
   RequestIdReusedError,
   SessionAlreadyExistsError,
   SessionEndedError,
@@ -116,9 +115,7 @@ describe("create", () => {
     await expect(domain.create({ session: demo })).rejects.toThrow(SessionAlreadyExistsError);
     const again = { session: { ...demo, title: "other" }, ifExists: IfExists.RETURN };
     expect(await domain.create(again)).toEqual(session);
-    await expect(domain.create({ ...again, ifExists: IfExists.RENEW })).rejects.toThrow(
-      NotSupportedError,
-    );
+    expect(await domain.create({ ...again, ifExists: IfExists.RENEW })).toEqual(session);
   });
 
   test.each([
