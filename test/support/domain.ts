@@ -69,6 +69,7 @@ export async function openTestDomain(
       | "tokens"
       | "costPer1000"
       | "namespaceRules"
+      | "onSweepError"
       | "httpSummariser"
       | "onCompactionError"
     >

@@ -111,6 +111,8 @@ export class Sweeper {
     const rest = () => sleep(paceMs, undefined, { signal, ref: false }).catch(() => {});
     while (!signal.aborted) {
       this.#wake = new AbortController();
+      // Until the rest is known, whatever gets a due time makes it look again.
+      this.#restUntilMs = Number.POSITIVE_INFINITY;
       let restMs = maxRestMs;
       try {
         await this.sweep(rest);
@@ -118,7 +120,7 @@ export class Sweeper {
       } catch {
         // The store fails to read: whoever calls hears of it, and this tries again.
       }
-      if (signal.aborted) return;
+      await rest();
       const wake = this.#wake.signal;
       await sleep(restMs, undefined, { signal: wake, ref: false }).catch(() => {});
     }
