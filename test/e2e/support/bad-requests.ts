@@ -9,6 +9,7 @@ import {
   type AppendEventsRequestSchema,
   type CreateSessionRequestSchema,
   EventService,
+  MetricsService,
   SessionService,
 } from "@sessiond/contract";
 import { nested } from "../../support/arbitraries.ts";
@@ -16,7 +17,9 @@ import { type Expected, text } from "./refusal.ts";
 
 const { createSession, getSession, listSessions, updateSession, endSession, deleteSession } =
   SessionService.method;
-const { appendEvents, listEvents } = EventService.method;
+const { cancelSession, reopenSession } = SessionService.method;
+const { appendEvents, listEvents, listSteps } = EventService.method;
+const { recordRequest } = MetricsService.method;
 
 /** A request that every door refuses, and how. */
 export interface Row extends Expected {
@@ -374,5 +377,47 @@ export const rows: readonly Row[] = [
     { reason: "PAGE_TOKEN_INVALID" },
   ),
   row("an unknown state in a filter", listSessions, { state: 99 as 1 }, { field: "state" }),
+  row(
+    "a reason to cancel of 4 KiB and a byte",
+    cancelSession,
+    { sessionId: "kept", reason: "x".repeat(4_097) },
+    { field: "reason" },
+  ),
+  row(
+    "a session to reopen that is not there",
+    reopenSession,
+    { sessionId: "nobody" },
+    { code: "NotFound", reason: "SESSION_NOT_FOUND" },
+  ),
+  row(
+    "an end that says which limit was reached",
+    endSession,
+    { sessionId: "kept", end: { limit: "max_steps" } },
+    { field: "end.limit" },
+  ),
+  row(
+    "a timeout of zero",
+    createSession,
+    { session: { sessionId: "fresh", limits: { timeout: { seconds: 0n } } } },
+    { field: "session.limits.timeout" },
+  ),
+  row(
+    "a record of no request, no time and no error",
+    recordRequest,
+    { sessionId: "kept", count: false },
+    { field: "count" },
+  ),
+  row(
+    "a processing time below zero",
+    recordRequest,
+    { sessionId: "kept", processingTime: { seconds: -1n } },
+    { field: "processing_time" },
+  ),
+  row(
+    "a page token of steps that is none",
+    listSteps,
+    { sessionId: "kept", pageToken: "nonsense" },
+    { reason: "PAGE_TOKEN_INVALID" },
+  ),
   row("an unknown order", listEvents, { sessionId: "kept", order: 99 as 1 }, { field: "order" }),
 ];
