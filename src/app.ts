@@ -15,7 +15,7 @@ import { countWith, wireDomain } from "./domain/domain.ts";
 import type { TokenCounter } from "./domain/tokens/counter.ts";
 import { encodingForModel } from "./domain/tokens/encodings.ts";
 import { WorkerTokenCounter } from "./domain/tokens/worker-counter.ts";
-import { type Clock, type Ids, randomIds } from "./ids.ts";
+import { type Clock, type Ids, randomIds, steadyClock } from "./ids.ts";
 import { limits } from "./limits.ts";
 import { Housekeeping } from "./store/housekeeping.ts";
 import type { Store } from "./store/store.ts";
@@ -62,7 +62,7 @@ export interface AppOptions {
 
 /** Wires the parts together and starts them. Errors: StartError. */
 export async function startApp({ config, log, overrides = {} }: AppOptions): Promise<App> {
-  const clock = overrides.clock ?? Date.now;
+  const clock = overrides.clock ?? steadyClock();
   const store = overrides.store ?? (await openStore(config, log));
   const tokens = new WorkerTokenCounter({ log });
   const shutdown = new AbortController();

@@ -19,3 +19,20 @@ export const randomIds: Ids = {
 
 /** Milliseconds since 1970; tests pass a fake. */
 export type Clock = () => number;
+
+/**
+ * A wall clock that does not stop or run backwards when the system's is set back: it goes on by the
+ * time that passes. When the system's clock is ahead of it, for example after a sleep, it follows.
+ * A restart begins with the system's clock again.
+ */
+export function steadyClock(
+  wallMs: Clock = Date.now,
+  passedMs: () => number = () => performance.now(),
+): Clock {
+  let startMs = wallMs() - passedMs();
+  return () => {
+    const passed = passedMs();
+    startMs = Math.max(startMs, wallMs() - passed);
+    return Math.floor(startMs + passed);
+  };
+}
