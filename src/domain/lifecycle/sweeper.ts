@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { WritesRefusedError } from "../../errors.ts";
 import type { Clock } from "../../ids.ts";
 import type { Deadline, Store, StoredSession } from "../../store/store.ts";
 import type { Outcome } from "../record.ts";
@@ -85,13 +86,15 @@ export class Sweeper {
     const { namespace, sessionId, uid } = key;
     try {
       await this.#cells.use({ namespace, sessionId }, async (cell) => {
-        if (cell.latest?.session.uid === uid) await this.#advance(cell, cell.latest);
-        // Of another session by now, or moved on by a commit that is not there yet.
-        else await cell.settled();
+        if (cell.latest?.session.uid === uid) return this.#advance(cell, cell.latest);
+        // Deleted or renamed by a commit that is not there yet.
+        failed.add(uid);
       });
     } catch (error) {
       failed.add(uid);
-      if (!this.#stop.signal.aborted) this.#onError(error, { namespace, sessionId });
+      // A full disk is no news of a session; removals are still taken.
+      if (error instanceof WritesRefusedError || this.#stop.signal.aborted) return;
+      this.#onError(error, { namespace, sessionId });
     }
   }
 
