@@ -25,9 +25,14 @@ export async function keepEnded<T>(args: {
     if (!hasEnded(after)) return undefined;
     const { sessionId } = name;
     const kept = { session: { ...after.session, sessionId }, head: after.head };
-    const renamed = cell.rename({ after: kept, events }, target);
-    const [made] = await Promise.all([make(), renamed]);
-    return made;
+    // Both are waited for, so that an error of the second finds the first one done.
+    const [renamed, made] = await Promise.allSettled([
+      cell.rename({ after: kept, events }, target),
+      make(),
+    ]);
+    if (renamed.status === "rejected") throw renamed.reason;
+    if (made.status === "rejected") throw made.reason;
+    return made.value;
   });
 }
 

@@ -7,7 +7,8 @@ import {
   SessionState,
 } from "@sessiond/contract";
 import { describe, expect, test } from "vitest";
-import { InvalidFieldError } from "../../../src/errors.ts";
+import { InvalidFieldError, WritesRefusedError } from "../../../src/errors.ts";
+import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
 import { cancel, expiryOf, kindsOf, sessionId } from "./support.ts";
 
@@ -116,6 +117,26 @@ describe("RENEW", () => {
     const request = { session: { sessionId: long } };
     await expect(renew(domain, request)).rejects.toThrow(InvalidFieldError);
     expect((await domain.get(long)).state).toBe(SessionState.CANCELLED);
+  });
+
+  test("loses nothing when only the first of its two commits is made: a retry makes the second", async () => {
+    const store = await MemoryStore.open();
+    await using domain = await openTestDomain({ store });
+    const { uid } = await domain.create({ session: { sessionId } });
+    await cancel(domain);
+    const commit = store.commit.bind(store);
+    store.commit = (change) =>
+      change.before === undefined
+        ? Promise.reject(new WritesRefusedError("the disk is full"))
+        : commit(change);
+    await expect(renew(domain, { requestId: "r" })).rejects.toThrow(WritesRefusedError);
+    store.commit = commit;
+    expect(await domain.get(`${sessionId}~1`)).toMatchObject({
+      uid,
+      state: SessionState.CANCELLED,
+    });
+    await expect(domain.get(sessionId)).rejects.toThrow("no session");
+    expect(await renew(domain, { requestId: "r" })).toMatchObject({ created: true });
   });
 
   test("the kept session can be deleted, and its name used again", async () => {

@@ -184,7 +184,7 @@ export declare type RequestMetrics = Message<"sessiond.v1.RequestMetrics"> & {
   processingTime?: Duration | undefined;
 
   /**
-   * `processing_time` / `count`. Absent without a request or a time.
+   * `processing_time` / `count`, in whole milliseconds. Absent without a request or a time.
    *
    * @generated from field: google.protobuf.Duration average_processing_time = 4;
    */
