@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, type GrpcTransportOptions } from "@sessiond/client";
 import { EventService, SessionService } from "@sessiond/contract";
@@ -105,6 +106,29 @@ test("a request stream that throws fails the call with what it threw", async () 
   const error = await collect(events.appendStream(batches())).catch((e: unknown) => e);
   expect(error).toBeInstanceOf(ConnectError);
   expect((error as ConnectError).cause).toBeInstanceOf(RangeError);
+});
+
+test("an interceptor that leaves a stream early ends it, and nothing else", async () => {
+  const ended = Promise.withResolvers<void>();
+  const firstOnly: Interceptor = (next) => async (req) => {
+    const response = await next(req);
+    if (!response.stream) return response;
+    async function* message() {
+      for await (const first of response.message as AsyncIterable<never>) {
+        yield first;
+        break;
+      }
+      ended.resolve();
+    }
+    return { ...response, message: message() };
+  };
+  const { sessions, events } = connect({ interceptors: [firstOnly] });
+  await sessions.createSession({ session: name });
+  expect(await collect(events.watchEvents(name))).toHaveLength(1);
+  await ended.promise;
+  // What the stream was destroyed with comes a turn later, and goes nowhere.
+  await setImmediate();
+  expect((await sessions.getSession(name)).session?.sessionId).toBe("a");
 });
 
 test("aborting a stream ends it with the code of a cancelled call", async () => {

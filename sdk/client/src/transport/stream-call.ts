@@ -36,8 +36,9 @@ export async function streamCall<I extends DescMessage, O extends DescMessage>(
       resolve();
     });
     // Stays attached: an error without a listener would end the process.
-    call.on("error", (error: ServiceError) => {
-      failure.error ??= calls.failure(error);
+    call.on("error", (error: ServiceError | Error) => {
+      // A reader that leaves early destroys the stream with an error that is no status.
+      failure.error ??= "metadata" in error ? calls.failure(error) : ConnectError.from(error);
     });
     call.on("status", (status: { metadata: Metadata }) => {
       done();
