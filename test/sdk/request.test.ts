@@ -43,6 +43,16 @@ test("a request gives what its work gives, and its time is recorded", async () =
   expect(event).toMatchObject({ author: "travel", kind: "llm_call" });
 });
 
+test("a time in fractions of a millisecond is recorded to the nanosecond", async () => {
+  await session.request(() => {
+    nowMs += 1_500.013_78;
+  });
+  const { event } = await recorded();
+  const payload = event?.message.payload;
+  if (payload?.case !== "requestRecorded") throw new Error("not recorded");
+  expect(payload.value.processingTime).toMatchObject({ seconds: 1n, nanos: 500_013_780 });
+});
+
 test("an error of the work is thrown as it is, and recorded with its name and message", async () => {
   const failure = new RangeError("too many flights");
   const work = () => {

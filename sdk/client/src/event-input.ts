@@ -1,6 +1,6 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Event, EventSchema } from "@sessiond/contract";
+import { toDuration } from "./duration.ts";
 import { type RoleWord, roles } from "./words.ts";
 
 /** An event as the contract takes it, for payloads that have no short form here. */
@@ -102,7 +102,7 @@ function toFields(fields: EventFields): EventInit {
     ...(eventId === undefined ? {} : { eventId }),
     ...(author === undefined ? {} : { author }),
     ...(kind === undefined ? {} : { kind }),
-    ...(durationMs === undefined ? {} : { duration: durationFromMs(durationMs) }),
+    ...(durationMs === undefined ? {} : { duration: toDuration(durationMs) }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(usage === undefined ? {} : { usage }),
     ...(raw === undefined ? {} : { raw: { format: raw.format, json: toJsonText(raw.json) } }),

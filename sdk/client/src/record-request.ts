@@ -1,7 +1,7 @@
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { appendEvents } from "./append.ts";
 import type { CallOptions } from "./call-options.ts";
 import type { ClientContext } from "./context.ts";
+import { toDuration } from "./duration.ts";
 
 /** How a request is recorded. `signal` and `timeoutMs` are for the recording, not for the work. */
 export interface RequestOptions extends CallOptions {
@@ -30,7 +30,7 @@ export async function recordRequest<T>(
       payload: {
         case: "requestRecorded" as const,
         value: {
-          processingTime: durationFromMs(context.elapsedMs() - startMs),
+          processingTime: toDuration(context.elapsedMs() - startMs),
           ...(error === undefined ? {} : { error: toError(error) }),
         },
       },

@@ -1,6 +1,6 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Session, SessionSchema } from "@sessiond/contract";
+import { toDuration } from "./duration.ts";
 import { type ContextPolicyInput, toPolicyInit } from "./window/policy-input.ts";
 import type { PresetWord } from "./words.ts";
 
@@ -75,7 +75,7 @@ export function pathsOf(changes: SessionChanges): string[] {
 }
 
 function toLimits({ timeoutMs, ...counts }: LimitsInput): NonNullable<SessionInit["limits"]> {
-  return timeoutMs === undefined ? counts : { ...counts, timeout: durationFromMs(timeoutMs) };
+  return timeoutMs === undefined ? counts : { ...counts, timeout: toDuration(timeoutMs) };
 }
 
 function toExpiry({
@@ -84,8 +84,8 @@ function toExpiry({
   retentionMs,
 }: ExpiryInput): NonNullable<SessionInit["expiry"]> {
   return {
-    ...(idleTtlMs === undefined ? {} : { idleTtl: durationFromMs(idleTtlMs) }),
-    ...(ttlMs === undefined ? {} : { ttl: durationFromMs(ttlMs) }),
-    ...(retentionMs === undefined ? {} : { retention: durationFromMs(retentionMs) }),
+    ...(idleTtlMs === undefined ? {} : { idleTtl: toDuration(idleTtlMs) }),
+    ...(ttlMs === undefined ? {} : { ttl: toDuration(ttlMs) }),
+    ...(retentionMs === undefined ? {} : { retention: toDuration(retentionMs) }),
   };
 }

@@ -1,11 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type {
   CompactionPolicy,
   CompactionStrategy,
   ContextPolicy,
   ContextPolicySchema,
 } from "@sessiond/contract";
+import { toDuration } from "../duration.ts";
 import { type StrategyWord, strategies } from "../words.ts";
 
 type PolicyInit = Exclude<MessageInitShape<typeof ContextPolicySchema>, ContextPolicy>;
@@ -29,7 +29,7 @@ export function toPolicyInit({ compaction, callLeaseMs, ...same }: ContextPolicy
   return {
     ...same,
     ...(compaction === undefined ? {} : { compaction: toCompactionInit(compaction) }),
-    ...(callLeaseMs === undefined ? {} : { callLease: durationFromMs(callLeaseMs) }),
+    ...(callLeaseMs === undefined ? {} : { callLease: toDuration(callLeaseMs) }),
   };
 }
 
