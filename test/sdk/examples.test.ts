@@ -13,7 +13,7 @@ const run = promisify(execFile);
 
 /** What the examples of the client for Node or for browsers take for granted. */
 const surroundings = (entry: string) => `
-import { fromConnectError, reliable, RevisionConflictError, Sessiond } from "${entry}";
+import { fromConnectError, reliable, RevisionConflictError, Sessiond, temporarySession, userSession } from "${entry}";
 import { createGrpcTransport, toSessionEvent, type EventInput, type Session } from "@sessiond/client";
 import { createWebTransport } from "@sessiond/client/web";
 import { startInMemory } from "${join(root, "src/testing.ts")}";

@@ -7,8 +7,17 @@ import { type DeleteOptions, deleteSession } from "./delete-session.ts";
 import type { RequestPart } from "./dialects/request-part.ts";
 import type { EventInput } from "./event-input.ts";
 import { type EventQuery, listEvents } from "./event-list.ts";
+import {
+  countRequest,
+  type RecordedRequest,
+  type RequestRecord,
+} from "./lifecycle/count-request.ts";
+import { EndWatch } from "./lifecycle/end-watch.ts";
+import { type IdleOptions, isIdle } from "./lifecycle/idle.ts";
+import { cancelSession, type ReasonOptions, reopenSession } from "./lifecycle/transitions.ts";
 import type { PageList } from "./page.ts";
 import { type RequestOptions, recordRequest } from "./record-request.ts";
+import { listSteps, type Step, type StepQuery } from "./run/steps.ts";
 import { type SessionEvent, toSessionEvent } from "./session-event.ts";
 import { pathsOf, type SessionChanges, toSessionInit } from "./session-input.ts";
 import { Watch, type WatchOptions } from "./watch.ts";
@@ -60,13 +69,14 @@ export type SessionOrigin = Pick<Session, "created" | "fingerprintChanged">;
 
 /**
  * A handle on one session. Its fields are the session as this handle last saw it; `refresh()`
- * reads it anew. It holds nothing open.
+ * reads it anew. It holds nothing open but the watch of `signal`.
  *
  * Errors of every method: SessionNotFoundError, ServerUnavailableError and CallAbandonedError.
  */
 export class Session {
   readonly #context: ClientContext;
   #message: SessionMessage;
+  #endWatch: EndWatch | undefined;
   /** The session was created by the call that made this handle, not found by it. */
   readonly created: boolean;
   /** It was found with another fingerprint than the one given: what it depends on changed. */
@@ -107,6 +117,21 @@ export class Session {
   /** All its fields, in the form of the contract. */
   get message(): SessionMessage {
     return this.#message;
+  }
+
+  /**
+   * Fires when the session ends in whatever way, by whomever, or is deleted; its reason is the
+   * SessionEndedError or SessionDeletedError. Give it to the work that is done for the session.
+   *
+   * Asking for it opens a watch, which stays open until then, or until `close()` or the end of the
+   * client. A dropped connection fires nothing. After `reopen()` ask for it anew.
+   */
+  get signal(): AbortSignal {
+    if (this.#endWatch === undefined) {
+      this.#endWatch = new EndWatch(this.#context, this.sessionId);
+      void this.#endWatch.open();
+    }
+    return this.#endWatch.signal;
   }
 
   /**
@@ -377,6 +402,97 @@ export class Session {
     };
     const call = this.#context.clients.sessions.endSession(request, toConnectOptions(options));
     return this.#take((await this.#translated(call, requestId)).session);
+  }
+
+  /**
+   * Cancels it: whoever holds it is told by `signal` and watches, and it takes no more events. Open
+   * tool calls get a result that says so. Cancelling an ended session changes nothing.
+   *
+   * Resolves to whether this call did it.
+   *
+   * ```ts
+   * await session.cancel({ reason: "the user left" });
+   * ```
+   */
+  async cancel(options: ReasonOptions = {}): Promise<boolean> {
+    const { session, changed } = await cancelSession(this.#context, this.sessionId, options);
+    this.#take(session);
+    return changed;
+  }
+
+  /**
+   * Makes it active again after its end. Reopening a session that has not ended changes nothing.
+   *
+   * Resolves to whether this call did it. Errors: SessionTtlPassedError.
+   *
+   * ```ts
+   * await session.reopen({ reason: "one more question" });
+   * ```
+   */
+  async reopen(options: ReasonOptions = {}): Promise<boolean> {
+    const { session, changed } = await reopenSession(this.#context, this.sessionId, options);
+    this.#take(session);
+    // The watch before it ends with the end that it is for.
+    if (changed) this.#endWatch = undefined;
+    return changed;
+  }
+
+  /**
+   * Lists its steps: awaited a page, iterated all of them.
+   *
+   * ```ts
+   * for await (const { number, type, name, durationMs } of session.steps()) {
+   *   console.log(number, type, name, durationMs);
+   * }
+   * ```
+   */
+  steps(query: StepQuery = {}): PageList<Step> {
+    return listSteps(this.#context, this.sessionId, query);
+  }
+
+  /**
+   * Reads it anew, and says whether it has expired, or has had no event for longer than
+   * `maxIdleMs`, by this machine's clock. A session that ended otherwise has not expired.
+   *
+   * ```ts
+   * if (await session.isExpired({ maxIdleMs: 1_800_000 })) await session.end({ state: "expired" });
+   * ```
+   */
+  async isExpired(options: IdleOptions = {}): Promise<boolean> {
+    const { maxIdleMs = Number.POSITIVE_INFINITY, ...call } = options;
+    await this.refresh(call);
+    return isIdle(this.#message, { nowMs: this.#context.retry.now(), maxIdleMs });
+  }
+
+  /**
+   * Records a request that was served, its time, its error, or any of them alone. `request` does it
+   * around the work.
+   *
+   * Errors: SessionEndedError, SessionLogFullError, RequestIdReusedError, InvalidFieldError.
+   *
+   * ```ts
+   * const { requests } = await session.recordRequest({ processingTimeMs: 1_500 });
+   * await session.recordRequest({ count: false, error: { message: "the answer was empty" } });
+   * console.log(requests.count, requests.errorRate);
+   * ```
+   */
+  async recordRequest(record: RequestRecord = {}): Promise<RecordedRequest> {
+    const recorded = await countRequest(this.#context, this.sessionId, record);
+    this.#advance(recorded.revision);
+    return recorded;
+  }
+
+  /**
+   * Lets go of the watch that `signal` holds open. The session goes on, and so does this handle.
+   *
+   * ```ts
+   * session.close();
+   * ```
+   */
+  close(): void {
+    if (this.#endWatch?.signal.aborted) return;
+    this.#endWatch?.close();
+    this.#endWatch = undefined;
   }
 
   /**

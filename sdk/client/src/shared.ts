@@ -21,9 +21,19 @@ export * from "./errors/server-errors.ts";
 export { type CodeName, type Reason, SessiondError } from "./errors/sessiond-error.ts";
 export type * from "./event-input.ts";
 export type { EventQuery } from "./event-list.ts";
+export type {
+  RecordedRequest,
+  RequestCounters,
+  RequestRecord,
+} from "./lifecycle/count-request.ts";
+export type { IdleOptions } from "./lifecycle/idle.ts";
+export { type SessionPart, temporarySession, userSession } from "./lifecycle/session-ids.ts";
+export type { ReasonOptions } from "./lifecycle/transitions.ts";
 export type { Page, PageList } from "./page.ts";
 export type { RequestOptions } from "./record-request.ts";
 export { type RetryOptions, reliable } from "./retry/policy.ts";
+export type { Step, StepQuery } from "./run/steps.ts";
+export type { StepStatusWord, StepTypeWord } from "./run/words.ts";
 export type { EndOptions, Session, SessionWatchOptions, UpdateOptions } from "./session.ts";
 export { type EventType, type SessionEvent, toSessionEvent } from "./session-event.ts";
 export type { ExpiryInput, LimitsInput, SessionChanges, SessionFields } from "./session-input.ts";
