@@ -13,7 +13,7 @@ const run = promisify(execFile);
 
 /** What the examples of the client for Node or for browsers take for granted. */
 const surroundings = (entry: string) => `
-import { fromConnectError, reliable, RevisionConflictError, Sessiond, temporarySession, userSession } from "${entry}";
+import { fromConnectError, reliable, RevisionConflictError, runEvents, Sessiond, temporarySession, userSession } from "${entry}";
 import { createGrpcTransport, toSessionEvent, type EventInput, type Session } from "@sessiond/client";
 import { createWebTransport } from "@sessiond/client/web";
 import { startInMemory } from "${join(root, "src/testing.ts")}";
@@ -120,7 +120,7 @@ async function publicMethods(): Promise<string[]> {
 
 /** A function or method with the comment right before it. */
 const declaration =
-  /((?:^ *\/\*\*\n(?: +\*.*\n)+)?)^( {2}|)(?:export )?(?:async )?(?:function )?([a-z]\w+)(?:<[^()]+>)?\([^;]*?\{$/gm;
+  /((?:^ *\/\*\*\n(?: +\*.*\n)+)?)^( {2}|)(?:export )?(?:async )?(?:function\*? )?([a-z]\w+)(?:<[^()]+>)?\([^;]*?\{$/gm;
 
 /** Protocols of the language: the class says what they are for. Protected ones of errors. */
 const ofTheLanguage = new Set(["constructor", "next", "return", "then", "text", "number"]);

@@ -5,6 +5,9 @@ import type { ClientContext } from "./context.ts";
 import { retryInterceptor } from "./retry/interceptor.ts";
 import { type RetryEnvironment, type RetryOptions, retryPolicy } from "./retry/policy.ts";
 import { requestIdInterceptor } from "./retry/request-id.ts";
+import type { Run } from "./run/run.ts";
+import type { RunInput } from "./run/run-input.ts";
+import { type RunWork, startRun } from "./run/start-run.ts";
 import { type SessionEvent, toSessionEvent } from "./session-event.ts";
 import { Sessions } from "./sessions.ts";
 import type { ClosableTransport } from "./transport/closable-transport.ts";
@@ -133,6 +136,30 @@ export abstract class SessiondClient implements AsyncDisposable {
         })),
     };
     return new Watch(this.#context, source, watchOptions);
+  }
+
+  /**
+   * Runs an agent: creates a session with preset "execution", does the work, records its steps and
+   * what it gives or throws, and ends the session.
+   *
+   * It begins at once. The result is awaitable, iterable, both or neither, see `Run`: an error of the
+   * work is a result with status "failed", so nothing goes unhandled. When the run is cancelled or
+   * reaches a limit it is over at once, and the work is told by `run.signal`.
+   *
+   * ```ts
+   * const limits = { maxSteps: 15, timeoutMs: 180_000 };
+   * const run = sessiond.run({ agentId: "researcher", goal: "AI trends", limits }, async (run) => {
+   *   const input = { query: "AI trends" };
+   *   return run.step("tool_call", { name: "search", input }, () =>
+   *     fetch("https://example.org/?q=AI", { signal: run.signal }).then((page) => page.text()),
+   *   );
+   * });
+   * for await (const { type, stepNumber, content } of run) console.log(type, stepNumber, content);
+   * const { status, output, steps, error, usage } = await run;
+   * ```
+   */
+  run<T>(input: RunInput, work: RunWork<T>): Run<T> {
+    return startRun({ context: this.#context, sessions: this.sessions }, input, work);
   }
 
   /**
