@@ -2,6 +2,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import type { EventBatch, EventsDamaged, SessionDeleted } from "@sessiond/contract";
 import { type Clients, createClients } from "./clients.ts";
 import type { ClientContext } from "./context.ts";
+import { Conversations } from "./conversation/conversations.ts";
 import { retryInterceptor } from "./retry/interceptor.ts";
 import { type RetryEnvironment, type RetryOptions, retryPolicy } from "./retry/policy.ts";
 import { requestIdInterceptor } from "./retry/request-id.ts";
@@ -91,6 +92,8 @@ export abstract class SessiondClient implements AsyncDisposable {
   readonly namespace: string;
   /** Creates, finds and deletes sessions. */
   readonly sessions: Sessions;
+  /** Begins and resumes conversations. */
+  readonly conversations: Conversations;
   /** The typed Connect clients underneath. */
   readonly clients: Clients;
   readonly #context: ClientContext;
@@ -110,6 +113,7 @@ export abstract class SessiondClient implements AsyncDisposable {
     this.clients = createClients(this.#transport);
     this.#context = { clients: this.clients, namespace: this.namespace, retry, newId, elapsedMs };
     this.sessions = new Sessions(this.#context);
+    this.conversations = new Conversations(this.#context, this.sessions);
   }
 
   /**

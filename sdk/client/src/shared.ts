@@ -9,6 +9,10 @@ export type {
   SessiondClient,
 } from "./client.ts";
 export type { Clients } from "./clients.ts";
+export type { Answer, AnswerContext, AnswerText, ConversationView } from "./conversation/answer.ts";
+export type { Conversation, HandoffOptions, SendOptions } from "./conversation/conversation.ts";
+export type { ConversationInput, Conversations } from "./conversation/conversations.ts";
+export type { ConversationMessage } from "./conversation/messages.ts";
 export type { DeleteOptions } from "./delete-session.ts";
 export type * from "./dialects/anthropic.ts";
 export type * from "./dialects/gemini.ts";
