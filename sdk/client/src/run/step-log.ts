@@ -86,7 +86,8 @@ export class StepLog {
   }
 
   async #append(events: readonly EventInput[]): Promise<AppendEventsResponse> {
-    const { message } = await this.#session.append(events);
+    const author = this.#session.message.agentId;
+    const { message } = await this.#session.append(events.map((event) => ({ ...event, author })));
     this.#newest = Math.max(this.#newest, ...message.events.map(({ step }) => step));
     return message;
   }
