@@ -163,7 +163,7 @@ async function httpSummariser({ summariser }: Config, tokens: TokenCounter) {
     httpSummariser: new HttpSummariser({
       ...endpoint,
       count: countWith(tokens),
-      key: keyFile === undefined ? fixedKey(key?.reveal() ?? "") : keyFromFile(keyFile),
+      key: keyFile === undefined ? fixedKey(key?.reveal()) : keyFromFile(keyFile),
     }),
   };
 }

@@ -60,9 +60,9 @@ export class Counts {
     const usage = metrics.tokens ?? create(TokenUsageSchema);
     const tokens = event.tokens?.count ?? 0;
     const side = sideOf(event);
-    usage.total += tokens;
-    if (side === "input") usage.input += tokens;
-    if (side === "output") usage.output += tokens;
+    usage.total = Math.min(usage.total + tokens, maxUint32);
+    if (side === "input") usage.input = Math.min(usage.input + tokens, maxUint32);
+    if (side === "output") usage.output = Math.min(usage.output + tokens, maxUint32);
     if (event.usage !== undefined) {
       const { inputTokens, outputTokens, cost } = event.usage;
       usage.reportedInput = Math.min(usage.reportedInput + inputTokens, maxUint32);

@@ -33,3 +33,26 @@ test("counts of a model with a public tokenizer stay what they are", async () =>
   const { events } = await domain.append({ sessionId, events: [answer("x".repeat(400), 280)] });
   expect(events[0]?.tokens).toMatchObject({ count: 400, accuracy: TokenAccuracy.EXACT });
 });
+
+test.each([1, 1_000_000, 0xffff_ffff])(
+  "a report of %d tokens, which cannot be of the answer, changes no count",
+  async (outputTokens) => {
+    await using domain = await openTestDomain();
+    await domain.create({ session: { sessionId, model: "claude-sonnet" } });
+    const { events, contextUsage } = await domain.append({
+      sessionId,
+      events: [answer("x".repeat(400), outputTokens), answer("y".repeat(400))],
+    });
+    expect(events.map(({ tokens }) => tokens?.count)).toEqual([560, 560]);
+    expect(contextUsage?.windowTokens).toBe(1_120);
+  },
+);
+
+test("a window for a model with a public tokenizer is counted with it, whatever was reported", async () => {
+  await using domain = await openTestDomain();
+  await domain.create({ session: { sessionId, model: "claude-sonnet" } });
+  await domain.append({ sessionId, events: [answer("x".repeat(400), 280)] });
+  const { tokens, accuracy } = await domain.window({ sessionId, model: "gpt-4o" });
+  expect(tokens?.total).toBe(400);
+  expect(accuracy).toBe(TokenAccuracy.EXACT);
+});

@@ -6,6 +6,7 @@ import {
   GetContextWindowResponseSchema,
   Treatment,
 } from "@sessiond/contract";
+import { textOf } from "../payloads.ts";
 import { render } from "./dialects/render.ts";
 import type { Draft } from "./drafts.ts";
 import { explain } from "./explain.ts";
@@ -43,7 +44,7 @@ export function answer(args: {
     reservedOutputTokens: policy.reservedOutputTokens,
     ratio: policy.room === 0 ? 0 : tokens.total / policy.room,
     encoding: policy.encoding.encoding,
-    accuracy: accuracyOf(pieces, policy.encoding),
+    accuracy: accuracyOf(pieces, frame),
     prefixHash: prefix,
     prefixChanged: change !== undefined,
     prefixChangeReason: change ?? "",
@@ -72,21 +73,20 @@ function shown(
   return piecesOf(group, fitted.view, isOpen ? "open_call" : "recent");
 }
 
-/** What the window's beginning depends on, see `prefixHash` in the contract. */
+/**
+ * What the window's beginning depends on, see `prefix_hash` in the contract: where it begins, what
+ * stands in front of that, and everything in it that may still change.
+ */
 function prefixOf(
   { draft, fitted, retrieved, request }: Parameters<typeof answer>[0],
   kept: Kept,
 ): string {
-  const { frame, state, policy, dialect, agent, authors } = draft;
-  const front = kept
-    .filter(({ group }) => group.first < fitted.cut)
-    .map(({ group }) => group.first);
+  const { frame, state, policy, dialect, agent, authors, log } = draft;
+  const firsts = kept.map(({ group }) => group.first);
+  const begin = isWhole(draft, kept) ? 0 : beginOf(firsts, draft);
+  const front = firsts.filter((first) => first < begin);
   const reduced = [...fitted.view.shortened.keys(), ...fitted.view.omitted].map(
     ({ revision }) => revision,
-  );
-  // A result that comes takes the place of what stood for it.
-  const awaited = kept.flatMap(({ pieces }) =>
-    pieces.flatMap(({ reason, event }) => (reason === "no_result" ? [event.callRevision] : [])),
   );
   const { event } = frame.instructions;
   return prefixHash({
@@ -96,13 +96,37 @@ function prefixOf(
       ...authors,
       policy.encoding.encoding,
       policy.encoding.factor,
-      ...(retrieved === undefined ? [] : [request.query, draft.log.head]),
+      ...(retrieved === undefined ? [] : [request.query, log.head]),
     ],
     instructions: [event?.payload.case === "message" ? event.payload.value.text : ""],
     compaction: [state.compaction?.revision ?? 0],
     protection: state.protectionChanged ? front : [],
-    cut: [fitted.cut, ...front, ...reduced.sort((a, b) => a - b), ...awaited],
+    cut: [fitted.cut, begin, ...front, ...reduced.sort((a, b) => a - b), ...awaitedIn(kept)],
   });
+}
+
+/** It shows all there is for it, so later windows can only go on behind it. */
+function isWhole({ material, scope }: Draft, kept: Kept): boolean {
+  const { coveredThrough, spared, required } = scope;
+  const inScope = material.groups.filter(
+    ({ first }) => first > coveredThrough || spared.has(first) || required.has(first),
+  );
+  return material.completeFrom <= coveredThrough + 1 && inScope.length === kept.length;
+}
+
+/** Protected groups stay where they are, so a window begins with the first of the others. */
+function beginOf(firsts: readonly number[], { state, log }: Draft): number {
+  const guarded = new Set(state.protected.map(({ group }) => group));
+  return firsts.find((first) => !guarded.has(first)) ?? log.head + 1;
+}
+
+/** What stands for results: they take its place when they come, and so do further calls of a group. */
+function awaitedIn(kept: Kept): (string | number)[] {
+  return kept.flatMap(({ group, pieces }) =>
+    pieces.flatMap(({ reason, event }) =>
+      reason === "no_result" ? [group.last, event.callRevision, textOf(event)] : [],
+    ),
+  );
 }
 
 function explanations({ draft }: Parameters<typeof answer>[0], kept: Kept) {

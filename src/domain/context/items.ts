@@ -125,11 +125,14 @@ function useOf(
 }
 
 /** How sure the counts of a window are: as sure as the least sure of them. */
-export function accuracyOf(pieces: readonly Piece[], { factor }: ModelEncoding): TokenAccuracy {
-  if (factor !== 1) return TokenAccuracy.ESTIMATED;
+export function accuracyOf(
+  pieces: readonly Piece[],
+  { encoding, sizes }: Pick<Frame, "encoding" | "sizes">,
+): TokenAccuracy {
+  if (encoding.factor !== 1) return TokenAccuracy.ESTIMATED;
   let accuracy: TokenAccuracy = TokenAccuracy.EXACT;
   for (const { event, reason } of pieces) {
-    const own = event.tokens?.accuracy;
+    const own = sizes.of(event, encoding)?.accuracy;
     if (own === TokenAccuracy.ESTIMATED || reason === "no_result" || reason === "label") {
       return TokenAccuracy.ESTIMATED;
     }

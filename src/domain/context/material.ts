@@ -80,8 +80,9 @@ export async function readGroup(args: {
     next = last + 1;
   }
   const known = new Set(members.map(({ revision }) => revision));
-  for (const { group, revision } of state.lateMembers) {
+  for (const { group, revision } of [...state.lateMembers, ...state.protected]) {
     if (group !== first || revision >= before || known.has(revision)) continue;
+    known.add(revision);
     members.push(...(await cache.range(log, revision, revision)));
   }
   return members;

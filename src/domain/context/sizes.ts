@@ -52,5 +52,6 @@ export class EventSizes {
 function isCountedIn({ tokens }: Event, { encoding, factor }: ModelEncoding): boolean {
   if (tokens === undefined) return true;
   if (tokens.encoding !== encoding) return false;
-  return factor === 1 || tokens.accuracy !== TokenAccuracy.EXACT;
+  // What was scaled or reported for a model is no count of the encoding itself.
+  return (factor === 1) === (tokens.accuracy === TokenAccuracy.EXACT);
 }

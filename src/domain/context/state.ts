@@ -3,6 +3,7 @@ import { type Event, ProtectionSchema, Role, type TokenCount } from "@sessiond/c
 import {
   type ContextState,
   ContextStateSchema,
+  type LateMember,
   LateMemberSchema,
   type NewestGroup,
   NewestGroupSchema,
@@ -227,9 +228,25 @@ export class StateBuilder {
       this.#complete();
     } else {
       const late = create(LateMemberSchema, { group, revision });
-      this.#state.lateMembers = [...this.#state.lateMembers, late].slice(-limits.lateMembers);
+      this.#state.lateMembers = this.#within([...this.#state.lateMembers, late]);
     }
     return group;
+  }
+
+  /**
+   * The newest late members, and those of groups that windows come back to however old they are. (A
+   * window that reads back to a late member finds it without being told.)
+   */
+  #within(members: readonly LateMember[]): LateMember[] {
+    const excess = members.length - limits.lateMembers;
+    if (excess <= 0) return [...members];
+    const { protected: guarded, compaction, openCalls } = this.#state;
+    const lasting = new Set([
+      ...guarded.map(({ group }) => group),
+      ...openCalls.map(({ group }) => group),
+      ...(compaction?.sparedGroups ?? []),
+    ]);
+    return members.filter(({ group }, index) => index >= excess || lasting.has(group));
   }
 
   #protect(event: Event, reason: string): void {

@@ -6,7 +6,10 @@ import { sideOf } from "../payloads.ts";
 /** Counted tokens from which on the ratio to the reported ones is believed. */
 const enoughTokens = 200;
 
-/** A ratio beyond these says that a report is of something else, for example of several events. */
+/**
+ * A report beyond these shares of our own count is of something else: of several events, or of the
+ * first token of a stream. It is not believed.
+ */
 const lowestFactor = 0.5;
 const highestFactor = 2;
 
@@ -22,8 +25,8 @@ export interface Learned {
 /**
  * The count a provider reported for what its model wrote: output without reasoning, REPORTED.
  *
- * Undefined where our own count stands: it is exact, nothing was reported, or the event is not the
- * model's answer. Thinking is not: what is reported of it covers text that providers hide.
+ * Undefined where our own count stands: it is exact, nothing was reported or nothing that could be
+ * true of it, or the event is not the model's answer. Thinking is not: what is reported of it covers text that providers hide.
  */
 export function reportedCount(event: Event, own: TokenCount): TokenCount | undefined {
   const isAnswer = sideOf(event) === "output" && event.payload.case !== "thinking";
@@ -31,7 +34,7 @@ export function reportedCount(event: Event, own: TokenCount): TokenCount | undef
     return undefined;
   }
   const count = event.usage.outputTokens - event.usage.reasoningTokens;
-  if (count <= 0) return undefined;
+  if (count < lowestFactor * own.count || count > highestFactor * own.count) return undefined;
   return create(TokenCountSchema, {
     count,
     encoding: own.encoding,

@@ -166,6 +166,78 @@ describe("what a request asks for", () => {
   });
 });
 
+describe("a prefix hash", () => {
+  test.each([
+    ["newest turns", { maxTurns: 2 }, {}],
+    ["newest messages", {}, { maxHistory: 3 }],
+  ])("changes when the %s move on", async (_, contextPolicy, limits) => {
+    await using domain = await openTestDomain();
+    await domain.create({ session: { sessionId, contextPolicy, limits } });
+    await expectHonest(domain, 12, (turn) => [userText(`q${turn}`), said("a", `a${turn}`)]);
+  });
+
+  test("changes when only what must stay fits", async () => {
+    await using domain = await openTestDomain();
+    await domain.create({ session: { sessionId, contextPolicy: { tokenBudget: 150 } } });
+    await expectHonest(domain, 8, (turn) => [userText(`q${turn}`), said("a", "x".repeat(100))]);
+  });
+
+  test("changes when what stands for a result does, or another call joins it", async () => {
+    await using domain = await openTestDomain();
+    await domain.create({ session: { sessionId } });
+    const progress = (content: string) => ({
+      payload: { case: "toolResult", value: { callId: "c", content, isFinal: false } },
+    });
+    const steps = [
+      [userText("hello"), call("a", "c")],
+      [progress("10 %")],
+      [progress("20 %")],
+      [result("c", "done")],
+      [call("a", "d")],
+      [call("a", "e"), result("e", "first")],
+      [result("d", "second")],
+    ] as const;
+    await expectHonest(domain, steps.length, (step) => [...(steps[step] ?? [])] as never[]);
+  });
+
+  /** As long as the hash stays, the newer window begins with the whole older one. */
+  async function expectHonest(
+    domain: TestDomain,
+    steps: number,
+    eventsOf: (step: number) => ReturnType<typeof userText>[] | object[],
+  ): Promise<void> {
+    let before: GetContextWindowResponse | undefined;
+    for (let step = 0; step < steps; step++) {
+      await domain.append({ sessionId, events: eventsOf(step) });
+      const window = await domain.window({ sessionId });
+      if (before?.prefixHash === window.prefixHash) {
+        const older = linesOf(before);
+        expect(linesOf(window).slice(0, older.length)).toEqual(older);
+      }
+      before = window;
+    }
+  }
+});
+
+test("Protected: a result that came late stays with its call, however many came later", async () => {
+  await using domain = await openTestDomain();
+  await domain.create({ session: { sessionId, contextPolicy: { tokenBudget: 2_000 } } });
+  const constraint = { ...result("x0", "never fly via Moscow"), kind: "constraint" };
+  await domain.append({
+    sessionId,
+    events: [userText("hello"), call("A", "x0"), call("B", "y0"), constraint, result("y0", "ok")],
+  });
+  for (let round = 1; round <= 300; round++) {
+    const [x, y] = [`x${round}`, `y${round}`];
+    await domain.append({
+      sessionId,
+      events: [call("A", x), call("B", y), result(x, "fine"), result(y, "fine")],
+    });
+  }
+  await domain.settled();
+  expect(linesOf(await domain.window({ sessionId }))).toContain("result never fly via Moscow");
+});
+
 describe("bad input", () => {
   test("a budget of zero is refused, one below what must stay says the sizes", async () => {
     await using domain = await openTestDomain();

@@ -35,7 +35,13 @@ describe("the reported count of an event", () => {
       encoding,
       accuracy: TokenAccuracy.REPORTED,
     });
-    expect(reportedCount(answer(50, { reasoningTokens: 20 }), own(70))?.count).toBe(30);
+    expect(reportedCount(answer(60, { reasoningTokens: 20 }), own(70))?.count).toBe(40);
+  });
+
+  test("is not believed when it is less than half or more than twice of our own", () => {
+    expect([34, 35, 140, 141].map((count) => reportedCount(answer(count), own(70))?.count)).toEqual(
+      [undefined, 35, 140, undefined],
+    );
   });
 
   test("never replaces an exact count", () => {
@@ -94,8 +100,8 @@ describe("the learned factor", () => {
   test("keeps to sums that can be stored", () => {
     const most = 0xffff_ffff;
     const before = { counted: 300, reported: 210 };
-    expect(learn(state(300, 210), answer(most), own(100))).toEqual(before);
+    expect(learn(state(300, 210), answer(most), own(most))).toEqual(before);
     expect(learn(state(most, most), answer(1), own(1))).toEqual({ counted: most, reported: most });
-    expect(learn(state(0, 0), answer(most), own(1))).toEqual({ counted: 1, reported: most });
+    expect(learn(state(0, 0), answer(most), own(most))).toEqual({ counted: most, reported: most });
   });
 });

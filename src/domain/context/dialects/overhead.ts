@@ -37,6 +37,10 @@ const partTokens = 2;
 /** Tokens that a dialect adds to an event at most, beside its text, its images and its files. */
 export function overheadOf(dialect: Dialect, event: Event): number {
   if (dialect === Dialect.UNSPECIFIED) return 0;
+  return shownOverhead(dialect, event) + signatureTokens(dialect, event);
+}
+
+function shownOverhead(dialect: Exclude<Dialect, Dialect.UNSPECIFIED>, event: Event): number {
   const overhead: Overhead = overheads[dialect];
   const { payload } = event;
   switch (payload.case) {
@@ -91,4 +95,10 @@ function hiddenTokens(dialect: Dialect, { payload, raw }: Event): number {
       payload.case === "thinking" &&
       payload.value.text === "");
   return isHidden ? Math.ceil((raw?.json.length ?? 0) / 4) : 0;
+}
+
+/** A signature that Gemini wants back beside a text or a call; counted like a hidden thought. */
+function signatureTokens(dialect: Dialect, { raw }: Event): number {
+  if (dialect !== Dialect.GEMINI || raw?.format !== "gemini") return 0;
+  return raw.json.includes("thoughtSignature") ? Math.ceil(raw.json.length / 4) : 0;
 }

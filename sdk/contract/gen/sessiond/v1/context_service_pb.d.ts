@@ -94,8 +94,8 @@ export declare type GetContextWindowRequest = Message<"sessiond.v1.GetContextWin
   dialect: Dialect;
 
   /**
-   * Only events of these authors, beside system instructions and users' messages. Absent: all. Up
-   * to 64.
+   * Only events of these authors, beside system instructions and users' messages; what is protected
+   * of others is left out too. Absent: all. Up to 64.
    *
    * @generated from field: repeated string authors = 11;
    */

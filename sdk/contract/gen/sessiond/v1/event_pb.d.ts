@@ -1394,7 +1394,8 @@ export declare type TokenCount = Message$1<"sessiond.v1.TokenCount"> & {
 export declare const TokenCountSchema: GenMessage<TokenCount>;
 
 /**
- * Why an event is never dropped, shortened or summarised in a window.
+ * Why an event is never dropped, shortened or summarised in a window. Events that windows never show,
+ * such as errors and steps, are not protected.
  *
  * @generated from message sessiond.v1.Protection
  */

@@ -17,9 +17,9 @@ export function keyFromFile(path: string): KeySource {
   };
 }
 
-/** A key that is known from the start. */
-export function fixedKey(key: string): KeySource {
-  return async () => checked(key);
+/** A key that is known from the start. Undefined: the endpoint needs none. */
+export function fixedKey(key: string | undefined): KeySource {
+  return async () => (key === undefined ? undefined : checked(key));
 }
 
 /** A bad header's value would stand in the error of the one who sends it, so it is found here. */
