@@ -25,11 +25,14 @@ export function startSession(before: StoredSession, nowMs: number): Outcome {
     },
   });
   const active: StoredSession = {
-    session: { ...before.session, state: SessionState.ACTIVE, startTime: timestampFromMs(nowMs) },
+    session: { ...before.session, state: SessionState.ACTIVE },
     head: before.head,
   };
   const { after, events } = record(active, [{ event: started }], nowMs);
-  return { after: withDueTime(after), events };
+  // The time of the event, which a clock that was set back does not put in front of the creation.
+  const startTime = after.head.lastActivityTime ?? timestampFromMs(nowMs);
+  const session = { ...after.session, startTime };
+  return { after: withDueTime({ session, head: after.head }), events };
 }
 
 /**
