@@ -12,6 +12,7 @@ import { InvalidFieldError } from "../errors.ts";
 import type { StoredSession } from "../store/store.ts";
 import type { InstructionCounts } from "./context/instruction-sizes.ts";
 import { deadCallResults } from "./context/leases.ts";
+import { type Reencoded, reencoded } from "./context/reencoding.ts";
 import type { ReasonOf } from "./context/state.ts";
 import { type DueCause, dueOf } from "./lifecycle/due.ts";
 import { asOf, settled } from "./lifecycle/lapse.ts";
@@ -103,7 +104,7 @@ function append(
 
 /**
  * Puts new values of the caller's own fields into a session. Appends nothing but the end of a session
- * whose time has come. `instructions`: tokens of instructions and tools afterwards.
+ * whose time has come.
  *
  * Errors: InvalidFieldError when the session would have to have ended by now.
  */
@@ -111,7 +112,13 @@ export function updateSession(
   before: StoredSession,
   changes: Partial<Session>,
   nowMs: number,
-  instructions?: InstructionCounts,
+  /** Default: they stay as they are. */
+  sizes: {
+    /** Tokens of instructions and tools afterwards. */
+    readonly instructions?: InstructionCounts;
+    /** Of the window, when the changes give the session another encoding. */
+    readonly window?: Reencoded;
+  } = {},
 ): Outcome {
   const current = settled(before, nowMs);
   const session = bumped({
@@ -119,7 +126,8 @@ export function updateSession(
     ...changes,
     updateTime: timestampFromMs(nowMs),
   });
-  const head = withInstructions(current.after.head, instructions);
+  const counted = withInstructions(current.after.head, sizes.instructions);
+  const head = sizes.window === undefined ? counted : reencoded(counted, sizes.window);
   const after = withDueTime({ session, head });
   checkAhead(after, nowMs);
   return { after, events: current.events };

@@ -10,6 +10,7 @@ import { TokenCounting } from "./context/count.ts";
 import { Drafts } from "./context/drafts.ts";
 import { EventCache } from "./context/event-cache.ts";
 import { Protections } from "./context/protections.ts";
+import { Reencoding } from "./context/reencoding.ts";
 import { Indexes } from "./context/retrieve/indexes.ts";
 import { ExtractSummariser } from "./context/summarisers/extract.ts";
 import type { CountTokens, Summariser } from "./context/summarisers/summariser.ts";
@@ -102,7 +103,7 @@ export function wireDomain(options: DomainOptions): Domain {
   const shared = { ...windows, protection, background };
   const sweeper = new Sweeper({ ...shared, onError: options.onSweepError ?? (() => {}) });
   return {
-    sessions: new Sessions(shared),
+    sessions: new Sessions({ ...shared, reencoding: new Reencoding(shared) }),
     list: new SessionList(shared),
     lifecycle: new Lifecycle(shared),
     sweeper,

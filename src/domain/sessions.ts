@@ -34,6 +34,7 @@ import type { Clock, Ids } from "../ids.ts";
 import type { Store, StoredSession } from "../store/store.ts";
 import { remembered, withoutEffect } from "./answers.ts";
 import { type InstructionCounts, instructionCounts } from "./context/instruction-sizes.ts";
+import { changesEncoding, type Reencoded, type Reencoding } from "./context/reencoding.ts";
 import { createSession, updateSession } from "./decisions.ts";
 import { endSession } from "./lifecycle/end.ts";
 import { asOf } from "./lifecycle/lapse.ts";
@@ -81,6 +82,7 @@ export class Sessions {
   readonly #cells: SessionCells;
   readonly #requests: Requests;
   readonly #tokens: TokenCounter;
+  readonly #reencoding: Reencoding;
   readonly #protection: Protection;
   readonly #clock: Clock;
   readonly #ids: Ids;
@@ -90,6 +92,7 @@ export class Sessions {
     cells: SessionCells;
     requests: Requests;
     tokens: TokenCounter;
+    reencoding: Reencoding;
     protection: Protection;
     clock: Clock;
     ids: Ids;
@@ -98,6 +101,7 @@ export class Sessions {
     this.#cells = args.cells;
     this.#requests = args.requests;
     this.#tokens = args.tokens;
+    this.#reencoding = args.reencoding;
     this.#protection = args.protection;
     this.#clock = args.clock;
     this.#ids = args.ids;
@@ -209,14 +213,14 @@ export class Sessions {
       },
       (remember) =>
         this.#cells.use(name, async (cell) => {
-          const instructions = await this.#instructionsAfter(cell, changes);
+          const sizes = await this.#sizesAfter(cell, changes);
           const before = cell.requireLatest();
           const nowMs = this.#clock();
           const actual = asOf(before, nowMs).session.etag;
           if (sent.etag !== "" && sent.etag !== actual) {
             throw new EtagMismatchError({ sessionId, expected: sent.etag, actual });
           }
-          const outcome = updateSession(before, changes, nowMs, instructions);
+          const outcome = updateSession(before, changes, nowMs, sizes);
           checkSessionSize(outcome.after.session);
           const response = create(UpdateSessionResponseSchema, {
             session: sessionView(outcome.after),
@@ -227,16 +231,32 @@ export class Sessions {
     );
   }
 
-  /** Tokens of the instructions that the changes lead to. Errors: SessionNotFoundError, NotSupportedError. */
-  async #instructionsAfter(
+  /**
+   * Tokens that the changes lead to: of the instructions, and of the window if it is counted otherwise
+   * then. Errors: SessionNotFoundError, NotSupportedError, DataLossError.
+   */
+  async #sizesAfter(
     cell: SessionCell,
     changes: Partial<Session>,
-  ): Promise<InstructionCounts> {
+  ): Promise<{ instructions: InstructionCounts; window?: Reencoded }> {
     for (;;) {
       const { session } = cell.requireLatest();
-      const counts = await instructionCounts(this.#tokens, { ...session, ...changes });
-      // Somebody else may have changed the session meanwhile.
-      if (cell.latest === undefined || cell.latest.session === session) return counts;
+      const after = { ...session, ...changes };
+      const instructions = await instructionCounts(this.#tokens, after);
+      let window: Reencoded | undefined;
+      if (changesEncoding(session, after)) {
+        // Only events that are durable can be read.
+        await cell.settled();
+        const stored = cell.requireDurable();
+        if (stored.session !== session) continue;
+        window = await this.#reencoding.measure(stored, after, instructions);
+      }
+      // Somebody else may have changed or compacted the session meanwhile.
+      const { latest } = cell;
+      if (latest === undefined) return { instructions };
+      const revision = latest.head.context?.compaction?.revision ?? 0;
+      const isFresh = window === undefined || window.compactionRevision === revision;
+      if (latest.session === session && isFresh) return { instructions, ...(window && { window }) };
     }
   }
 

@@ -12,6 +12,7 @@ import {
   type Session,
   Sessiond,
   SessionNotFoundError,
+  UsageError,
 } from "@sessiond/client";
 import { Sessiond as WebSessiond } from "@sessiond/client/web";
 import { CompactionStrategy } from "@sessiond/contract";
@@ -150,6 +151,22 @@ describe("a context window", () => {
     await session.compact({ targetRatio: 0.01 });
     const compacted = await session.contextWindow(known);
     expect(compacted).toMatchObject({ prefixChanged: true, prefixChangeReason: "compaction" });
+  });
+
+  test.each([-1, Number.NaN, 1.5, 1e12])("refuses a budget of %d with a sentence", async (n) => {
+    for (const options of [{ budget: n }, { reservedOutput: n }, { policy: { maxTurns: n } }]) {
+      const asked = session.contextWindow(options);
+      await expect(asked).rejects.toThrow(UsageError);
+      await expect(asked).rejects.toThrow(`is ${n}; give a whole number`);
+    }
+  });
+
+  test("refuses a dialect that there is not, and says which there are", async () => {
+    const dialect = "cobol" as DialectWord;
+    const refused = /^dialect is "cobol"; use one of openai-chat, .*gemini$/;
+    await expect(session.contextWindow({ dialect })).rejects.toThrow(refused);
+    await expect(session.messages(dialect)).rejects.toThrow(UsageError);
+    await expect(sessiond.countTokens({ texts: ["a"], dialect })).rejects.toThrow(refused);
   });
 
   test("carries the rendered part for a dialect only", async () => {

@@ -37,8 +37,8 @@ export interface Choice {
   readonly room: number;
 }
 
-/** Share of the room by which a cut moves at once, so that a window's beginning stays for a while. */
-const cutStep = 0.1;
+/** Share of the room that a cut may leave unused, so that a window's beginning stays for a while. */
+const cutShare = 0.1;
 
 /** How far results are cut when even what must stay does not fit. */
 const divisors = [1, 2, 4, 8, 16, 64] as const;
@@ -48,7 +48,7 @@ const divisors = [1, 2, 4, 8, 16, 64] as const;
  * drops the oldest groups. When what must stay does not fit, it shortens its tool results too, more
  * and more. Undefined: it does not fit.
  *
- * A cut moves in steps of a tenth of the room, so that the windows after it begin alike.
+ * A cut leaves up to a tenth of the room unused, so that the windows after it begin alike.
  */
 export class Fitting {
   readonly #choice: Choice;
@@ -152,19 +152,33 @@ export class Fitting {
   }
 
   /**
-   * What must stay and, of the other groups, the newest that fit. The oldest of these is the first
-   * that reaches beyond a multiple of the step.
+   * What must stay and, of the other groups, the newest that fit.
+   *
+   * The oldest of these that take up to a tenth of the room may go too: the cut lies at the roundest
+   * place of the log among them. While a log grows both of their ends move forward, so it stays until
+   * it is behind them, or a rounder one is among them.
    */
   recent(stay: readonly Group[]): Fitted {
-    const { groups, isComplete, room, tokensBefore } = this.#choice;
-    const newest = this.newest(stay, room);
-    const oldest = newest.at(-1);
-    if (oldest !== undefined && !(isComplete && stay.length + newest.length === groups.length)) {
-      const step = Math.max(1, Math.floor(room * cutStep));
-      const cut = Math.ceil(tokensBefore(oldest.last) / step) * step;
-      while (newest.length > 1 && tokensBefore((newest.at(-1)?.last ?? 0) + 1) <= cut) newest.pop();
+    const { groups, isComplete, tokensBefore } = this.#choice;
+    const newest = this.newest(stay, this.room);
+    const place = (group: Group | undefined) => tokensBefore(group?.last ?? 0);
+    if (!(isComplete && stay.length + newest.length === groups.length)) {
+      const cut = roundest(place(newest.at(-1)), place(this.#latestCut(newest)));
+      while (newest.length > 1 && place(newest.at(-1)) < cut) newest.pop();
     }
     return this.fitted([...stay, ...newest], newest.at(-1)?.first ?? 0);
+  }
+
+  /** The oldest of the newest groups when as many went as a cut may leave out. */
+  #latestCut(newest: readonly Group[]): Group | undefined {
+    let oldest = newest.at(-1);
+    let left = this.room * cutShare;
+    for (const group of newest.toReversed()) {
+      oldest = group;
+      left -= this.cost(group);
+      if (left < 0) break;
+    }
+    return oldest;
   }
 
   fitted(groups: readonly Group[], cut: number): Fitted {
@@ -172,8 +186,19 @@ export class Fitting {
     return {
       kept: [...kept].sort((a, b) => a.first - b.first),
       dropped: this.#choice.groups.filter((group) => !kept.has(group)),
-      view: this.#view,
+      view: this.#viewOf(groups),
       cut,
+    };
+  }
+
+  /** The view without what it does to other groups: how many of them were read says nothing. */
+  #viewOf(groups: readonly Group[]): View {
+    const firsts = new Set(groups.map(({ first }) => first));
+    const { shortened, omitted } = this.#view;
+    return {
+      ...this.#view,
+      shortened: new Map([...shortened].filter(([{ group }]) => firsts.has(group))),
+      omitted: new Set([...omitted].filter(({ group }) => firsts.has(group))),
     };
   }
 
@@ -188,4 +213,12 @@ export class Fitting {
       if (groups.has(group.first)) this.#costs.delete(group);
     }
   }
+}
+
+/** The number of a range, both ends in it, that the greatest power of two divides. */
+function roundest(from: number, to: number): number {
+  if (from <= 0 && to >= 0) return 0;
+  let step = 1;
+  while (Math.floor(to / (2 * step)) * 2 * step >= from) step *= 2;
+  return Math.floor(to / step) * step;
 }

@@ -36,7 +36,7 @@ export function visibleGroups(
   const inScope = groups.filter(
     (group) =>
       (group.first > coveredThrough || spared.has(group.first) || required.has(group.first)) &&
-      isOfAuthors(group, authors),
+      isOfAuthors(group.events[0], authors),
   );
   const begin = beginOfHistory(inScope, policy);
   return inScope.filter(({ first }) => first >= begin || required.has(first));
@@ -67,28 +67,58 @@ export function isUserMessage({ payload, role }: Event): boolean {
 }
 
 /** Users and instructions speak to everybody; of agents, only the named ones. */
-function isOfAuthors({ events }: Group, authors: readonly string[]): boolean {
-  const [event] = events;
+function isOfAuthors(event: Event | undefined, authors: readonly string[]): boolean {
   if (authors.length === 0 || event === undefined) return true;
   if (event.payload.case === "message" && event.role !== Role.ASSISTANT) return true;
   return authors.includes(event.author);
 }
 
-/** Whether the newest events of a log are more than a window of the policy could show. */
-export function enoughFor(policy: WindowPolicy, largestResult: number) {
-  // Counts may be of another encoding than the window's, so a margin is read.
-  const tokens = 1.5 * policy.room;
+/** Share of the counted tokens that a window shows at least, of counts in its own encoding. */
+const shownShare = 2 / 3;
+
+/** The same of counts in another encoding, which may have several tokens for one of the window's. */
+const recountedShare = 1 / 4;
+
+/**
+ * Whether the newest events of a log are more than a window of the policy could show.
+ *
+ * Thinking of the turns before the current one does not count: a window leaves it out before it drops
+ * a group.
+ */
+export function enoughFor(args: {
+  policy: WindowPolicy;
+  authors: readonly string[];
+  /** Tokens that a shortened tool result has at most. */
+  largestResult: number;
+}) {
+  const { policy, authors, largestResult } = args;
+  const { room, maxTurns, maxMessages } = policy;
   return (events: readonly Event[]): boolean => {
-    let sum = 0;
+    let shown = 0;
     let turns = 0;
     let messages = 0;
-    for (const event of events) {
-      const count = event.group === 0 ? 0 : (event.tokens?.count ?? 0);
-      sum += event.payload.case === "toolResult" ? Math.min(count, largestResult) : count;
+    for (const event of events.toReversed()) {
+      const { payload } = event;
+      if (!isOfAuthors(event, authors)) continue;
+      if (payload.case !== "thinking" || turns === 0) {
+        shown += leastShown(event, policy, largestResult);
+      }
       if (isUserMessage(event)) turns++;
-      if (event.payload.case === "message") messages++;
+      if (payload.case === "message") messages++;
     }
-    if (policy.maxTurns > 0 && turns > policy.maxTurns) return true;
-    return (policy.maxMessages > 0 && messages > policy.maxMessages) || sum > tokens;
+    if (maxTurns > 0 && turns > maxTurns) return true;
+    return (maxMessages > 0 && messages > maxMessages) || shown > room;
   };
+}
+
+/** Tokens that a window shows of an event at least, by its count at append. */
+function leastShown(
+  { group, tokens, payload }: Event,
+  { encoding }: WindowPolicy,
+  largestResult: number,
+): number {
+  if (group === 0 || tokens === undefined) return 0;
+  const share = tokens.encoding === encoding.encoding ? shownShare : recountedShare;
+  const shown = tokens.count * share;
+  return payload.case === "toolResult" ? Math.min(shown, largestResult * shownShare) : shown;
 }

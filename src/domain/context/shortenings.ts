@@ -137,6 +137,7 @@ export function harder(policy: ToolResultPolicy, divisor: number): ToolResultPol
 export function shortenedTokens({
   headTokens = defaultHeadTokens,
   tailTokens = defaultTailTokens,
+  stubCharacters,
 }: ToolResultPolicy): number {
-  return headTokens + tailTokens + 32;
+  return (stubCharacters || headTokens + tailTokens) + 32;
 }

@@ -68,7 +68,7 @@ export class Windows {
     const draft = await this.#drafts.make(
       stored,
       { policy, dialect, agent, authors, state },
-      enoughFor(policy, shortenedTokens(policy.toolResults)),
+      enoughFor({ policy, authors, largestResult: shortenedTokens(policy.toolResults) }),
     );
     this.#checkProtected(draft);
     return answer({ ...(await this.#fit(draft, queryOf(request, draft.visible))), request });

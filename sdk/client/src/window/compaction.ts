@@ -6,6 +6,7 @@ import type {
 import { toConnectOptions, type WriteOptions } from "../call-options.ts";
 import { type ClientContext, translated } from "../context.ts";
 import { type StrategyWord, strategies, wordFor } from "../words.ts";
+import { meaningOf, wholeNumber } from "./checks.ts";
 import { type RevisionRange, toRange } from "./context-window.ts";
 
 export interface CompactOptions extends WriteOptions {
@@ -71,8 +72,12 @@ export async function compactSession(
     sessionId,
     requestId,
     targetRatio,
-    ...(strategy === undefined ? {} : { strategy: strategies[strategy] }),
-    ...(expectedRevision === undefined ? {} : { expectedRevision }),
+    ...(strategy === undefined
+      ? {}
+      : { strategy: meaningOf("strategy", { words: strategies, word: strategy }) }),
+    ...(expectedRevision === undefined
+      ? {}
+      : { expectedRevision: wholeNumber("expectedRevision", expectedRevision) }),
   };
   const call = context.clients.context.compactSession(request, toConnectOptions(options));
   return toResult(await translated(call, { sessionId, requestId }));
@@ -85,7 +90,12 @@ export async function revertCompaction(
   options: RevertOptions,
 ): Promise<WindowChange> {
   const { requestId = context.newId(), compactionRevision = 0 } = options;
-  const request = { namespace: context.namespace, sessionId, requestId, compactionRevision };
+  const request = {
+    namespace: context.namespace,
+    sessionId,
+    requestId,
+    compactionRevision: wholeNumber("compactionRevision", compactionRevision),
+  };
   const call = context.clients.context.revertCompaction(request, toConnectOptions(options));
   const { revision, contextUsage } = await translated(call, { sessionId, requestId });
   return { revision, usage: toUsage(contextUsage) };
@@ -98,6 +108,7 @@ export async function submitSummary(
   options: WriteOptions,
 ): Promise<CompactResult> {
   const { requestId = context.newId() } = options;
+  wholeNumber("dueRevision", answer.dueRevision);
   const request = { namespace: context.namespace, ...answer, requestId };
   const call = context.clients.context.submitSummary(request, toConnectOptions(options));
   return toResult(await translated(call, { sessionId: answer.sessionId, requestId }));

@@ -4,6 +4,7 @@ import { type ClientContext, translated } from "../context.ts";
 import { type EventInput, toEventInit } from "../event-input.ts";
 import type { SessionChanges } from "../session-input.ts";
 import { type AccuracyWord, accuracies, type DialectWord, dialects, wordFor } from "../words.ts";
+import { meaningOf } from "./checks.ts";
 
 /** What to count, and how. */
 export interface CountInput extends CallOptions {
@@ -52,7 +53,9 @@ export async function countTokens(
     texts: [...texts],
     events: events.map(toEventInit),
     tools,
-    ...(input.dialect === undefined ? {} : { dialect: dialects[input.dialect] }),
+    ...(input.dialect === undefined
+      ? {}
+      : { dialect: meaningOf("dialect", { words: dialects, word: input.dialect }) }),
   };
   const call = context.clients.context.countTokens(request, toConnectOptions(input));
   const message = await translated(call);

@@ -1,7 +1,9 @@
+import type { Dialect } from "@sessiond/contract";
 import { type CallOptions, toConnectOptions } from "../call-options.ts";
 import { type ClientContext, translated } from "../context.ts";
 import type { RequestPart } from "../dialects/request-part.ts";
 import { type DialectWord, dialects } from "../words.ts";
+import { meaningOf, wholeNumber } from "./checks.ts";
 import { type ContextWindow, toContextWindow } from "./context-window.ts";
 import { type ContextPolicyInput, toPolicyInit } from "./policy-input.ts";
 
@@ -62,10 +64,16 @@ export async function getContextWindow<D extends DialectWord | undefined>(
     agent: options.agent ?? "",
     explain: options.explain ?? false,
     knownPrefixHash: options.knownPrefixHash ?? "",
-    ...(budget === undefined ? {} : { tokenBudget: budget }),
-    ...(reservedOutput === undefined ? {} : { reservedOutputTokens: reservedOutput }),
+    ...(budget === undefined ? {} : { tokenBudget: wholeNumber("budget", budget) }),
+    ...(reservedOutput === undefined
+      ? {}
+      : { reservedOutputTokens: wholeNumber("reservedOutput", reservedOutput) }),
     ...(policy === undefined ? {} : { policy: toPolicyInit(policy) }),
-    ...(dialect === undefined ? {} : { dialect: dialects[dialect] }),
+    ...(dialect === undefined
+      ? {}
+      : {
+          dialect: meaningOf<DialectWord, Dialect>("dialect", { words: dialects, word: dialect }),
+        }),
   };
   const call = context.clients.context.getContextWindow(request, toConnectOptions(options));
   return toContextWindow<D>(await translated(call, { sessionId }));

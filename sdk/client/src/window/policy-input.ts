@@ -7,6 +7,7 @@ import type {
 } from "@sessiond/contract";
 import { toDuration } from "../duration.ts";
 import { type StrategyWord, strategies } from "../words.ts";
+import { meaningOf, wholeNumber } from "./checks.ts";
 
 type PolicyInit = Exclude<MessageInitShape<typeof ContextPolicySchema>, ContextPolicy>;
 type CompactionInit = Exclude<NonNullable<PolicyInit["compaction"]>, CompactionPolicy>;
@@ -24,8 +25,11 @@ export interface ContextPolicyInput extends Omit<PolicyInit, "compaction" | "cal
   readonly callLeaseMs?: number;
 }
 
-/** Turns a policy into the contract's form; absent fields stay absent. */
+/** Turns a policy into the contract's form; absent fields stay absent. Errors: UsageError. */
 export function toPolicyInit({ compaction, callLeaseMs, ...same }: ContextPolicyInput): PolicyInit {
+  for (const [name, value] of Object.entries(same)) {
+    if (typeof value === "number") wholeNumber(`policy.${name}`, value);
+  }
   return {
     ...same,
     ...(compaction === undefined ? {} : { compaction: toCompactionInit(compaction) }),
@@ -34,6 +38,14 @@ export function toPolicyInit({ compaction, callLeaseMs, ...same }: ContextPolicy
 }
 
 function toCompactionInit({ strategy, ...same }: CompactionPolicyInput): CompactionInit {
+  const { triggerTurns = 0, triggerMessages = 0 } = same;
+  wholeNumber("policy.compaction.triggerTurns", triggerTurns);
+  wholeNumber("policy.compaction.triggerMessages", triggerMessages);
   if (strategy === undefined) return same;
-  return { ...same, strategy: typeof strategy === "string" ? strategies[strategy] : strategy };
+  const isWord = typeof strategy === "string";
+  const name = "policy.compaction.strategy";
+  return {
+    ...same,
+    strategy: isWord ? meaningOf(name, { words: strategies, word: strategy }) : strategy,
+  };
 }

@@ -8,6 +8,7 @@ import { limits } from "../../../limits.ts";
 import type { StoredSession } from "../../../store/store.ts";
 import type { CostPer1000 } from "../../costs.ts";
 import type { TokenCounter } from "../../tokens/counter.ts";
+import { scaleCount } from "../../tokens/encodings.ts";
 import { countEvents } from "../../tokens/media.ts";
 import type { Draft, Drafts } from "../drafts.ts";
 import type { Group } from "../groups.ts";
@@ -106,14 +107,17 @@ export class Compactor {
       return { text: previousSummary, tokens: previousSummaryTokens };
     }
     if (maxSummaryTokens === 0) return undefined;
-    const text = await this.#summariser(plan.strategy).summarise({
+    const { encoding, factor } = sessionEncoding(stored.session);
+    const made = await this.#summariser(plan.strategy).summarise({
       groups: leaving,
       previousSummary,
-      maxTokens: maxSummaryTokens,
-      encoding: sessionEncoding(stored.session).encoding,
+      // Summarisers count plainly, whatever model the session is for.
+      maxTokens: Math.floor(maxSummaryTokens / factor),
+      encoding,
       signal,
     });
-    if (text.trim() === "") throw new SummariserFailedError("it is blank");
+    const text = made.toWellFormed();
+    if (isBlank(text)) throw new SummariserFailedError("it is blank");
     const tokens = await this.#tokensOf(stored, text);
     if (tokens > maxSummaryTokens) {
       throw new SummariserFailedError(`it has ${tokens} tokens, allowed are ${maxSummaryTokens}`);
@@ -122,13 +126,16 @@ export class Compactor {
   }
 
   /**
-   * Checks the summary an agent made.
+   * Checks the summary an agent made. `maxTokens` as `compaction_due` says it: in the session's own
+   * count.
    *
    * Errors: InvalidFieldError when it is blank or too long.
    */
-  async submitted(stored: StoredSession, text: string, maxTokens: number): Promise<Summary> {
+  async submitted(stored: StoredSession, summary: string, maxTokens: number): Promise<Summary> {
     const field = "summary";
-    if (text.trim() === "") {
+    // A half of a character does not survive being stored.
+    const text = summary.toWellFormed();
+    if (isBlank(text)) {
       throw new InvalidFieldError({ field, description: "is blank; say what happened" });
     }
     const tokens = await this.#tokensOf(stored, text);
@@ -154,9 +161,11 @@ export class Compactor {
     return { text, tokens: count?.count ?? 0 };
   }
 
+  /** Tokens of a text as the session counts its own. */
   async #tokensOf(stored: StoredSession, text: string): Promise<number> {
-    const [count] = await this.#tokens.count([text], sessionEncoding(stored.session).encoding);
-    return count?.count ?? 0;
+    const { encoding, factor } = sessionEncoding(stored.session);
+    const [count] = await this.#tokens.count([text], encoding);
+    return count === undefined ? 0 : scaleCount(count, factor).count;
   }
 
   #summariser(strategy: CompactionStrategy): Summariser {
@@ -184,4 +193,9 @@ export class Compactor {
 /** The session's own policy; how far back windows look does not matter to what they are made of. */
 export function compactionPolicy({ session }: StoredSession): WindowPolicy {
   return { ...windowPolicy(session), maxTurns: 0, maxMessages: 0 };
+}
+
+/** There is nothing to be seen of the text. */
+function isBlank(text: string): boolean {
+  return /^[\s\p{Z}\p{Cc}\p{Cf}\p{Default_Ignorable_Code_Point}\u2800]*$/u.test(text);
 }

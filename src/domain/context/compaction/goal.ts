@@ -17,6 +17,9 @@ const leastShare = 0.05;
 /** A summary is at most so much of what a compaction leaves. */
 const summaryShare = 1 / 3;
 
+/** A summary of fewer tokens, counted without the factor of a model, says nothing. */
+export const leastSummaryTokens = 16;
+
 /** The goal of a compaction that starts by itself. */
 export function policyGoal(stored: StoredSession, policy: WindowPolicy): Goal {
   const leastTokens = leastShare * Math.min(policy.room, windowTokensOf(stored));
@@ -41,9 +44,9 @@ export function goalOf(stored: StoredSession, policy: WindowPolicy, targetRatio 
       : windowTokens > policy.targetTokens
         ? policy.targetTokens
         : fixedTokens + Math.floor(share * (windowTokens - fixedTokens));
-  const maxSummaryTokens = Math.min(
-    policy.maxSummaryTokens,
-    Math.floor(summaryShare * targetTokens),
+  const maxSummaryTokens = Math.max(
+    Math.ceil(leastSummaryTokens * policy.encoding.factor),
+    Math.min(policy.maxSummaryTokens, Math.floor(summaryShare * targetTokens)),
   );
   return { targetTokens, maxSummaryTokens, leastTokens: 1 };
 }

@@ -6,7 +6,7 @@ import { frameTokens, summaryTokens } from "../items.ts";
 import { withoutRevisions } from "../ranges.ts";
 import { keepWholeOf, oldResults, oldThinking } from "../shortenings.ts";
 import { windowTokensOf } from "../usage.ts";
-import type { Goal } from "./goal.ts";
+import { type Goal, leastSummaryTokens } from "./goal.ts";
 
 /** What a compaction would do, measured on the session as it was when it was planned. */
 export interface CompactionPlan {
@@ -42,9 +42,6 @@ export interface CompactionPlan {
   /** Price of 1,000 input tokens of the session's model. 0: unknown. */
   readonly costPer1000: number;
 }
-
-/** A summary of fewer tokens says nothing. */
-const leastSummaryTokens = 16;
 
 /**
  * Plans a compaction, cheapest first: old tool results are shortened, old thinking is left out, and
