@@ -41,6 +41,7 @@ export class Compactor {
   readonly #tokens: TokenCounter;
   readonly #summarisers: Summarisers;
   readonly #costPer1000: CostPer1000;
+  readonly #frames = new Map<string, number>();
 
   constructor(args: {
     drafts: Drafts;
@@ -71,7 +72,7 @@ export class Compactor {
     },
   ): Promise<CompactionPlan | undefined> {
     const { strategy, goal, leaves } = wish;
-    const frame = leavesSummary[strategy] ? await this.measured(stored, "") : undefined;
+    const summaryFrame = leavesSummary[strategy] ? await this.#frameOf(stored) : undefined;
     const { head } = stored;
     const after = head.context?.compaction?.coveredThrough ?? 0;
     // A piece that gives nothing, because it holds records or what must stay, is made larger.
@@ -83,7 +84,7 @@ export class Compactor {
         fitting: await this.#drafts.fitting(draft),
         strategy,
         goal,
-        summaryFrame: frame?.tokens,
+        summaryFrame,
         leaves,
         costPer1000: this.#costPer1000(stored.session.model),
       });
@@ -118,11 +119,14 @@ export class Compactor {
     });
     const text = made.toWellFormed();
     if (isBlank(text)) throw new SummariserFailedError("it is blank");
-    const tokens = await this.#tokensOf(stored, text);
+    const [tokens, summary] = await Promise.all([
+      this.#tokensOf(stored, text),
+      this.measured(stored, text),
+    ]);
     if (tokens > maxSummaryTokens) {
       throw new SummariserFailedError(`it has ${tokens} tokens, allowed are ${maxSummaryTokens}`);
     }
-    return this.measured(stored, text);
+    return summary;
   }
 
   /**
@@ -159,6 +163,17 @@ export class Compactor {
       sessionEncoding(stored.session),
     );
     return { text, tokens: count?.count ?? 0 };
+  }
+
+  /** Tokens of the words around a summary; the same for all sessions of an encoding. */
+  async #frameOf(stored: StoredSession): Promise<number> {
+    const { encoding, factor } = sessionEncoding(stored.session);
+    const key = `${encoding} ${factor}`;
+    const known = this.#frames.get(key);
+    if (known !== undefined) return known;
+    const { tokens } = await this.measured(stored, "");
+    this.#frames.set(key, tokens);
+    return tokens;
   }
 
   /** Tokens of a text as the session counts its own. */
