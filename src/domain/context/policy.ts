@@ -61,7 +61,19 @@ const summaryRatio = 0.2;
  *
  * Errors: NotSupportedError for an encoding without a tokenizer.
  */
-export function windowPolicy(session: Session, over: Overrides = {}): WindowPolicy {
+export function windowPolicy(session: Session, over?: Overrides): WindowPolicy {
+  if (over !== undefined) return resolved(session, over);
+  const known = ownPolicies.get(session);
+  if (known !== undefined) return known;
+  const policy = resolved(session, {});
+  ownPolicies.set(session, policy);
+  return policy;
+}
+
+/** Sessions are replaced, never changed, and each append asks several times for its session's policy. */
+const ownPolicies = new WeakMap<Session, WindowPolicy>();
+
+function resolved(session: Session, over: Overrides): WindowPolicy {
   const own = session.contextPolicy ?? create(ContextPolicySchema);
   const other = over.policy ?? create(ContextPolicySchema);
   const tokenBudget =
@@ -101,7 +113,7 @@ export function windowPolicy(session: Session, over: Overrides = {}): WindowPoli
 
 /** The encoding that events of a session are counted in when they are appended. */
 export function sessionEncoding(session: Session): ModelEncoding {
-  return encodingOf({ encoding: session.contextPolicy?.encoding, session });
+  return windowPolicy(session).encoding;
 }
 
 function encodingOf(args: {
