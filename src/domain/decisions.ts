@@ -7,13 +7,13 @@ import {
   SessionSchema,
   SessionState,
 } from "@sessiond/contract";
-import { ContextStateSchema, type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
+import { type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
 import { InvalidFieldError } from "../errors.ts";
 import type { StoredSession } from "../store/store.ts";
 import type { InstructionCounts } from "./context/instruction-sizes.ts";
 import { deadCallResults } from "./context/leases.ts";
 import { type Reencoded, reencoded } from "./context/reencoding.ts";
-import type { ReasonOf } from "./context/state.ts";
+import { type ReasonOf, stateOf } from "./context/state.ts";
 import { type DueCause, dueOf } from "./lifecycle/due.ts";
 import { asOf, settled } from "./lifecycle/lapse.ts";
 import { withinLimits } from "./lifecycle/limits.ts";
@@ -150,7 +150,7 @@ function checkAhead(after: StoredSession, nowMs: number): void {
 }
 
 function withInstructions(head: SessionHead, counts: InstructionCounts | undefined): SessionHead {
-  const context = head.context ?? create(ContextStateSchema);
+  const context = stateOf({ head });
   const { instructionTokens, toolTokens } = counts ?? context;
   if (instructionTokens === context.instructionTokens && toolTokens === context.toolTokens) {
     return head;

@@ -8,7 +8,7 @@ import {
 } from "@sessiond/contract";
 import { textOf } from "../payloads.ts";
 import { render } from "./dialects/render.ts";
-import type { Draft } from "./drafts.ts";
+import { type Draft, isComplete } from "./drafts.ts";
 import { explain } from "./explain.ts";
 import type { Fitted } from "./fit.ts";
 import type { Group } from "./groups.ts";
@@ -17,6 +17,7 @@ import { type Piece, piecesOf } from "./pieces.ts";
 import { prefixChange, prefixHash } from "./prefix.ts";
 import { withoutRevisions } from "./ranges.ts";
 import type { Retrieved } from "./retrieval.ts";
+import { isInScope } from "./scope.ts";
 
 /** The window in the form of the contract. */
 export function answer(args: {
@@ -106,12 +107,9 @@ function prefixOf(
 }
 
 /** It shows all there is for it, so later windows can only go on behind it. */
-function isWhole({ material, scope }: Draft, kept: Kept): boolean {
-  const { coveredThrough, spared, required } = scope;
-  const inScope = material.groups.filter(
-    ({ first }) => first > coveredThrough || spared.has(first) || required.has(first),
-  );
-  return material.completeFrom <= coveredThrough + 1 && inScope.length === kept.length;
+function isWhole(draft: Draft, kept: Kept): boolean {
+  const inScope = draft.material.groups.filter((group) => isInScope(group, draft.scope));
+  return isComplete(draft) && inScope.length === kept.length;
 }
 
 /** Protected groups stay where they are, so a window begins with the first of the others. */

@@ -1,10 +1,9 @@
-import { create } from "@bufbuild/protobuf";
 import type { Dialect, Event, RevisionRange } from "@sessiond/contract";
-import { type ContextState, ContextStateSchema } from "@sessiond/contract/store";
+import type { ContextState } from "@sessiond/contract/store";
 import type { StoredSession } from "../../store/store.ts";
 import type { TokenCounter } from "../tokens/counter.ts";
 import { countEvents } from "../tokens/media.ts";
-import type { EventCache, Log } from "./event-cache.ts";
+import { type EventCache, type Log, logOf } from "./event-cache.ts";
 import { Fitting } from "./fit.ts";
 import type { Group } from "./groups.ts";
 import { InstructionSizes, type Instructions } from "./instruction-sizes.ts";
@@ -15,6 +14,7 @@ import { sessionEncoding, type WindowPolicy } from "./policy.ts";
 import { type Scope, scopeOf, visibleGroups } from "./scope.ts";
 import { reducedBefore, Shortenings } from "./shortenings.ts";
 import { EventSizes } from "./sizes.ts";
+import { stateOf } from "./state.ts";
 import { readCompaction, type Summary, summaryEvent } from "./summary.ts";
 
 /** What a window is asked for, with everything that was left out filled in. */
@@ -133,7 +133,7 @@ export class Drafts {
 
   /** A fitting of the draft's groups, with what its compaction and policy reduce in any case. */
   async fitting(draft: Draft): Promise<Fitting> {
-    const { policy, visible, scope, state, material, frame } = draft;
+    const { policy, visible, scope, state, frame } = draft;
     const fitting = new Fitting({
       policy,
       shortenings: this.#shortenings,
@@ -149,7 +149,7 @@ export class Drafts {
         groups: visible,
         required: scope.required,
         turnRevision: state.turnRevision,
-        isComplete: material.completeFrom <= scope.coveredThrough + 1,
+        isComplete: isComplete(draft),
         tokensBefore: tokensBefore(draft),
         room: policy.room - frameTokens(frame),
       },
@@ -161,12 +161,9 @@ export class Drafts {
   }
 }
 
-export function logOf({ session, head }: StoredSession): Log {
-  return { uid: session.uid, head: head.revision };
-}
-
-export function stateOf({ head }: StoredSession): ContextState {
-  return head.context ?? create(ContextStateSchema);
+/** Everything that no compaction covers was read. */
+export function isComplete({ material, scope }: Pick<Draft, "material" | "scope">): boolean {
+  return material.completeFrom <= scope.coveredThrough + 1;
 }
 
 /** Tokens of the log in front of a revision of the tail, from the head's sum backwards. */

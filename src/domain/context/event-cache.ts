@@ -1,13 +1,17 @@
 import type { Event } from "@sessiond/contract";
 import { DataLossError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import type { Store } from "../../store/store.ts";
+import type { Store, StoredSession } from "../../store/store.ts";
 import { textOf } from "../payloads.ts";
 
 /** A log up to the newest event that a reader may see. */
 export interface Log {
   readonly uid: string;
   readonly head: number;
+}
+
+export function logOf({ session, head }: StoredSession): Log {
+  return { uid: session.uid, head: head.revision };
 }
 
 interface CachedLog {

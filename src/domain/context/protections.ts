@@ -6,11 +6,7 @@ import {
   type SetProtectionResponse,
   SetProtectionResponseSchema,
 } from "@sessiond/contract";
-import {
-  ContextStateSchema,
-  type ProtectedEvent,
-  ProtectedEventSchema,
-} from "@sessiond/contract/store";
+import { type ProtectedEvent, ProtectedEventSchema } from "@sessiond/contract/store";
 import {
   InvalidFieldError,
   ProtectedBudgetExceededError,
@@ -19,15 +15,16 @@ import {
 import type { Clock } from "../../ids.ts";
 import { limits } from "../../limits.ts";
 import type { StoredSession } from "../../store/store.ts";
+import { remembered } from "../answers.ts";
 import { namespaceOf } from "../names.ts";
 import type { Requests } from "../requests.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
-import { commit } from "./compaction/compactions.ts";
 import { changeProtection } from "./compaction/decisions.ts";
 import { coveredTokens } from "./covered.ts";
-import type { EventCache } from "./event-cache.ts";
+import { type EventCache, logOf } from "./event-cache.ts";
 import { windowPolicy } from "./policy.ts";
+import { stateOf } from "./state.ts";
 import { contextUsage } from "./usage.ts";
 
 const defaultReason = "requested";
@@ -68,8 +65,9 @@ export class Protections {
           cell.requireLatest();
           await cell.settled();
           const reason = unprotect ? "" : request.reason || defaultReason;
-          const { session, head } = cell.requireDurable();
-          const log = { uid: session.uid, head: head.revision };
+          const stored = cell.requireDurable();
+          const { session, head } = stored;
+          const log = logOf(stored);
           const events: Event[] = [];
           for (const [index, revision] of request.revisions.entries()) {
             if (revision < 1 || revision > head.revision) throw outside(index, head.revision);
@@ -79,7 +77,7 @@ export class Protections {
           const entries = unprotect ? [] : events.map((event) => entryOf(event, reason));
           const revisions = events.map(({ revision }) => revision);
           const groups = events.map(({ group }) => group);
-          const state = head.context ?? create(ContextStateSchema);
+          const state = stateOf(stored);
           const groupTokens = await coveredTokens({ cache: this.#cache, log, state, groups });
           // Nothing waits between here and the commit.
           const before = cell.requireLatest();
@@ -95,7 +93,7 @@ export class Protections {
             protectedTokenBudget,
             contextUsage: contextUsage(outcome.after),
           });
-          await commit(cell, outcome, response, remember);
+          await cell.commit({ ...outcome, ...remembered(remember(response)) });
           return response;
         }),
     );

@@ -1,16 +1,15 @@
-import { create } from "@bufbuild/protobuf";
 import { Dialect, type Event, type Session } from "@sessiond/contract";
-import { ContextStateSchema, type SessionHead } from "@sessiond/contract/store";
+import type { SessionHead } from "@sessiond/contract/store";
 import type { StoredSession } from "../../store/store.ts";
 import type { ModelEncoding } from "../tokens/encodings.ts";
 import { compactionPolicy } from "./compaction/compactor.ts";
-import { type Draft, type Drafts, logOf, stateOf } from "./drafts.ts";
-import type { EventCache } from "./event-cache.ts";
+import type { Draft, Drafts } from "./drafts.ts";
+import { type EventCache, logOf } from "./event-cache.ts";
 import type { Fitting } from "./fit.ts";
 import type { InstructionCounts } from "./instruction-sizes.ts";
 import { frameTokens } from "./items.ts";
 import { sessionEncoding } from "./policy.ts";
-import { shownTokensOf } from "./state.ts";
+import { shownTokensOf, stateOf } from "./state.ts";
 import { readCompaction } from "./summary.ts";
 
 /** Sizes of a session's window in an encoding that becomes its own. */
@@ -124,7 +123,7 @@ export function reencoded(head: SessionHead, sizes: Reencoded): SessionHead {
   const { tokensBefore, windowTokens, summaryTokens } = sizes;
   const scale = tokensBefore === 0 ? 1 : windowTokens / tokensBefore;
   const appended = Math.ceil((head.windowTokens - tokensBefore) * scale);
-  const context = head.context ?? create(ContextStateSchema);
+  const context = stateOf({ head });
   const { compaction, holdBelowTokens } = context;
   return {
     ...head,

@@ -26,17 +26,20 @@ export function scopeOf(state: ContextState): Scope {
   };
 }
 
+/** No compaction covers the group, or it stays all the same. */
+export function isInScope({ first }: Group, { coveredThrough, spared, required }: Scope): boolean {
+  return first > coveredThrough || spared.has(first) || required.has(first);
+}
+
 /** The groups of a scope among those that were read, within the newest turns and messages. */
 export function visibleGroups(
   groups: readonly Group[],
   args: { scope: Scope; policy: WindowPolicy; authors: readonly string[] },
 ): Group[] {
   const { scope, policy, authors } = args;
-  const { coveredThrough, required, spared } = scope;
+  const { required } = scope;
   const inScope = groups.filter(
-    (group) =>
-      (group.first > coveredThrough || spared.has(group.first) || required.has(group.first)) &&
-      isOfAuthors(group.events[0], authors),
+    (group) => isInScope(group, scope) && isOfAuthors(group.events[0], authors),
   );
   const begin = beginOfHistory(inScope, policy);
   return inScope.filter(({ first }) => first >= begin || required.has(first));

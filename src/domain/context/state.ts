@@ -13,11 +13,17 @@ import {
 } from "@sessiond/contract/store";
 import { ProtectedBudgetExceededError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
+import type { StoredSession } from "../../store/store.ts";
 import { builtinReason } from "../protection/builtin.ts";
 import { learn } from "../tokens/reported.ts";
 
 /** Says why a rule protects an event; undefined: none does. */
 export type ReasonOf = (event: Event) => string | undefined;
+
+/** What windows need to know of a session. */
+export function stateOf({ head }: Pick<StoredSession, "head">): ContextState {
+  return head.context ?? create(ContextStateSchema);
+}
 
 /** Payloads a window can show, by themselves or as a part of their group. */
 const shown: ReadonlySet<Event["payload"]["case"]> = new Set([

@@ -10,8 +10,8 @@ import type { Protection } from "../protection/protection.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
 import { answer } from "./answer.ts";
-import { type Draft, type Drafts, logOf, stateOf } from "./drafts.ts";
-import type { EventCache } from "./event-cache.ts";
+import type { Draft, Drafts } from "./drafts.ts";
+import { type EventCache, logOf } from "./event-cache.ts";
 import type { Fitted, Fitting } from "./fit.ts";
 import type { Group } from "./groups.ts";
 import { frameTokens } from "./items.ts";
@@ -21,6 +21,7 @@ import { newestUserText, Retrieval, type Retrieved } from "./retrieval.ts";
 import type { Indexes } from "./retrieve/indexes.ts";
 import { enoughFor } from "./scope.ts";
 import { shortenedTokens } from "./shortenings.ts";
+import { stateOf } from "./state.ts";
 
 /**
  * Builds context windows.

@@ -1,4 +1,4 @@
-import { create, type DescMessage } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import {
   type CompactionStrategy,
   type CompactSessionRequest,
@@ -13,12 +13,13 @@ import {
 } from "@sessiond/contract";
 import { CompactionStaleError, InvalidFieldError } from "../../../errors.ts";
 import type { Clock } from "../../../ids.ts";
+import { remembered, withoutEffect } from "../../answers.ts";
 import { namespaceOf } from "../../names.ts";
 import type { Outcome } from "../../record.ts";
-import type { Remember, Requests } from "../../requests.ts";
+import type { Requests } from "../../requests.ts";
 import { checkRevision, type SessionCell, type SessionCells } from "../../session-cells.ts";
 import { validate } from "../../validation/validate.ts";
-import type { EventCache } from "../event-cache.ts";
+import { type EventCache, logOf } from "../event-cache.ts";
 import { contextUsage } from "../usage.ts";
 import { type Compactor, compactionPolicy } from "./compactor.ts";
 import { announce, compact, type Summary } from "./decisions.ts";
@@ -86,7 +87,8 @@ export class Compactions {
             ...(payload?.case === "compaction" && { compaction: payload.value }),
             contextUsage: contextUsage(outcome?.after ?? cell.requireLatest()),
           });
-          await commit(cell, outcome, response, remember);
+          if (outcome === undefined) return withoutEffect(cell, response, remember(response));
+          await cell.commit({ ...outcome, ...remembered(remember(response)) });
           return response;
         }),
     );
@@ -123,11 +125,9 @@ export class Compactions {
           cell.requireLatest();
           await cell.settled();
           const stored = cell.requireDurable();
-          const { session, head } = stored;
-          const log = { uid: session.uid, head: head.revision };
           const [event] =
-            head.context?.dueRevision === dueRevision
-              ? await this.#cache.range(log, dueRevision, dueRevision)
+            stored.head.context?.dueRevision === dueRevision
+              ? await this.#cache.range(logOf(stored), dueRevision, dueRevision)
               : [];
           if (event?.payload.case !== "compactionDue") throw new CompactionStaleError(request);
           const { covered, maxSummaryTokens } = event.payload.value;
@@ -153,7 +153,7 @@ export class Compactions {
             ...(payload?.case === "compaction" && { compaction: payload.value }),
             contextUsage: contextUsage(outcome.after),
           });
-          await commit(cell, outcome, response, remember);
+          await cell.commit({ ...outcome, ...remembered(remember(response)) });
           return response;
         }),
     );
@@ -197,23 +197,5 @@ function checkProgress(plan: CompactionPlan, summary: Summary): void {
   throw new InvalidFieldError({
     field: "summary",
     description: `takes ${summary.tokens} tokens for ${plan.tokensBefore - plan.tokensKept} that leave; make it shorter`,
-  });
-}
-
-/** Commits an outcome, or, when there is none, keeps the answer for retries. */
-export async function commit<Res extends DescMessage>(
-  cell: SessionCell,
-  outcome: Outcome | undefined,
-  response: Parameters<Remember<Res>>[0],
-  remember: Remember<Res>,
-): Promise<void> {
-  const request = remember(response);
-  if (outcome === undefined && request === undefined) return;
-  const { latest } = cell;
-  await cell.commit({
-    ...(latest && { after: latest }),
-    events: [],
-    ...outcome,
-    ...(request && { request }),
   });
 }

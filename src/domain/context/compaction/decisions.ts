@@ -13,7 +13,6 @@ import {
   type CompactionState,
   CompactionStateSchema,
   type ContextState,
-  ContextStateSchema,
   type ProtectedEvent,
   type SessionHead,
 } from "@sessiond/contract/store";
@@ -22,6 +21,7 @@ import type { StoredSession } from "../../../store/store.ts";
 import { appendRecord } from "../../decisions.ts";
 import type { Outcome } from "../../record.ts";
 import { isCovered } from "../covered.ts";
+import { stateOf } from "../state.ts";
 import type { CompactionPlan } from "./plan.ts";
 
 /*
@@ -185,14 +185,14 @@ export function changeProtection(
   });
 }
 
-function checkFresh({ session, head }: StoredSession, plan: CompactionPlan): void {
+function checkFresh(before: StoredSession, plan: CompactionPlan): void {
   // A session of the same name may have taken the place of the one that was planned on.
-  const isSame = session.uid === plan.sessionUid;
-  const { compaction, protected: guarded, openCalls } = head.context ?? create(ContextStateSchema);
+  const isSame = before.session.uid === plan.sessionUid;
+  const { compaction, protected: guarded, openCalls } = stateOf(before);
   const leaving = new Set(plan.leaving.map(({ first }) => first));
   const mustStay = [...guarded, ...openCalls].some(({ group }) => leaving.has(group));
   if (!isSame || (compaction?.revision ?? 0) !== plan.previousRevision || mustStay) {
-    throw new CompactionStaleError(session);
+    throw new CompactionStaleError(before.session);
   }
 }
 
@@ -214,10 +214,6 @@ function withHead(
     after: { ...after, head: { ...head, windowTokens, context, ...(metrics && { metrics }) } },
     events,
   };
-}
-
-function stateOf({ head }: StoredSession): ContextState {
-  return head.context ?? create(ContextStateSchema);
 }
 
 function compacted(metrics: Metrics, compaction: Compaction, sign: 1 | -1): Metrics {

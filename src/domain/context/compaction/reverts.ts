@@ -11,18 +11,18 @@ import {
   type CompactionState,
   CompactionStateSchema,
   type ContextState,
-  ContextStateSchema,
 } from "@sessiond/contract/store";
 import { CompactionNotFoundError } from "../../../errors.ts";
 import type { Clock } from "../../../ids.ts";
+import { remembered } from "../../answers.ts";
 import { namespaceOf } from "../../names.ts";
 import type { Requests } from "../../requests.ts";
 import type { SessionCells } from "../../session-cells.ts";
 import { validate } from "../../validation/validate.ts";
 import { coveredTokens } from "../covered.ts";
-import type { EventCache, Log } from "../event-cache.ts";
+import { type EventCache, type Log, logOf } from "../event-cache.ts";
+import { stateOf } from "../state.ts";
 import { contextUsage } from "../usage.ts";
-import { commit } from "./compactions.ts";
 import { compactionPolicy } from "./compactor.ts";
 import { revert } from "./decisions.ts";
 
@@ -61,8 +61,9 @@ export class Reverts {
         this.#cells.use(name, async (cell) => {
           cell.requireLatest();
           await cell.settled();
-          const { session, head } = cell.requireDurable();
-          const log = { uid: session.uid, head: head.revision };
+          const stored = cell.requireDurable();
+          const { session, head } = stored;
+          const log = logOf(stored);
           const inForce = head.context?.compaction?.revision ?? 0;
           const wanted = compactionRevision || inForce;
           const event = await this.#compaction(log, inForce);
@@ -70,7 +71,7 @@ export class Reverts {
             throw new CompactionNotFoundError({ sessionId, compactionRevision, inForce });
           }
           const previous = await this.#previous(log, event);
-          const groupTokens = await this.#protectedTokens(log, head.context);
+          const groupTokens = await this.#protectedTokens(log, stateOf(stored));
           // Nothing waits between here and the commit.
           const before = cell.requireLatest();
           const isSame = before.session.uid === session.uid;
@@ -89,7 +90,7 @@ export class Reverts {
             revision: outcome.after.head.revision,
             contextUsage: contextUsage(outcome.after),
           });
-          await commit(cell, outcome, response, remember);
+          await cell.commit({ ...outcome, ...remembered(remember(response)) });
           return response;
         }),
     );
@@ -143,7 +144,7 @@ export class Reverts {
   }
 
   /** Of the protected groups that the compaction in force covers. */
-  #protectedTokens(log: Log, state: ContextState = create(ContextStateSchema)) {
+  #protectedTokens(log: Log, state: ContextState) {
     const groups = state.protected.map(({ group }) => group);
     return coveredTokens({ cache: this.#cache, log, state, groups });
   }
