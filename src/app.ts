@@ -11,7 +11,7 @@ import {
 import type { Config } from "./config.ts";
 import type { Address } from "./config-values.ts";
 import { costTable } from "./domain/costs.ts";
-import { countWith, wireDomain } from "./domain/domain.ts";
+import { countWith, type DomainOptions, wireDomain } from "./domain/domain.ts";
 import type { TokenCounter } from "./domain/tokens/counter.ts";
 import { encodingForModel } from "./domain/tokens/encodings.ts";
 import { WorkerTokenCounter } from "./domain/tokens/worker-counter.ts";
@@ -77,9 +77,12 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       ids,
       shutdown: shutdown.signal,
       ...(await httpSummariser(config, tokens)),
-      namespaceRules: namespaceRules(config),
+      ...ofNamespaces(config),
+      agentDefaults: (agentId) => ownEntry(config.agents ?? {}, agentId),
       costPer1000: costTable(config.costs ?? {}),
       onRuleFailure: (failure) => log.warn(failure, "a protection rule failed; it protects"),
+      onHealthWarning: ({ code, message }, { namespace, sessionId }) =>
+        log.warn({ namespace, sessionId, code }, message),
       onSweepError: (err, name) =>
         log.warn({ err, ...name }, "a session that is due was not ended"),
       onCompactionError: (err, name) => log.warn({ err, ...name }, "a compaction failed"),
@@ -168,14 +171,26 @@ async function httpSummariser({ summariser }: Config, tokens: TokenCounter) {
   };
 }
 
-function namespaceRules({ namespaces = {} }: Config): (namespace: string) => ProtectionRule[] {
-  const rules = new Map(
-    Object.entries(namespaces).map(([namespace, { protectionRules }]) => [
-      namespace,
-      protectionRules.map((rule) => create(ProtectionRuleSchema, rule)),
+/** What the configuration says of namespaces. */
+function ofNamespaces({
+  namespaces = {},
+}: Config): Pick<DomainOptions, "namespaceRules" | "quotaOf"> {
+  const entry = (namespace: string) => ownEntry(namespaces, namespace) ?? namespaces["*"];
+  const rules = new Map<unknown, ProtectionRule[]>(
+    Object.values(namespaces).map((config) => [
+      config,
+      config.protectionRules.map((rule) => create(ProtectionRuleSchema, rule)),
     ]),
   );
-  return (namespace) => rules.get(namespace) ?? [];
+  return {
+    namespaceRules: (namespace) => rules.get(entry(namespace)) ?? [],
+    quotaOf: (namespace) => entry(namespace)?.quota,
+  };
+}
+
+/** A table's entry of that name, and none that every object has. */
+function ownEntry<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 function written({ host, port }: Address): string {

@@ -1,5 +1,10 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { Session } from "@sessiond/contract";
 import { z } from "zod";
+import { parseAgent } from "./config-agents.ts";
 import type { ConfigFile } from "./config-file.ts";
+import { byteSize, span } from "./config-values.ts";
+import type { Quota } from "./domain/quotas/quota.ts";
 import { InvalidFieldError, StartError } from "./errors.ts";
 import { limits } from "./limits.ts";
 
@@ -7,6 +12,8 @@ import { limits } from "./limits.ts";
 export interface NamespaceConfig {
   /** Rules that protect events of its sessions, beside those of their own policies. */
   readonly protectionRules: readonly { readonly expression: string; readonly reason: string }[];
+  /** What it may have. Absent: anything. */
+  readonly quota?: Quota;
 }
 
 /** What a model costs. */
@@ -17,10 +24,12 @@ export interface ModelCost {
 
 /** The parts of a configuration that are tables, and stand in the file only. */
 export interface ConfigTables {
-  /** By the name of the namespace. */
+  /** By the name of the namespace; `*` is for those that have no entry of their own. */
   readonly namespaces?: Readonly<Record<string, NamespaceConfig>>;
   /** By the beginning of the model's name; the longest that fits decides. */
   readonly costs?: Readonly<Record<string, ModelCost>>;
+  /** What new sessions of an agent have unless they say otherwise, by agent id. */
+  readonly agents?: Readonly<Record<string, Session>>;
 }
 
 const bytes = (most: number) =>
@@ -33,13 +42,32 @@ const rule = z.strictObject({
   reason: bytes(limits.kindBytes),
 });
 
+const quota = z
+  .strictObject({
+    active_sessions: z.int().min(1).optional(),
+    stored_bytes: byteSize,
+    when_full: z.enum(["refuse", "expire-longest-idle"]).default("refuse"),
+    min_idle: span.default(900_000),
+  })
+  .transform(
+    ({ active_sessions, stored_bytes, when_full, min_idle }): Quota => ({
+      whenFull: when_full,
+      minIdleMs: min_idle,
+      ...(active_sessions !== undefined && { activeSessions: active_sessions }),
+      ...(stored_bytes !== undefined && { storedBytes: stored_bytes }),
+    }),
+  );
+
 const tables = {
   namespaces: z.record(
-    bytes(limits.namespaceBytes).regex(/^[A-Za-z0-9._-]+$/),
+    bytes(limits.namespaceBytes).regex(/^([A-Za-z0-9._-]+|\*)$/),
     z
-      .strictObject({ protection_rules: z.array(rule).default([]) })
+      .strictObject({ protection_rules: z.array(rule).default([]), quota: quota.optional() })
       .transform(
-        ({ protection_rules }): NamespaceConfig => ({ protectionRules: protection_rules }),
+        ({ protection_rules, quota }): NamespaceConfig => ({
+          protectionRules: protection_rules,
+          ...(quota && { quota }),
+        }),
       ),
   ),
   costs: z.record(
@@ -48,6 +76,7 @@ const tables = {
       .strictObject({ input_per_1000: z.number().nonnegative() })
       .transform(({ input_per_1000 }): ModelCost => ({ inputPer1000: input_per_1000 })),
   ),
+  agents: z.record(bytes(limits.idBytes), z.record(z.string(), z.json())),
 };
 
 /** Keys of the file that hold tables. */
@@ -66,7 +95,28 @@ export async function readTables(file: ConfigFile | undefined): Promise<ConfigTa
   for (const [name, { protectionRules }] of Object.entries(namespaces ?? {})) {
     if (protectionRules.length > 0) await compile({ file, name, protectionRules });
   }
-  return { ...(namespaces && { namespaces }), ...(costs && { costs }) };
+  const agents = await parseAgents(file);
+  return {
+    ...(namespaces && { namespaces }),
+    ...(costs && { costs }),
+    ...(agents && { agents }),
+  };
+}
+
+async function parseAgents(file: ConfigFile): Promise<Record<string, Session> | undefined> {
+  const given = take(file, "agents", tables.agents);
+  if (given === undefined) return undefined;
+  const agents = new Map<string, Session>();
+  for (const [agentId, json] of Object.entries(given)) {
+    const agent = await parseAgent(json as JsonObject);
+    if (typeof agent === "string") {
+      throw new StartError(
+        `file ${file.name} is wrong at ${pathOf(["agents", agentId])}: ${agent}`,
+      );
+    }
+    agents.set(agentId, agent);
+  }
+  return Object.fromEntries(agents);
 }
 
 function take<T>(file: ConfigFile, key: string, schema: z.ZodType<T>): T | undefined {
@@ -81,7 +131,9 @@ function take<T>(file: ConfigFile, key: string, schema: z.ZodType<T>): T | undef
   );
 }
 
-async function compile(args: { file: ConfigFile; name: string } & NamespaceConfig): Promise<void> {
+async function compile(
+  args: { file: ConfigFile; name: string } & Pick<NamespaceConfig, "protectionRules">,
+): Promise<void> {
   // Only here: a start without rules does not pay for the compiler.
   const { compileRules } = await import("./domain/protection/rules.ts");
   try {

@@ -75,6 +75,17 @@ export const duration = z.string().transform((value, context) => {
   return z.NEVER;
 });
 
+/** A time from 0 up to 10 years, as `30s`, `15m`, `2h` or `30d`, in milliseconds. */
+export const span = z.string().transform((value, context) => {
+  const match = /^(\d{1,9}) ?(ms|s|m|h|d)$/.exec(value);
+  const ms = Number(match?.[1]) * spanUnits[match?.[2] as keyof typeof spanUnits];
+  if (ms >= 0 && ms <= 3_650 * spanUnits.d) return ms;
+  context.addIssue(`must be a time such as "15m" or "2h"`);
+  return z.NEVER;
+});
+
+const spanUnits = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
 /** Where an API begins: http or https, without user, query and fragment. */
 export const apiUrl = z.string().refine((value) => {
   const url = URL.canParse(value) ? new URL(value) : undefined;

@@ -59,7 +59,7 @@ export interface Source {
 export interface LoadedConfig {
   readonly config: Config;
   readonly sources: { readonly [K in Key]: Source };
-  /** The tables of `config`, which come from the file or are not there. */
+  /** The tables of `config` as the file has them, or not there. */
   readonly tableSources: { readonly [K in keyof ConfigTables]-?: Source };
 }
 
@@ -147,16 +147,17 @@ export async function loadConfig(args: {
   const taken: Settings = { ...plain, ...ofSummariser };
   const keys = Object.keys(settings) as Key[];
   const sources = keys.map((key) => [key, { value: taken[key], from: find(key).from }]);
-  const tableSource = (value: unknown): Source => ({
-    value,
-    from: value === undefined ? "default" : `file ${file?.name}`,
-  });
+  const tableSource = (table: keyof ConfigTables): Source =>
+    config[table] === undefined
+      ? { value: undefined, from: "default" }
+      : { value: file?.content[table], from: `file ${file?.name}` };
   return {
     config,
     sources: Object.fromEntries(sources) as LoadedConfig["sources"],
     tableSources: {
-      namespaces: tableSource(config.namespaces),
-      costs: tableSource(config.costs),
+      namespaces: tableSource("namespaces"),
+      costs: tableSource("costs"),
+      agents: tableSource("agents"),
     },
   };
 }

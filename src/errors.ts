@@ -86,6 +86,34 @@ export class SessionTtlPassedError extends SessiondError {
   }
 }
 
+/** The namespace has as many sessions that have not ended as its quota allows. */
+export class SessionQuotaExceededError extends SessiondError {
+  readonly reason = "SESSION_QUOTA_EXCEEDED";
+  constructor(args: { namespace: string; activeSessions: number; limitSessions: number }) {
+    const { namespace, activeSessions, limitSessions } = args;
+    super(
+      `maximum session limit reached: namespace "${namespace}" has ${activeSessions} sessions that have not ended, its quota is ${limitSessions}; end or expire some, or raise namespaces.${namespace}.quota.active_sessions`,
+      {
+        namespace,
+        active_sessions: String(activeSessions),
+        limit_sessions: String(limitSessions),
+      },
+    );
+  }
+}
+
+/** The logs of the namespace have as many bytes as its quota allows. */
+export class NamespaceFullError extends SessiondError {
+  readonly reason = "NAMESPACE_FULL";
+  constructor(args: { namespace: string; storedBytes: number; limitBytes: number }) {
+    const { namespace, storedBytes, limitBytes } = args;
+    super(
+      `the logs of namespace "${namespace}" have ${storedBytes} bytes, its quota is ${limitBytes}; delete sessions, or raise namespaces.${namespace}.quota.stored_bytes`,
+      { namespace, stored_bytes: String(storedBytes), limit_bytes: String(limitBytes) },
+    );
+  }
+}
+
 export class SessionDeletedError extends SessiondError {
   readonly reason = "SESSION_DELETED";
   constructor({ sessionId }: { sessionId: string }) {

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type Flags, loadConfig } from "../src/config.ts";
 import { settings } from "../src/config-settings.ts";
@@ -390,6 +391,47 @@ costs:
     expect(tableSources.namespaces.from).toBe("file sessiond.yaml");
   });
 
+  test("are quotas of namespaces, in sizes and times", async () => {
+    const { config } = await load(
+      file(`
+namespaces:
+  "*": { quota: { active_sessions: 100 } }
+  team-a: { quota: { active_sessions: 10, when_full: expire-longest-idle, min_idle: 2h, stored_bytes: 1GiB } }
+`),
+    );
+    expect(config.namespaces?.["*"]?.quota).toEqual({
+      activeSessions: 100,
+      whenFull: "refuse",
+      minIdleMs: 900_000,
+    });
+    expect(config.namespaces?.["team-a"]?.quota).toEqual({
+      activeSessions: 10,
+      whenFull: "expire-longest-idle",
+      minIdleMs: 7_200_000,
+      storedBytes: 2 ** 30,
+    });
+  });
+
+  test("are defaults of agents, in the words of the contract", async () => {
+    const { config, tableSources } = await load(
+      file(`
+agents:
+  ai-researcher:
+    preset: execution
+    model: gpt-5
+    limits: { max_steps: 15, timeout: 180s }
+    tools: [{ name: web_search }]
+`),
+    );
+    expect(config.agents?.["ai-researcher"]).toMatchObject({
+      preset: "execution",
+      model: "gpt-5",
+      limits: { maxSteps: 15, timeout: durationFromMs(180_000) },
+      tools: [{ name: "web_search" }],
+    });
+    expect(tableSources.agents.value).toHaveProperty("ai-researcher.limits.timeout", "180s");
+  });
+
   test("are absent without a file", async () => {
     const { config, tableSources } = await load({});
     expect([config.namespaces, config.costs]).toEqual([undefined, undefined]);
@@ -414,6 +456,22 @@ costs:
     ],
     ["costs: { m: { input_per_1000: -1 } }", /is wrong at costs\.m\.input_per_1000: \S/],
     ["costs: { m: 1 }", /is wrong at costs\.m: \S/],
+    ["namespaces: { a: { quota: { active_sessions: 0 } } }", /quota\.active_sessions: \S/],
+    ["namespaces: { a: { quota: { min_idle: soon } } }", /quota\.min_idle: must be a time such as/],
+    ["namespaces: { a: { quota: { when_full: drop } } }", /quota\.when_full: \S/],
+    ["agents: { a: { limits: { steps: 3 } } }", /is wrong at agents\.a: .*"steps"/],
+    [
+      "agents: { a: { limits: { timeout: 3m } } }",
+      /is wrong at agents\.a: "3m" is no time; write it in seconds, such as "180s"/,
+    ],
+    ["agents: { a: { limits: { timeout: 0s } } }", /is wrong at agents\.a: limits\.timeout: \S/],
+    ["agents: { a: { preset: fast } }", /is wrong at agents\.a: preset: \S/],
+    ["agents: { a: { sessionId: x } }", /is wrong at agents\.a: session_id cannot be a default/],
+    ["agents: { a: { uid: x } }", /is wrong at agents\.a: uid: \S/],
+    [
+      "agents: { a: { contextPolicy: { protectionRules: [{ expression: '1 +', reason: r }] } } }",
+      /is wrong at agents\.a: context_policy\.protection_rules\[0\]\.expression: does not compile/,
+    ],
   ])("are refused in one sentence when they are wrong: %s", async (text, expected) => {
     expect(await sentence(file(text))).toMatch(expected);
   });

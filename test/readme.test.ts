@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { loadConfig } from "../src/config.ts";
 import { type ServerProcess, startServer } from "./support/server-process.ts";
 
 const root = new URL("..", import.meta.url).pathname;
@@ -55,6 +56,7 @@ test("the README shows code with what it prints", () => {
     "first-session",
     "namespace-watch",
     "window",
+    "a-run",
     "first-event",
     "error",
   ]);
@@ -71,4 +73,16 @@ test.each(shown)("what the README shows at $name is what comes out", async (exam
       : await run("bash", ["-c", code.replaceAll("localhost:7377", server.address)]);
   const comparable = (text: string) => text.replaceAll(uuid, "UID").trimEnd();
   expect(comparable(stdout)).toBe(comparable(printed));
+});
+
+test("the configuration that the README shows is taken", async () => {
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  const files = [...readme.matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text = ""]) => text);
+  expect(files.length).toBeGreaterThan(0);
+  for (const [index, text] of files.entries()) {
+    const file = join(data, `readme-${index}.yaml`);
+    await writeFile(file, text);
+    const { tableSources } = await loadConfig({ flags: { config: file }, env: {}, cwd: data });
+    expect(Object.values(tableSources).some(({ value }) => value !== undefined)).toBe(true);
+  }
 });

@@ -15,6 +15,7 @@ import { deadCallResults } from "./context/leases.ts";
 import { type Reencoded, reencoded } from "./context/reencoding.ts";
 import { type ReasonOf, stateOf } from "./context/state.ts";
 import { type DueCause, dueOf } from "./lifecycle/due.ts";
+import { withinHealth } from "./lifecycle/health.ts";
 import { asOf, settled } from "./lifecycle/lapse.ts";
 import { withinLimits } from "./lifecycle/limits.ts";
 import { hasEnded, sessionEnded } from "./lifecycle/states.ts";
@@ -61,8 +62,8 @@ export function createSession(
 
 /**
  * Appends what a caller sends, starting a session that was not started. Calls that are dead by now
- * are closed in front of it, and a session whose limit it reaches ends behind it: between the two,
- * see `withoutEnd`, the caller's events are the last ones of the outcome.
+ * are closed in front of it, and a session whose limit it reaches, or whose health it ruins, ends behind
+ * it: between the two, see `withoutEnd`, the caller's events are the last ones of the outcome.
  *
  * Errors: SessionEndedError, also when its time has come; ProtectedBudgetExceededError.
  */
@@ -74,7 +75,7 @@ export function appendEvents(
 ): Outcome {
   const closing = deadCallResults(before, drafts, nowMs);
   const outcome = append(before, [...closing, ...drafts], nowMs, ruleReason);
-  return withinLimits(outcome, drafts, nowMs);
+  return withinHealth(withinLimits(outcome, drafts, nowMs), drafts, nowMs);
 }
 
 /** Appends a record of the server's own. Errors: as `appendEvents`. */

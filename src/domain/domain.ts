@@ -1,4 +1,4 @@
-import type { ProtectionRule } from "@sessiond/contract";
+import type { Hint, ProtectionRule } from "@sessiond/contract";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { Store } from "../store/store.ts";
@@ -17,13 +17,17 @@ import type { CountTokens, Summariser } from "./context/summarisers/summariser.t
 import { Windows } from "./context/windows.ts";
 import type { CostPer1000 } from "./costs.ts";
 import { Events } from "./events.ts";
+import { newWarnings } from "./lifecycle/health.ts";
 import { Lifecycle } from "./lifecycle/lifecycle.ts";
 import { Sweeper } from "./lifecycle/sweeper.ts";
 import { SessionCounters } from "./metrics/session-counters.ts";
 import { Protection } from "./protection/protection.ts";
 import type { RuleFailure } from "./protection/rules.ts";
+import type { QuotaOf } from "./quotas/quota.ts";
+import { Quotas } from "./quotas/quotas.ts";
 import { Requests } from "./requests.ts";
 import { SessionCells, type SessionName } from "./session-cells.ts";
+import { type AgentDefaults, sessionDefaults } from "./session-defaults.ts";
 import { SessionList } from "./session-list.ts";
 import { Sessions } from "./sessions.ts";
 import { StepList } from "./steps/step-list.ts";
@@ -64,6 +68,10 @@ export interface DomainOptions {
   readonly progressIntervalMs?: number;
   /** Protection rules of the configuration, by namespace. Default: none. */
   readonly namespaceRules?: (namespace: string) => readonly ProtectionRule[];
+  /** What new sessions of an agent have unless they say otherwise, by agent id. Default: nothing. */
+  readonly agentDefaults?: AgentDefaults;
+  /** What namespaces may have. Default: anything. */
+  readonly quotaOf?: QuotaOf;
   /** What models cost, for what compactions save. Default: no cost is known. */
   readonly costPer1000?: CostPer1000;
   /** Makes summaries by a model. Absent: no endpoint is configured. */
@@ -72,6 +80,8 @@ export interface DomainOptions {
   readonly onCompactionError?: (error: unknown, name: SessionName) => void;
   /** Hears of sessions that are due and could not be ended or removed. */
   readonly onSweepError?: (error: unknown, name: SessionName) => void;
+  /** Hears of sessions whose requests begin to fail more often than their policy likes. */
+  readonly onHealthWarning?: (warning: Hint, name: SessionName) => void;
   /** Hears of rules that failed on an event, which is then protected. */
   readonly onRuleFailure?: (failure: RuleFailure) => void;
 }
@@ -87,8 +97,9 @@ export function wireDomain(options: DomainOptions): Domain {
   const requests = new Requests(options);
   const cache = new EventCache({ store });
   const indexes = new Indexes({ readEvents: (range) => store.readEvents(range) });
-  store.onCommit(({ change: { key, after } }) => {
+  store.onCommit(({ change: { key, before, after } }) => {
     if (after === undefined) indexes.drop(key.uid);
+    else for (const warning of newWarnings(before, after)) options.onHealthWarning?.(warning, key);
   });
   const protection = new Protection(options);
   const drafts = new Drafts({ ...options, cache });
@@ -100,7 +111,9 @@ export function wireDomain(options: DomainOptions): Domain {
   const windows = { ...options, cells, requests, cache, indexes, drafts, compactor };
   const compactions = new Compactions(windows);
   const background = new BackgroundCompaction({ ...windows, compactions });
-  const shared = { ...windows, protection, background };
+  const quotas = new Quotas({ ...options, cells });
+  const defaults = sessionDefaults(options.agentDefaults);
+  const shared = { ...windows, protection, background, quotas, defaults };
   const sweeper = new Sweeper({ ...shared, onError: options.onSweepError ?? (() => {}) });
   return {
     sessions: new Sessions({ ...shared, reencoding: new Reencoding(shared) }),

@@ -8,8 +8,6 @@ import {
   AppendedEventSchema,
   type Event,
   EventOrder,
-  type Hint,
-  HintSchema,
   type ListEventsRequest,
   ListEventsRequestSchema,
   type ListEventsResponse,
@@ -26,9 +24,11 @@ import { sessionEncoding } from "./context/policy.ts";
 import { withProtection } from "./context/protection-view.ts";
 import { contextUsage } from "./context/usage.ts";
 import { appendEvents, createSession } from "./decisions.ts";
+import { hintsFor } from "./hints.ts";
 import { namespaceOf } from "./names.ts";
 import { pageSizeOf } from "./pages.ts";
 import type { Protection } from "./protection/protection.ts";
+import type { Quotas } from "./quotas/quotas.ts";
 import { type EventDraft, type Outcome, withoutEnd } from "./record.ts";
 import type { Requests } from "./requests.ts";
 import { checkRevision, type SessionCell, type SessionCells } from "./session-cells.ts";
@@ -38,9 +38,6 @@ import { scaleCount } from "./tokens/encodings.ts";
 import { countEvents } from "./tokens/media.ts";
 import { learnedFactor, reportedCount } from "./tokens/reported.ts";
 import { validate } from "./validation/validate.ts";
-
-/** Messages above which a session is long enough to think of starting another. */
-const longSessionMessages = 30;
 
 /** Keeps batches that are counted side by side in the order they were sent. */
 export interface Order {
@@ -57,6 +54,7 @@ export class Events {
   readonly #requests: Requests;
   readonly #tokens: TokenCounter;
   readonly #protection: Protection;
+  readonly #quotas: Quotas;
   readonly #background: BackgroundCompaction;
   readonly #clock: Clock;
   readonly #ids: Ids;
@@ -67,6 +65,7 @@ export class Events {
     requests: Requests;
     tokens: TokenCounter;
     protection: Protection;
+    quotas: Quotas;
     background: BackgroundCompaction;
     clock: Clock;
     ids: Ids;
@@ -76,6 +75,7 @@ export class Events {
     this.#requests = args.requests;
     this.#tokens = args.tokens;
     this.#protection = args.protection;
+    this.#quotas = args.quotas;
     this.#background = args.background;
     this.#clock = args.clock;
     this.#ids = args.ids;
@@ -98,33 +98,36 @@ export class Events {
         responseSchema: AppendEventsResponseSchema,
       },
       (remember) =>
-        this.#cells.use(name, async (cell) => {
-          const known = cell.latest ?? { session: create(SessionSchema, name) };
-          const drafts = await this.#counted(request.events, known);
-          await order?.turn;
-          // From here to the commit nothing waits: the decision is made on the latest state.
-          checkRevision(cell, request.expectedRevision);
-          const before = cell.latest;
-          const kept = drafts.filter(isStoredBy(before));
-          const { after, events } = this.#decide(cell, request, kept);
-          checkLogSize({ after, events }, kept.length);
-          const response = create(AppendEventsResponseSchema, {
-            sessionUid: after.session.uid,
-            sessionCreated: before === undefined,
-            events: receiptsOf(drafts, kept, withoutEnd(events)),
-            headRevision: after.head.revision,
-            durability: this.#store.capabilities.durability,
-            contextUsage: contextUsage(after),
-            hints: hintsFor(after),
-            state: after.session.state,
-          });
-          const record = remember(response);
-          const commit = cell.commit({ after, events, ...(record && { request: record }) });
-          order?.decided();
-          await commit;
-          this.#background.consider(after);
-          return response;
-        }),
+        this.#quotas.within(name, (admit) =>
+          this.#cells.use(name, async (cell) => {
+            const known = cell.latest ?? { session: create(SessionSchema, name) };
+            const drafts = await this.#counted(request.events, known);
+            await order?.turn;
+            // From here to the commit nothing waits: the decision is made on the latest state.
+            checkRevision(cell, request.expectedRevision);
+            const before = cell.latest;
+            const kept = drafts.filter(isStoredBy(before));
+            const { after, events } = this.#decide(cell, request, kept);
+            checkLogSize({ after, events }, kept.length);
+            admit(before, after);
+            const response = create(AppendEventsResponseSchema, {
+              sessionUid: after.session.uid,
+              sessionCreated: before === undefined,
+              events: receiptsOf(drafts, kept, withoutEnd(events)),
+              headRevision: after.head.revision,
+              durability: this.#store.capabilities.durability,
+              contextUsage: contextUsage(after),
+              hints: hintsFor(after),
+              state: after.session.state,
+            });
+            const record = remember(response);
+            const commit = cell.commit({ after, events, ...(record && { request: record }) });
+            order?.decided();
+            await commit;
+            this.#background.consider(after);
+            return response;
+          }),
+        ),
     );
   }
 
@@ -231,15 +234,4 @@ function receiptsOf(
     const { revision, tokens, turn, step } = event;
     return create(AppendedEventSchema, { revision, turn, step, ...(tokens && { tokens }) });
   });
-}
-
-function hintsFor({ head }: StoredSession): Hint[] {
-  const messages = head.metrics?.messages ?? 0;
-  if (messages <= longSessionMessages) return [];
-  return [
-    create(HintSchema, {
-      code: "long_session",
-      message: `the session has ${messages} messages; think of starting another for a new topic`,
-    }),
-  ];
 }

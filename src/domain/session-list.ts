@@ -116,7 +116,8 @@ function parsePosition(text: string): SessionPosition {
   return { createTimeMs: Number(time), sessionId };
 }
 
-function positionOf({ session }: StoredSession): SessionPosition {
+/** The place behind a session in a list. */
+export function positionOf({ session }: StoredSession): SessionPosition {
   const createTimeMs = session.createTime ? timestampMs(session.createTime) : 0;
   return { createTimeMs, sessionId: session.sessionId };
 }

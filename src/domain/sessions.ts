@@ -41,10 +41,11 @@ import { asOf } from "./lifecycle/lapse.ts";
 import { keepEnded } from "./lifecycle/renew.ts";
 import { hasEnded } from "./lifecycle/states.ts";
 import { namespaceOf } from "./names.ts";
-import { withPreset } from "./presets.ts";
 import type { Protection } from "./protection/protection.ts";
+import type { Quotas } from "./quotas/quotas.ts";
 import type { Requests } from "./requests.ts";
 import type { SessionCell, SessionCells } from "./session-cells.ts";
+import type { SessionDefaults } from "./session-defaults.ts";
 import { checkSessionSize } from "./sizes.ts";
 import type { TokenCounter } from "./tokens/counter.ts";
 import { validate } from "./validation/validate.ts";
@@ -74,6 +75,7 @@ const callerFields: ReadonlySet<string> = new Set([
   "expiry",
   "context_policy",
   "fingerprint",
+  "health_policy",
 ]);
 
 /** Creates, reads, changes, ends and deletes single sessions. */
@@ -84,6 +86,8 @@ export class Sessions {
   readonly #tokens: TokenCounter;
   readonly #reencoding: Reencoding;
   readonly #protection: Protection;
+  readonly #quotas: Quotas;
+  readonly #defaults: SessionDefaults;
   readonly #clock: Clock;
   readonly #ids: Ids;
 
@@ -94,6 +98,9 @@ export class Sessions {
     tokens: TokenCounter;
     reencoding: Reencoding;
     protection: Protection;
+    quotas: Quotas;
+    /** Fills in what a new session does not say. */
+    defaults: SessionDefaults;
     clock: Clock;
     ids: Ids;
   }) {
@@ -103,6 +110,8 @@ export class Sessions {
     this.#tokens = args.tokens;
     this.#reencoding = args.reencoding;
     this.#protection = args.protection;
+    this.#quotas = args.quotas;
+    this.#defaults = args.defaults;
     this.#clock = args.clock;
     this.#ids = args.ids;
   }
@@ -110,7 +119,7 @@ export class Sessions {
   /** Errors: as documented at the rpc; so for all methods here. */
   async create(request: CreateSessionRequest): Promise<CreateSessionResponse> {
     validate(CreateSessionRequestSchema, request);
-    const fields = withPreset(request.session ?? create(SessionSchema));
+    const fields = this.#defaults(request.session ?? create(SessionSchema));
     if (fields.ephemeral && this.#store.capabilities.engine !== "memory") {
       throw new NotSupportedError(
         "ephemeral sessions need a server started with --store memory; leave session.ephemeral out",
@@ -133,41 +142,41 @@ export class Sessions {
       (remember) => {
         const sessionId = name.sessionId || this.#ids.sessionId(nowMs);
         const session: Session = { ...fields, namespace: name.namespace, sessionId };
-        return this.#cells.use(session, async (cell) => {
-          const instructions = await instructionCounts(this.#tokens, session);
-          const decide = () => {
-            const outcome = createSession(session, {
-              uid: this.#ids.uid(),
-              nowMs,
-              deferredStart: request.deferredStart,
-              instructions,
-            });
-            checkSessionSize(outcome.after.session);
-            const response = create(CreateSessionResponseSchema, {
-              session: sessionView(outcome.after),
-              created: true,
-            });
-            return { outcome, response };
-          };
-          const commit = async ({ outcome, response }: ReturnType<typeof decide>) => {
-            await cell.commit({ ...outcome, ...remembered(remember(response)) });
-            return response;
-          };
-          for (;;) {
-            if (cell.latest === undefined) return commit(decide());
-            const found = foundAnswer(asOf(cell.latest, nowMs), request);
-            if (found !== undefined) return withoutEffect(cell, found, remember(found));
-            if (request.ifExists !== IfExists.RENEW) {
-              await cell.settled();
-              throw new SessionAlreadyExistsError(cell.name);
+        const { deferredStart } = request;
+        return this.#quotas.within(session, (admit) =>
+          this.#cells.use(session, async (cell) => {
+            const instructions = await instructionCounts(this.#tokens, session);
+            const decide = () => {
+              const uid = this.#ids.uid();
+              const outcome = createSession(session, { uid, nowMs, deferredStart, instructions });
+              checkSessionSize(outcome.after.session);
+              admit(cell.latest, outcome.after);
+              const response = create(CreateSessionResponseSchema, {
+                session: sessionView(outcome.after),
+                created: true,
+              });
+              return { outcome, response };
+            };
+            const commit = async ({ outcome, response }: ReturnType<typeof decide>) => {
+              await cell.commit({ ...outcome, ...remembered(remember(response)) });
+              return response;
+            };
+            for (;;) {
+              if (cell.latest === undefined) return commit(decide());
+              const found = foundAnswer(asOf(cell.latest, nowMs), request);
+              if (found !== undefined) return withoutEffect(cell, found, remember(found));
+              if (request.ifExists !== IfExists.RENEW) {
+                await cell.settled();
+                throw new SessionAlreadyExistsError(cell.name);
+              }
+              // Decided first: what is refused must not leave the name without a session.
+              const fresh = decide();
+              const make = () => commit(fresh);
+              const made = await keepEnded({ cells: this.#cells, cell, nowMs, make });
+              if (made !== undefined) return made;
             }
-            // Decided first: what is refused must not leave the name without a session.
-            const fresh = decide();
-            const make = () => commit(fresh);
-            const made = await keepEnded({ cells: this.#cells, cell, nowMs, make });
-            if (made !== undefined) return made;
-          }
-        });
+          }),
+        );
       },
     );
   }

@@ -39,6 +39,8 @@ export const codeOfReason = {
   COMPACTION_NOT_FOUND: Code.NotFound,
   SUMMARISER_FAILED: Code.FailedPrecondition,
   SESSION_TTL_PASSED: Code.FailedPrecondition,
+  SESSION_QUOTA_EXCEEDED: Code.ResourceExhausted,
+  NAMESPACE_FULL: Code.ResourceExhausted,
 } satisfies Record<Reason, Code>;
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.

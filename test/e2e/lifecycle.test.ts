@@ -10,6 +10,7 @@ import {
   EventService,
   IfExists,
   MetricsService,
+  SessionSchema,
   SessionService,
   SessionState,
 } from "@sessiond/contract";
@@ -78,6 +79,30 @@ describe.each(engines)("on the %s store", (store) => {
         value: { metrics: { toolCalls: 1, requests: { count: 1 } } },
       });
     });
+  });
+});
+
+describe.each(doors)("over %s", (door) => {
+  test("namespaces are held to their quotas, and agents' sessions have what the file says", async () => {
+    const quota = { activeSessions: 1, whenFull: "refuse", minIdleMs: 0 } as const;
+    const config = {
+      namespaces: { "*": { protectionRules: [], quota } },
+      agents: { researcher: create(SessionSchema, { preset: "execution", model: "gpt-5" }) },
+    };
+    await using app = await openTestApp({ config });
+    const call = caller(app, door);
+    const first = await call(createSession, { session: { sessionId, agentId: "researcher" } });
+    expect(first).toMatchObject({
+      value: { session: { model: "gpt-5", limits: { maxSteps: 10 } } },
+    });
+    expect(await call(createSession, { session: {} })).toMatchObject({
+      code: "ResourceExhausted",
+      reason: "SESSION_QUOTA_EXCEEDED",
+      message: expect.stringContaining("maximum session limit reached"),
+      metadata: { namespace: "default", active_sessions: "1", limit_sessions: "1" },
+    });
+    const elsewhere = await call(createSession, { session: { namespace: "other" } });
+    expect(elsewhere).toMatchObject({ value: { created: true } });
   });
 });
 

@@ -25,7 +25,7 @@ import {
 } from "@sessiond/contract";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { withPreset } from "../../src/domain/presets.ts";
+import { withPreset } from "../../src/domain/session-defaults.ts";
 import { rules } from "../../src/domain/validation/rules.ts";
 import {
   type Answer,

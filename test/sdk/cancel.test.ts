@@ -241,6 +241,20 @@ describe("recordRequest", () => {
     });
     expect((await session.recordRequest({ error: true })).requests).toMatchObject({ errors: 2 });
   });
+
+  test("tells of a health policy that warns, and that ends the session", async () => {
+    await session.update({ healthPolicy: { warnErrors: 1, failErrorRate: 0.5, minRequests: 3 } });
+    const signs = [true, undefined, true] as const;
+    const answers = [];
+    for (const error of signs) answers.push(await session.recordRequest({ error }));
+    expect(answers.map(({ hints, state }) => [...hints.map(({ code }) => code), state])).toEqual([
+      ["active"],
+      ["active"],
+      ["many_errors", "failed"],
+    ]);
+    await session.refresh();
+    expect(session.message.end?.errorCode).toBe("error_rate");
+  });
 });
 
 describe("ids of sessions", () => {

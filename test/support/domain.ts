@@ -69,7 +69,10 @@ export async function openTestDomain(
       | "tokens"
       | "costPer1000"
       | "namespaceRules"
+      | "agentDefaults"
+      | "quotaOf"
       | "onSweepError"
+      | "onHealthWarning"
       | "httpSummariser"
       | "onCompactionError"
     >

@@ -24,6 +24,18 @@ export interface ExpiryInput {
   readonly retentionMs?: number;
 }
 
+/** What happens when too many of a session's requests fail. Absent fields: nothing. */
+export interface HealthInput {
+  /** Error rate above which answers carry the hint "high_error_rate". 0 to 1. */
+  readonly warnErrorRate?: number;
+  /** Failed requests above which answers carry the hint "many_errors". */
+  readonly warnErrors?: number;
+  /** Error rate above which the session ends as failed. 0 to 1. */
+  readonly failErrorRate?: number;
+  /** Requests from which on a rate counts. Default 10. */
+  readonly minRequests?: number;
+}
+
 /** Fields of a session that can be changed after its creation. */
 export interface SessionChanges {
   readonly agentId?: string;
@@ -46,6 +58,8 @@ export interface SessionChanges {
   readonly contextPolicy?: ContextPolicyInput;
   /** What the content depends on, for example a git commit. */
   readonly fingerprint?: string;
+  /** What happens when too many of its requests fail. */
+  readonly healthPolicy?: HealthInput;
 }
 
 /** Fields of a new session. */

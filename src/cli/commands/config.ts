@@ -60,5 +60,5 @@ function shown(value: unknown): string {
     const host = String(value.host);
     return `${host.includes(":") ? `[${host}]` : host}:${value.port}`;
   }
-  return String(value);
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

@@ -14,6 +14,7 @@ import {
 import type { Clock } from "../../ids.ts";
 import { remembered, withoutEffect } from "../answers.ts";
 import { namespaceOf } from "../names.ts";
+import type { Quotas } from "../quotas/quotas.ts";
 import type { Requests } from "../requests.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
@@ -25,11 +26,18 @@ import { reopenSession } from "./reopen.ts";
 export class Lifecycle {
   readonly #cells: SessionCells;
   readonly #requests: Requests;
+  readonly #quotas: Quotas;
   readonly #clock: Clock;
 
-  constructor(args: { cells: SessionCells; requests: Requests; clock: Clock }) {
+  constructor(args: {
+    cells: SessionCells;
+    requests: Requests;
+    quotas: Quotas;
+    clock: Clock;
+  }) {
     this.#cells = args.cells;
     this.#requests = args.requests;
+    this.#quotas = args.quotas;
     this.#clock = args.clock;
   }
 
@@ -72,17 +80,20 @@ export class Lifecycle {
         responseSchema: ReopenSessionResponseSchema,
       },
       (remember) =>
-        this.#cells.use(name, async (cell) => {
-          const before = cell.requireLatest();
-          const outcome = reopenSession(before, request.reason, this.#clock());
-          const response = create(ReopenSessionResponseSchema, {
-            session: sessionView(outcome?.after ?? before),
-            reopened: outcome !== undefined,
-          });
-          if (outcome === undefined) return withoutEffect(cell, response, remember(response));
-          await cell.commit({ ...outcome, ...remembered(remember(response)) });
-          return response;
-        }),
+        this.#quotas.within(name, (admit) =>
+          this.#cells.use(name, async (cell) => {
+            const before = cell.requireLatest();
+            const outcome = reopenSession(before, request.reason, this.#clock());
+            const response = create(ReopenSessionResponseSchema, {
+              session: sessionView(outcome?.after ?? before),
+              reopened: outcome !== undefined,
+            });
+            if (outcome === undefined) return withoutEffect(cell, response, remember(response));
+            admit(before, outcome.after);
+            await cell.commit({ ...outcome, ...remembered(remember(response)) });
+            return response;
+          }),
+        ),
     );
   }
 }

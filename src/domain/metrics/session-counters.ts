@@ -16,7 +16,10 @@ import { InvalidFieldError } from "../../errors.ts";
 import type { Clock } from "../../ids.ts";
 import { remembered } from "../answers.ts";
 import { appendEvents } from "../decisions.ts";
+import { hintsFor } from "../hints.ts";
 import { namespaceOf } from "../names.ts";
+import type { Quotas } from "../quotas/quotas.ts";
+import { withoutEnd } from "../record.ts";
 import type { Requests } from "../requests.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { checkLogSize } from "../sizes.ts";
@@ -26,11 +29,18 @@ import { validate } from "../validation/validate.ts";
 export class SessionCounters {
   readonly #cells: SessionCells;
   readonly #requests: Requests;
+  readonly #quotas: Quotas;
   readonly #clock: Clock;
 
-  constructor(args: { cells: SessionCells; requests: Requests; clock: Clock }) {
+  constructor(args: {
+    cells: SessionCells;
+    requests: Requests;
+    quotas: Quotas;
+    clock: Clock;
+  }) {
     this.#cells = args.cells;
     this.#requests = args.requests;
+    this.#quotas = args.quotas;
     this.#clock = args.clock;
   }
 
@@ -53,23 +63,30 @@ export class SessionCounters {
         responseSchema: RecordRequestResponseSchema,
       },
       (remember) =>
-        this.#cells.use(name, async (cell) => {
-          const value = create(RequestRecordedSchema, {
-            ...(processingTime && { processingTime }),
-            ...(error && { error }),
-            ...(count !== undefined && { count }),
-          });
-          const event = create(EventSchema, { payload: { case: "requestRecorded", value } });
-          const outcome = appendEvents(cell.requireLatest(), [{ event }], this.#clock());
-          checkLogSize(outcome, 1);
-          const { revision, metrics } = outcome.after.head;
-          const response = create(RecordRequestResponseSchema, {
-            revision,
-            ...(metrics?.requests && { requests: metrics.requests }),
-          });
-          await cell.commit({ ...outcome, ...remembered(remember(response)) });
-          return response;
-        }),
+        this.#quotas.within(name, (admit) =>
+          this.#cells.use(name, async (cell) => {
+            const value = create(RequestRecordedSchema, {
+              ...(processingTime && { processingTime }),
+              ...(error && { error }),
+              ...(count !== undefined && { count }),
+            });
+            const event = create(EventSchema, { payload: { case: "requestRecorded", value } });
+            const before = cell.requireLatest();
+            const outcome = appendEvents(before, [{ event }], this.#clock());
+            checkLogSize(outcome, 1);
+            admit(before, outcome.after);
+            const { after, events } = outcome;
+            const { requests } = after.head.metrics ?? {};
+            const response = create(RecordRequestResponseSchema, {
+              revision: withoutEnd(events).at(-1)?.revision ?? 0,
+              ...(requests && { requests }),
+              hints: hintsFor(after),
+              state: after.session.state,
+            });
+            await cell.commit({ ...outcome, ...remembered(remember(response)) });
+            return response;
+          }),
+        ),
     );
   }
 

@@ -103,6 +103,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     ttl: { minMs: 1 },
     retention: { minMs: 0 },
   },
+  "sessiond.v1.HealthPolicy": { warn_error_rate: ratio, fail_error_rate: ratio },
   "sessiond.v1.ContextPolicy": {
     encoding: word,
     protection_rules: { maxItems: 64 },

@@ -241,6 +241,30 @@ export class SessionTtlPassedError extends SessiondError {
   }
 }
 
+/** The namespace has as many sessions that have not ended as its quota allows; end some. */
+export class SessionQuotaExceededError extends SessiondError {
+  /** How many it has. */
+  get activeSessions(): number {
+    return this.number("active_sessions");
+  }
+  /** How many it may have. */
+  get limitSessions(): number {
+    return this.number("limit_sessions");
+  }
+}
+
+/** The logs of the namespace have as many bytes as its quota allows; delete sessions. */
+export class NamespaceFullError extends SessiondError {
+  /** Bytes its logs have. */
+  get storedBytes(): number {
+    return this.number("stored_bytes");
+  }
+  /** Bytes they may have. */
+  get limitBytes(): number {
+    return this.number("limit_bytes");
+  }
+}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -274,4 +298,6 @@ export const errorByReason = {
   COMPACTION_NOT_FOUND: CompactionNotFoundError,
   SUMMARISER_FAILED: SummariserFailedError,
   SESSION_TTL_PASSED: SessionTtlPassedError,
+  SESSION_QUOTA_EXCEEDED: SessionQuotaExceededError,
+  NAMESPACE_FULL: NamespaceFullError,
 } satisfies Record<Reason, typeof SessiondError>;

@@ -1,7 +1,9 @@
 import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { Hint } from "@sessiond/contract";
 import { toConnectOptions, type WriteOptions } from "../call-options.ts";
 import { type ClientContext, translated } from "../context.ts";
 import { toDuration } from "../duration.ts";
+import { type StateWord, states, wordFor } from "../words.ts";
 
 /** What to record of a request. Each field may be used alone. */
 export interface RequestRecord extends WriteOptions {
@@ -30,6 +32,10 @@ export interface RecordedRequest {
   readonly revision: number;
   /** Counters of the session, with this request. */
   readonly requests: RequestCounters;
+  /** What the session's health policy and the server warn of: "high_error_rate", "many_errors" … */
+  readonly hints: readonly Hint[];
+  /** "failed" if the health policy ended the session with this request. */
+  readonly state: StateWord | undefined;
 }
 
 /** Records a request. `Session.recordRequest` documents it. */
@@ -48,10 +54,12 @@ export async function countRequest(
     ...(error === undefined ? {} : { error: error === true ? {} : error }),
   };
   const call = context.clients.metrics.recordRequest(request, toConnectOptions(record));
-  const { revision, requests } = await translated(call, { sessionId, requestId });
+  const { revision, requests, hints, state } = await translated(call, { sessionId, requestId });
   const { processingTime, averageProcessingTime } = requests ?? {};
   return {
     revision,
+    hints,
+    state: wordFor(states, state),
     requests: {
       count: requests?.count ?? 0,
       errors: requests?.errors ?? 0,

@@ -326,6 +326,27 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_SESSION_TTL_PASSED = 31;
    */
   SESSION_TTL_PASSED = 31,
+
+  /**
+   * RESOURCE_EXHAUSTED. Maximum session limit reached: the namespace has as many sessions that have
+   * not ended as its quota allows, and none that may be expired for a new one.
+   *
+   * End or expire some, or have the operator raise `namespaces.<name>.quota.active_sessions`.
+   * Example: {"namespace": "default", "active_sessions": "100", "limit_sessions": "100"}
+   *
+   * @generated from enum value: ERROR_REASON_SESSION_QUOTA_EXCEEDED = 32;
+   */
+  SESSION_QUOTA_EXCEEDED = 32,
+
+  /**
+   * RESOURCE_EXHAUSTED. The logs of the namespace have as many bytes as its quota allows.
+   *
+   * Delete sessions, or have the operator raise `namespaces.<name>.quota.stored_bytes`.
+   * Example: {"namespace": "default", "stored_bytes": "1073741000", "limit_bytes": "1073741824"}
+   *
+   * @generated from enum value: ERROR_REASON_NAMESPACE_FULL = 33;
+   */
+  NAMESPACE_FULL = 33,
 }
 
 /**

@@ -7,7 +7,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Event, StepStatus, StepType, TokenCount } from "./event_pb.js";
 import type { Durability } from "./server_pb.js";
 import type { ContextUsage } from "./context_pb.js";
-import type { SessionState } from "./session_pb.js";
+import type { Hint, SessionState } from "./session_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -127,7 +127,8 @@ export declare type AppendEventsResponse = Message<"sessiond.v1.AppendEventsResp
   hints: Hint[];
 
   /**
-   * State of the session after this batch: ACTIVE, or LIMIT_REACHED if the batch reached a limit.
+   * State of the session after this batch: ACTIVE, LIMIT_REACHED if the batch reached a limit, or
+   * FAILED if its `health_policy` ended it.
    *
    * @generated from field: sessiond.v1.SessionState state = 8;
    */
@@ -180,33 +181,6 @@ export declare type AppendedEvent = Message<"sessiond.v1.AppendedEvent"> & {
  * Use `create(AppendedEventSchema)` to create a new message.
  */
 export declare const AppendedEventSchema: GenMessage<AppendedEvent>;
-
-/**
- * Something the caller may want to do about a session.
- *
- * @generated from message sessiond.v1.Hint
- */
-export declare type Hint = Message<"sessiond.v1.Hint"> & {
-  /**
-   * Word for programs, for example "long_session".
-   *
-   * @generated from field: string code = 1;
-   */
-  code: string;
-
-  /**
-   * Sentence for people.
-   *
-   * @generated from field: string message = 2;
-   */
-  message: string;
-};
-
-/**
- * Describes the message sessiond.v1.Hint.
- * Use `create(HintSchema)` to create a new message.
- */
-export declare const HintSchema: GenMessage<Hint>;
 
 /**
  * One batch of AppendStream.
@@ -867,7 +841,7 @@ export declare const EventService: GenService<{
    * the session ends with it as LIMIT_REACHED.
    *
    * Errors: SESSION_NOT_FOUND, SESSION_ENDED, REVISION_CONFLICT, REQUEST_ID_REUSED,
-   * EVENT_TOO_LARGE, SESSION_LOG_FULL.
+   * EVENT_TOO_LARGE, SESSION_LOG_FULL, SESSION_QUOTA_EXCEEDED, NAMESPACE_FULL.
    *
    * @generated from rpc sessiond.v1.EventService.AppendEvents
    */

@@ -7,6 +7,7 @@ import type { Message } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { Error } from "./event_pb.js";
 import type { RequestMetrics, SessionMetrics } from "./metrics_pb.js";
+import type { Hint, SessionState } from "./session_pb.js";
 
 /**
  * Describes the file sessiond/v1/metrics_service.proto.
@@ -87,6 +88,20 @@ export declare type RecordRequestResponse = Message<"sessiond.v1.RecordRequestRe
    * @generated from field: uint32 revision = 2;
    */
   revision: number;
+
+  /**
+   * What the caller may want to do about the session.
+   *
+   * @generated from field: repeated sessiond.v1.Hint hints = 3;
+   */
+  hints: Hint[];
+
+  /**
+   * State of the session after this request: ACTIVE, or FAILED if its `health_policy` ended it.
+   *
+   * @generated from field: sessiond.v1.SessionState state = 4;
+   */
+  state: SessionState;
 };
 
 /**
@@ -155,9 +170,10 @@ export declare const MetricsService: GenService<{
    * Records a request that an agent served, its time, its error, or any of them alone.
    *
    * Appends `request_recorded`, so the session's metrics equal a recount of its log. Safe to repeat
-   * with the same `request_id`.
+   * with the same `request_id`. A failed request that takes the session above
+   * `health_policy.fail_error_rate` is recorded, and the session ends with it as FAILED.
    *
-   * Errors: SESSION_NOT_FOUND, SESSION_ENDED, SESSION_LOG_FULL, REQUEST_ID_REUSED.
+   * Errors: SESSION_NOT_FOUND, SESSION_ENDED, SESSION_LOG_FULL, NAMESPACE_FULL, REQUEST_ID_REUSED.
    *
    * @generated from rpc sessiond.v1.MetricsService.RecordRequest
    */

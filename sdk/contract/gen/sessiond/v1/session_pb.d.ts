@@ -263,6 +263,13 @@ export declare type Session = Message<"sessiond.v1.Session"> & {
    * @generated from field: google.protobuf.Timestamp reopen_time = 32;
    */
   reopenTime?: Timestamp | undefined;
+
+  /**
+   * What happens when the session's requests fail too often. Absent: nothing.
+   *
+   * @generated from field: sessiond.v1.HealthPolicy health_policy = 33;
+   */
+  healthPolicy?: HealthPolicy | undefined;
 };
 
 /**
@@ -429,6 +436,78 @@ export declare type SessionExpiry = Message<"sessiond.v1.SessionExpiry"> & {
  * Use `create(SessionExpirySchema)` to create a new message.
  */
 export declare const SessionExpirySchema: GenMessage<SessionExpiry>;
+
+/**
+ * What happens when too many of a session's requests fail, by `SessionMetrics.requests`.
+ *
+ * A warning is a hint in the answer that records the request, and once, when it begins, a line in
+ * the server's log. Only a request that failed ends a session, so one that was reopened can recover.
+ *
+ * @generated from message sessiond.v1.HealthPolicy
+ */
+export declare type HealthPolicy = Message<"sessiond.v1.HealthPolicy"> & {
+  /**
+   * Error rate above which there is a warning: hint "high_error_rate". 0: none. 0 to 1.
+   *
+   * @generated from field: double warn_error_rate = 1;
+   */
+  warnErrorRate: number;
+
+  /**
+   * Failed requests above which there is a warning: hint "many_errors". 0: none.
+   *
+   * @generated from field: uint32 warn_errors = 2;
+   */
+  warnErrors: number;
+
+  /**
+   * Error rate above which the session ends as FAILED, with error code "error_rate". 0: never.
+   * 0 to 1.
+   *
+   * @generated from field: double fail_error_rate = 3;
+   */
+  failErrorRate: number;
+
+  /**
+   * Requests from which on a rate counts: the first few say little. Absent: 10.
+   *
+   * @generated from field: optional uint32 min_requests = 4;
+   */
+  minRequests?: number | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.HealthPolicy.
+ * Use `create(HealthPolicySchema)` to create a new message.
+ */
+export declare const HealthPolicySchema: GenMessage<HealthPolicy>;
+
+/**
+ * Something the caller may want to do about a session.
+ *
+ * @generated from message sessiond.v1.Hint
+ */
+export declare type Hint = Message<"sessiond.v1.Hint"> & {
+  /**
+   * Word for programs: "long_session", "high_error_rate" or "many_errors".
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * Sentence for people.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message sessiond.v1.Hint.
+ * Use `create(HintSchema)` to create a new message.
+ */
+export declare const HintSchema: GenMessage<Hint>;
 
 /**
  * Where a session came from.

@@ -247,8 +247,8 @@ export declare type UpdateSessionRequest = Message<"sessiond.v1.UpdateSessionReq
 
   /**
    * Fields to change: agent_id, user_id, title, goal, context, system_instructions, tools,
-   * model, labels, metadata, limits, expiry, context_policy, fingerprint. Absent: every one
-   * of these that is set.
+   * model, labels, metadata, limits, expiry, context_policy, fingerprint, health_policy. Absent:
+   * every one of these that is set.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
@@ -655,7 +655,8 @@ export declare const SessionService: GenService<{
    * in order; if the server dies between them nothing is lost, the name is free, and a repeated
    * call creates the fresh session.
    *
-   * Errors: SESSION_ALREADY_EXISTS, REQUEST_ID_REUSED, NOT_SUPPORTED.
+   * Errors: SESSION_ALREADY_EXISTS, SESSION_QUOTA_EXCEEDED, NAMESPACE_FULL, REQUEST_ID_REUSED,
+   * NOT_SUPPORTED.
    *
    * @generated from rpc sessiond.v1.SessionService.CreateSession
    */
@@ -747,7 +748,7 @@ export declare const SessionService: GenService<{
    * tokens go on from where they were. Reopening a session that has not ended changes nothing, so it
    * is safe to repeat.
    *
-   * Errors: SESSION_NOT_FOUND, SESSION_TTL_PASSED, REQUEST_ID_REUSED.
+   * Errors: SESSION_NOT_FOUND, SESSION_TTL_PASSED, SESSION_QUOTA_EXCEEDED, REQUEST_ID_REUSED.
    *
    * @generated from rpc sessiond.v1.SessionService.ReopenSession
    */

@@ -17,7 +17,10 @@ const presets: Readonly<Record<string, MessageInitShape<typeof SessionSchema>>> 
     contextPolicy: { tokenBudget: 8_000, compaction: { triggerRatio: 0.95 } },
     expiry: { ttl: durationFromMs(24 * 60 * minuteMs) },
   },
-  managed: { expiry: { idleTtl: durationFromMs(30 * minuteMs) } },
+  managed: {
+    expiry: { idleTtl: durationFromMs(30 * minuteMs) },
+    healthPolicy: { warnErrorRate: 0.3, warnErrors: 10, failErrorRate: 0.5 },
+  },
   memory: {},
   terminal: {
     contextPolicy: {
@@ -32,7 +35,24 @@ const presets: Readonly<Record<string, MessageInitShape<typeof SessionSchema>>> 
   },
 };
 
-/** A session with what its preset says, where it does not say otherwise itself, field by field. */
+/** What new sessions of an agent have unless they say otherwise; undefined: nothing. */
+export type AgentDefaults = (agentId: string) => Session | undefined;
+
+/** Fills in the fields of a new session that it leaves open. */
+export type SessionDefaults = (session: Session) => Session;
+
+/**
+ * A session's own value wins, field by field, also inside limits, expiry and policies; then that of its
+ * agent, then that of its preset, which may be the agent's. Lists and maps are taken whole.
+ */
+export function sessionDefaults(agentDefaults: AgentDefaults = () => undefined): SessionDefaults {
+  return (session) => {
+    const agent = agentDefaults(session.agentId);
+    return withPreset(agent === undefined ? session : filled(SessionSchema, session, agent));
+  };
+}
+
+/** A session with what its preset says, where it does not say otherwise itself. */
 export function withPreset(session: Session): Session {
   const preset = presets[session.preset];
   if (preset === undefined) return session;
