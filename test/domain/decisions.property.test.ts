@@ -300,18 +300,20 @@ describe("the end of a session", () => {
     });
   });
 
-  test("comes with the append that reaches a limit, and says which one", () => {
-    always(({ states }) => {
+  test("comes with the append that reaches a limit without its outputs, and says which one", () => {
+    always(({ log, states }) => {
       for (const [index, after] of states.entries()) {
-        const before = states[index - 1]?.head.metrics;
+        if (index === 0 || after.session.state === SessionState.CANCELLED) continue;
+        const added = log.slice(states[index - 1]?.head.revision, after.head.revision);
+        const outputs = added.filter(({ payload }) => payload.case === "output");
         const { maxSteps = 0, maxTokens = 0 } = after.session.limits ?? {};
-        const steps = after.head.metrics?.steps ?? 0;
-        const tokens = after.head.metrics?.tokens?.total ?? 0;
-        const isGrown = steps > (before?.steps ?? 0) || tokens > (before?.tokens?.total ?? 0);
-        if (!isGrown || after.session.state === SessionState.CANCELLED) continue;
+        const steps = (after.head.metrics?.steps ?? 0) - outputs.length;
+        const tokens = (after.head.metrics?.tokens?.total ?? 0) - tokensOf(outputs);
+        const hasSteps = added.some(({ step }) => step > 0);
+        if (!hasSteps && tokensOf(added) === 0) continue;
         const reached =
-          (maxSteps > 0 && steps >= maxSteps && "max_steps") ||
-          (maxTokens > 0 && tokens >= maxTokens && "max_tokens") ||
+          (maxSteps > 0 && hasSteps && steps >= maxSteps && "max_steps") ||
+          (maxTokens > 0 && tokensOf(added) > 0 && tokens >= maxTokens && "max_tokens") ||
           "";
         expect(after.session.end?.limit ?? "").toBe(reached);
         expect(after.session.state === SessionState.LIMIT_REACHED).toBe(reached !== "");
@@ -390,3 +392,7 @@ test("sums of what providers report stop at the largest number their field carri
     reportedCost: Number.MAX_VALUE,
   });
 });
+
+function tokensOf(events: readonly Event[]): number {
+  return events.reduce((sum, { tokens }) => sum + (tokens?.count ?? 0), 0);
+}

@@ -8,38 +8,53 @@ import { recordEnd } from "./transitions.ts";
 /**
  * Ends a session with the append that reached a limit of it; else gives back what it was given.
  *
- * `drafts`: what the append brought. Records that are neither steps nor have tokens end nothing,
- * also where the limit was lowered below what is there.
+ * `drafts`: what the append brought. Only steps reach `max_steps` and only tokens `max_tokens`, so
+ * other records end nothing, also where a limit was lowered below what is there. Outputs reach neither:
+ * they are what the limit was there to get. They count from the next append on.
  */
 export function withinLimits(
   outcome: Outcome,
   drafts: readonly EventDraft[],
   nowMs: number,
 ): Outcome {
-  const limit = reachedLimit(outcome.after);
-  if (limit === undefined || !drafts.some(isCounted)) return outcome;
+  const limit = reachedLimit(outcome.after, drafts);
+  if (limit === undefined) return outcome;
   const { name, reason } = limit;
   const end = create(SessionEndSchema, { limit: name, reason });
   const ended = recordEnd(outcome.after, { state: SessionState.LIMIT_REACHED, end }, nowMs);
   return { after: ended.after, events: [...outcome.events, ...ended.events] };
 }
 
-function isCounted({ event, tokens }: EventDraft): boolean {
-  return traitsOf(event).isStep || (tokens?.count ?? 0) > 0;
-}
-
-function reachedLimit({
-  session,
-  head,
-}: StoredSession): { name: "max_steps" | "max_tokens"; reason: string } | undefined {
-  const { maxSteps = 0, maxTokens = 0 } = session.limits ?? {};
+function reachedLimit(
+  { session, head }: StoredSession,
+  drafts: readonly EventDraft[],
+): { name: "max_steps" | "max_tokens"; reason: string } | undefined {
+  const { maxSteps, maxTokens } = session.limits ?? {};
   const steps = head.metrics?.steps ?? 0;
   const tokens = head.metrics?.tokens?.total ?? 0;
-  if (maxSteps > 0 && steps >= maxSteps) {
+  const outputs = drafts.filter(({ event }) => event.payload.case === "output");
+  if (isReached(maxSteps, steps, { brought: stepsOf(drafts), exempt: stepsOf(outputs) })) {
     return { name: "max_steps", reason: `${steps} steps of ${maxSteps}` };
   }
-  if (maxTokens > 0 && tokens >= maxTokens) {
+  if (isReached(maxTokens, tokens, { brought: tokensOf(drafts), exempt: tokensOf(outputs) })) {
     return { name: "max_tokens", reason: `${tokens} tokens of ${maxTokens}` };
   }
   return undefined;
+}
+
+/** Says whether a count is at its limit by what an append brought. A limit of 0 is none. */
+function isReached(
+  limit = 0,
+  count: number,
+  { brought, exempt }: { readonly brought: number; readonly exempt: number },
+): boolean {
+  return limit > 0 && brought > 0 && count - exempt >= limit;
+}
+
+function stepsOf(drafts: readonly EventDraft[]): number {
+  return drafts.filter(({ event }) => traitsOf(event).isStep).length;
+}
+
+function tokensOf(drafts: readonly EventDraft[]): number {
+  return drafts.reduce((sum, { tokens }) => sum + (tokens?.count ?? 0), 0);
 }

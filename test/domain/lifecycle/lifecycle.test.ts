@@ -13,7 +13,16 @@ import {
   SessionTtlPassedError,
 } from "../../../src/errors.ts";
 import { openTestDomain, userText } from "../../support/domain.ts";
-import { cancel, expiryOf, kindsOf, reopen, sessionId, thinking, toolCall } from "./support.ts";
+import {
+  cancel,
+  expiryOf,
+  kindsOf,
+  output,
+  reopen,
+  sessionId,
+  thinking,
+  toolCall,
+} from "./support.ts";
 
 const hello = { sessionId, events: [userText("hello")] };
 
@@ -188,6 +197,37 @@ describe("limits", () => {
     expect((await domain.append(hello)).state).toBe(SessionState.ACTIVE);
     expect((await domain.append(hello)).state).toBe(SessionState.LIMIT_REACHED);
     expect((await domain.get(sessionId)).end?.limit).toBe("max_tokens");
+  });
+
+  test("are not reached by an output: a run whose last step is its result can be completed", async () => {
+    for (const limits of [{ maxSteps: 2 }, { maxTokens: 10 }]) {
+      await using domain = await openTestDomain();
+      await domain.create({ session: { sessionId, limits } });
+      await domain.append({ sessionId, events: [thinking("thought")] });
+      const events = [output("the result")];
+      const answer = await domain.append({ sessionId, events });
+      expect([answer.state, answer.events[0]?.step]).toEqual([SessionState.ACTIVE, 2]);
+      await domain.sessions.end(create(EndSessionRequestSchema, { sessionId }));
+      expect((await domain.get(sessionId)).state).toBe(SessionState.COMPLETED);
+    }
+  });
+
+  test("are reached by what comes behind an output, another output too", async () => {
+    for (const next of [thinking("more"), output("again")]) {
+      await using domain = await openTestDomain();
+      await domain.create({ session: { sessionId, limits: { maxSteps: 1 } } });
+      await domain.append({ sessionId, events: [output("done")] });
+      expect((await domain.append(hello)).state).toBe(SessionState.ACTIVE);
+      const answer = await domain.append({ sessionId, events: [next] });
+      expect(answer.state).toBe(SessionState.LIMIT_REACHED);
+    }
+  });
+
+  test("are reached by what comes with an output in one append", async () => {
+    await using domain = await openTestDomain();
+    await domain.create({ session: { sessionId, limits: { maxSteps: 2 } } });
+    const events = [thinking("1"), thinking("2"), output("done")];
+    expect((await domain.append({ sessionId, events })).state).toBe(SessionState.LIMIT_REACHED);
   });
 
   test("hold for a session that an append makes or starts", async () => {

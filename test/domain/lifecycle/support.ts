@@ -62,6 +62,10 @@ export function thinking(text: string): MessageInitShape<typeof EventSchema> {
   return { payload: { case: "thinking", value: { text } } };
 }
 
+export function output(text: string): MessageInitShape<typeof EventSchema> {
+  return { payload: { case: "output", value: { text } } };
+}
+
 /** What the events of a log are, in short. */
 export function kindsOf(events: readonly Event[]): (string | undefined)[] {
   return events.map(({ payload }) => payload.case);

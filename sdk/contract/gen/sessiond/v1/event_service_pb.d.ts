@@ -838,7 +838,8 @@ export declare const EventService: GenService<{
    * All events are stored, in order, or none. When the call returns they are as durable as the
    * response says. Repeating a call with the same `request_id` and events returns the first
    * result without storing twice. A batch that reaches a limit of the session is stored whole, and
-   * the session ends with it as LIMIT_REACHED.
+   * the session ends with it as LIMIT_REACHED, unless it is an output that reaches it, see
+   * SessionLimits.
    *
    * Errors: SESSION_NOT_FOUND, SESSION_ENDED, REVISION_CONFLICT, REQUEST_ID_REUSED,
    * EVENT_TOO_LARGE, SESSION_LOG_FULL, SESSION_QUOTA_EXCEEDED, NAMESPACE_FULL.

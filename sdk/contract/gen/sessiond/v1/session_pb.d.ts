@@ -357,8 +357,10 @@ export declare const SessionEndSchema: GenMessage<SessionEnd>;
  * Limits of a run. Reaching one ends the session.
  *
  * The append that reaches `max_steps` or `max_tokens` is stored whole, and `session_ended` with it;
- * the next one is refused with SESSION_ENDED. A reopened session keeps its counts: raise the limit,
- * or its next step ends it again.
+ * the next one is refused with SESSION_ENDED. An `output` is exempt: its append ends the session only
+ * if it reaches the limit without its outputs, so that a run whose last step is its result can be ended
+ * as COMPLETED. What it counts is counted; the next step, or the next tokens, end the session. A
+ * reopened session keeps its counts: raise the limit, or its next step ends it again.
  *
  * @generated from message sessiond.v1.SessionLimits
  */
