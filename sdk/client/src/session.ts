@@ -17,6 +17,7 @@ import { type IdleOptions, isIdle } from "./lifecycle/idle.ts";
 import { cancelSession, type ReasonOptions, reopenSession } from "./lifecycle/transitions.ts";
 import type { PageList } from "./page.ts";
 import { type RequestOptions, recordRequest } from "./record-request.ts";
+import { type ReplayOptions, replayEvents } from "./replay.ts";
 import { listSteps, type Step, type StepQuery } from "./run/steps.ts";
 import { type SessionEvent, toSessionEvent } from "./session-event.ts";
 import { pathsOf, type SessionChanges, toSessionInit } from "./session-input.ts";
@@ -185,6 +186,24 @@ export class Session {
     const { sessionId } = this;
     const items = ({ events }: { events: Event[] }) => events.map(toSessionEvent);
     return new Watch(this.#context, { sessionId, untilEnded, items }, options);
+  }
+
+  /**
+   * Yields its events at the pace at which they were recorded, or `speed` times as fast. Reads them
+   * page by page, the next while one is shown; ends behind the newest. Of a session that goes on,
+   * `watch` shows what comes.
+   *
+   * Errors: UsageError for a speed that is not more than 0, DataLossError.
+   *
+   * ```ts
+   * for await (const event of session.replay({ speed: 4, maxPauseMs: 5_000 })) {
+   *   console.log(event.createTime, event.text);
+   * }
+   * for await (const { type, content } of runEvents(session.replay())) console.log(type, content);
+   * ```
+   */
+  replay(options: ReplayOptions = {}): AsyncGenerator<SessionEvent, void, undefined> {
+    return replayEvents(this.#context, this.sessionId, options);
   }
 
   /**

@@ -35,6 +35,7 @@ export { type SessionPart, temporarySession, userSession } from "./lifecycle/ses
 export type { ReasonOptions } from "./lifecycle/transitions.ts";
 export type { Page, PageList } from "./page.ts";
 export type { RequestOptions } from "./record-request.ts";
+export type { ReplayOptions } from "./replay.ts";
 export { type RetryOptions, reliable } from "./retry/policy.ts";
 export type { ActiveRun, StepWork } from "./run/active-run.ts";
 export { type RunEventName, runEventNames } from "./run/event-names.ts";
