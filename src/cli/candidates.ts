@@ -6,9 +6,16 @@ export type Candidates = {
   readonly before?: string;
 } & (
   | { readonly kind: "words"; readonly words: readonly string[] }
-  | { readonly kind: "sessions" }
+  | { readonly kind: "sessions"; readonly are?: "active" | "ended" }
   | { readonly kind: "none" }
 );
+
+/** Commands that do something with some sessions only. */
+const wanted: Readonly<Record<string, "active" | "ended">> = {
+  end: "active",
+  cancel: "active",
+  reopen: "ended",
+};
 
 /**
  * Works out what the last of the words of a command line may become. It may be empty: the cursor
@@ -39,7 +46,9 @@ export function candidatesFor(program: Command, words: readonly string[]): Candi
   if (argument === undefined) return { kind: "none" };
   if (argument.argChoices !== undefined) return { kind: "words", words: argument.argChoices };
   const isTaken = !argument.variadic && positionals(before, options) > 1;
-  return argument.name() === "session" && !isTaken ? { kind: "sessions" } : { kind: "none" };
+  if (argument.name() !== "session" || isTaken) return { kind: "none" };
+  const are = wanted[command.name()];
+  return { kind: "sessions", ...(are && { are }) };
 }
 
 function valuesOf(option: Option): Candidates {

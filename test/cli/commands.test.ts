@@ -71,7 +71,11 @@ describe("exit codes tell", () => {
   test("that there is no such session: 4", async () => {
     for (const args of [
       ["show", "nobody"],
+      ["show", "nobody", "--replay"],
+      ["show", "nobody", "--steps"],
       ["end", "nobody"],
+      ["cancel", "nobody"],
+      ["reopen", "nobody"],
       ["delete", "nobody"],
     ]) {
       const { code, stdout, stderr } = await sessiond.run(...args);
@@ -106,13 +110,20 @@ describe("exit codes tell", () => {
     ["sessions", "--state", "tired"],
     ["sessions", "--label", "team"],
     ["show"],
+    ["cancel"],
     ["show", "x", "--address", "nowhere"],
+    ["show", "x", "--speed", "4"],
+    ["show", "x", "--max-pause", "1s"],
+    ["show", "x", "--replay", "--speed", "0"],
+    ["show", "x", "--replay", "--speed", "-1"],
+    ["show", "x", "--replay", "--speed", "fast"],
+    ["show", "x", "--replay", "--max-pause", "5"],
     ["import", "runs.jsonl"],
     ["import", "--format", "openai-chat", "missing.jsonl"],
   ])("that the command line is wrong: 2 (%s %s)", async (...args) => {
     const { code, stdout, stderr } = await sessiond.run(...args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-    expect(stderr).toMatch(/^sessiond: \S/);
+    expect(stderr).toMatch(/^sessiond: \S[^\n]*\n$/);
   });
 });
 
@@ -150,6 +161,30 @@ test("end says of a session that had ended that nothing was changed", async () =
   expect(await sessiond.ok("end", "over", "-o", "text", "--state", "failed")).toBe(
     "over: completed, 3 events; it had ended before, nothing was changed\n",
   );
+});
+
+test("cancel ends a session with its reason, reopen opens it again, and both only once", async () => {
+  await sessiond.ok("append", "left", "hello", "--create");
+  const cancel = ["cancel", "left", "--reason", "the user left", "-o", "text"];
+  expect(await sessiond.ok(...cancel)).toBe("left: cancelled, 3 events\n");
+  expect(await sessiond.ok(...cancel)).toBe(
+    "left: cancelled, 3 events; it had ended before, nothing was changed\n",
+  );
+  expect(JSON.parse(await sessiond.ok("show", "left"))).toMatchObject({
+    state: "SESSION_STATE_CANCELLED",
+    end: { reason: "the user left" },
+  });
+  const reopen = ["reopen", "left", "--reason", "one more question"];
+  expect(linesOf(await sessiond.ok(...reopen))).toMatchObject([
+    { sessionId: "left", state: "SESSION_STATE_ACTIVE", headRevision: 4 },
+  ]);
+  expect(await sessiond.ok(...reopen, "-o", "text")).toBe(
+    "left: active, 4 events; it had not ended, nothing was changed\n",
+  );
+  const tail = linesOf<Line>(await sessiond.ok("tail", "--session", "left"));
+  expect(tail.at(-1)?.event).toMatchObject({
+    sessionReopened: { from: "SESSION_STATE_CANCELLED", reason: "one more question" },
+  });
 });
 
 test("show prints a session, and delete takes it away", async () => {

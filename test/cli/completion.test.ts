@@ -30,6 +30,8 @@ const complete = async (...words: readonly string[]) => {
 
 test("commands, options and their choices complete", async () => {
   expect(await complete("s")).toEqual(["serve", "sessions", "show"]);
+  expect(await complete("ca")).toEqual(["cancel"]);
+  expect(await complete("show", "--re")).toEqual(["--replay"]);
   expect(await complete("tail", "--un")).toEqual(["--until-ended"]);
   expect(await complete("import", "--format", "openai")).toEqual([
     "openai-chat",
@@ -45,6 +47,17 @@ test("ids of sessions complete from the running server, where an id belongs", as
   expect(await complete("delete", "user-1", "user-")).toHaveLength(2);
   expect(await complete("append", "user-1", "")).toEqual([]);
   expect(await complete("show", "--namespace", "elsewhere", "")).toEqual([]);
+});
+
+test("end and cancel offer what is active, reopen what has ended", async () => {
+  const space = ["--namespace", "states"];
+  for (const id of ["run-1", "run-2", "run-3"]) {
+    await sessiond.ok("append", id, "hello", "--create", ...space);
+  }
+  await sessiond.ok("cancel", "run-2", ...space);
+  expect(await complete("cancel", ...space, "run-")).toEqual(["run-3", "run-1"]);
+  expect(await complete("end", ...space, "")).toEqual(["run-3", "run-1"]);
+  expect(await complete("reopen", ...space, "")).toEqual(["run-2"]);
 });
 
 test("without a server nothing is offered, and nothing is said", async () => {

@@ -1,3 +1,4 @@
+import type { Session } from "@sessiond/client";
 import { Argument, type Command } from "commander";
 import { candidatesFor, optionValue } from "../candidates.ts";
 import type { CommandLine } from "../command-line.ts";
@@ -36,7 +37,7 @@ async function complete(program: Command, host: Host, words: readonly string[]):
   const typed = words.at(-1) ?? "";
   const found =
     candidates.kind === "sessions"
-      ? await sessionIds(host, words)
+      ? await sessionIds(host, words, candidates.are)
       : candidates.kind === "words"
         ? candidates.words
         : [];
@@ -46,7 +47,11 @@ async function complete(program: Command, host: Host, words: readonly string[]):
 }
 
 /** Ids of the newest sessions; none when the server does not answer in time. */
-async function sessionIds(host: Host, words: readonly string[]): Promise<readonly string[]> {
+async function sessionIds(
+  host: Host,
+  words: readonly string[],
+  are?: "active" | "ended",
+): Promise<readonly string[]> {
   const { SESSIOND_ADDRESS } = host.env;
   try {
     const { Sessiond } = await import("@sessiond/client");
@@ -56,8 +61,11 @@ async function sessionIds(host: Host, words: readonly string[]): Promise<readonl
       timeoutMs: deadlineMs,
       retry: { attempts: 1 },
     });
-    const { items } = await sessiond.sessions.list({ pageSize: offered });
-    return items.map(({ sessionId }) => sessionId);
+    const state = are === "active" ? are : undefined;
+    const { items } = await sessiond.sessions.list({ state, pageSize: offered });
+    const hasEnded = ({ message }: Session) => message.endTime !== undefined;
+    const found = are === "ended" ? items.filter(hasEnded) : items;
+    return found.map(({ sessionId }) => sessionId);
   } catch {
     return [];
   }

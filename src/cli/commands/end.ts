@@ -1,11 +1,9 @@
-import { toJson } from "@bufbuild/protobuf";
 import type { EndOptions } from "@sessiond/client";
-import { SessionSchema } from "@sessiond/contract";
 import { type Command, Option } from "commander";
 import type { CommandLine } from "../command-line.ts";
-import { outputFormat, outputOption, writeJson } from "../output-format.ts";
+import { outputOption } from "../output-format.ts";
 import { addServerOptions, type Server, type ServerFlags, withServer } from "../server.ts";
-import { sessionLine } from "./show.ts";
+import { printChange } from "../session-change.ts";
 
 interface Flags extends ServerFlags {
   readonly state?: NonNullable<EndOptions["state"]>;
@@ -58,9 +56,7 @@ async function end({ host, sessiond, interruption }: Server, id: string, flags: 
     signal,
     ...(hasError ? { error: { code: errorCode, message: errorMessage } } : {}),
   });
-  const format = outputFormat(flags.output, "text", host.stdout);
-  const before = hadEnded ? "; it had ended before, nothing was changed" : "";
-  if (format === "text") host.stdout.write(`${sessionLine(session)}${before}\n`);
-  else writeJson(host.stdout, format, toJson(SessionSchema, session.message));
+  const unchanged = hadEnded ? "it had ended before" : undefined;
+  printChange(host.stdout, session, { format: flags.output, unchanged });
   return undefined;
 }

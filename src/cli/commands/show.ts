@@ -3,21 +3,32 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Session } from "@sessiond/client";
 import { SessionSchema } from "@sessiond/contract";
 import type { Command } from "commander";
+import { CommandError } from "../command-error.ts";
 import type { CommandLine } from "../command-line.ts";
+import { exitCodes } from "../exit-codes.ts";
 import type { Output } from "../host.ts";
 import { outputFormat, outputOption, writeJson } from "../output-format.ts";
 import { addServerOptions, type Server, type ServerFlags, withServer } from "../server.ts";
+import { defaultMaxPauseMs, maxPause, replay, speed } from "../show/replay.ts";
+import { steps } from "../show/steps.ts";
 import { paintFor, stateColours } from "../text/colours.ts";
-import { safe, safeLines } from "../text/safe.ts";
+import { safeLines } from "../text/safe.ts";
+import { durationText } from "../text/times.ts";
 
 interface Flags extends ServerFlags {
+  readonly steps?: true;
+  readonly replay?: true;
+  readonly speed?: number;
+  readonly maxPause?: number;
   readonly output?: string;
 }
 
 const help = `
 Examples:
   sessiond show user-42
-  sessiond show user-42 -o json | jq .metrics`;
+  sessiond show user-42 -o json | jq .metrics
+  sessiond show run-7 --steps                what an agent did, step by step
+  sessiond show run-7 --replay --speed 4     the same as it happened, four times as fast`;
 
 const labelColumns = 14;
 
@@ -26,12 +37,30 @@ export function addShow(program: Command, line: CommandLine): void {
     .command("show")
     .description("show one session")
     .argument("<session>", "id of the session")
+    .option("--steps", "its steps as a table; with --replay only the events of its run")
+    .option("--replay", "its events, at the pace at which they were recorded")
+    .option("--speed <factor>", "replay so many times as fast, or max: without pauses", speed)
+    .option(
+      "--max-pause <time>",
+      `replay: wait no longer than 500ms, 30s, 2h before an event, or none: as long as it was (default ${durationText(defaultMaxPauseMs)}; text says how long it was)`,
+      maxPause,
+    )
     .addOption(outputOption("text"))
     .addHelpText("after", help);
   addServerOptions(command);
-  command.action((id: string, flags: Flags) =>
-    withServer(line, flags, (server) => show(server, id, flags)),
-  );
+  command.action((id: string, flags: Flags) => {
+    for (const [name, value] of [
+      ["--speed", flags.speed],
+      ["--max-pause", flags.maxPause],
+    ]) {
+      if (value === undefined || flags.replay) continue;
+      throw new CommandError(exitCodes.cannotStart, `${name} needs --replay`);
+    }
+    return withServer(line, flags, (server) => {
+      if (flags.replay) return replay(server, id, flags);
+      return flags.steps ? steps(server, id, flags) : show(server, id, flags);
+    });
+  });
 }
 
 async function show({ host, sessiond, interruption }: Server, id: string, flags: Flags) {
@@ -89,8 +118,3 @@ function describe(output: Output, session: Session): string {
 }
 
 const indent = " ".repeat(labelColumns + 1);
-
-/** One line about a session, for commands that changed it. */
-export function sessionLine({ message, state }: Session): string {
-  return `${safe(message.sessionId)}: ${state ?? "unknown"}, ${message.headRevision} events`;
-}
