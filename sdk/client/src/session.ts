@@ -1,10 +1,15 @@
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import type { Event, Session as SessionMessage } from "@sessiond/contract";
+import { type Event, type Session as SessionMessage, SessionState } from "@sessiond/contract";
 import { type AppendOptions, type AppendResult, appendEvents } from "./append.ts";
 import { type CallOptions, toConnectOptions, type WriteOptions } from "./call-options.ts";
 import { type ClientContext, translated } from "./context.ts";
 import { type DeleteOptions, deleteSession } from "./delete-session.ts";
 import type { RequestPart } from "./dialects/request-part.ts";
+import {
+  SessionDeletedError,
+  SessionEndedError,
+  SessionNotFoundError,
+} from "./errors/server-errors.ts";
 import type { EventInput } from "./event-input.ts";
 import { type EventQuery, listEvents } from "./event-list.ts";
 import {
@@ -78,6 +83,7 @@ export class Session {
   readonly #context: ClientContext;
   #message: SessionMessage;
   #endWatch: EndWatch | undefined;
+  #isGone = false;
   /** The session was created by the call that made this handle, not found by it. */
   readonly created: boolean;
   /** It was found with another fingerprint than the one given: what it depends on changed. */
@@ -106,6 +112,14 @@ export class Session {
   /** Undefined for a state newer than this client. */
   get state(): StateWord | undefined {
     return wordFor(states, this.#message.state);
+  }
+  /**
+   * It has ended or was deleted, as far as this handle knows: by its fields, by what a call was refused
+   * with, or by its `signal`. Somebody else may have ended it since; `refresh()` finds out.
+   */
+  get hasEnded(): boolean {
+    if (this.#isGone || this.#endWatch?.signal.aborted) return true;
+    return hasEndedBy(this.#message);
   }
   /** Revision of its newest event; 0 for an empty log. */
   get headRevision(): number {
@@ -158,8 +172,8 @@ export class Session {
   ): Promise<AppendResult> {
     const batch = isBatch(events) ? events : [events];
     const call = { sessionId: this.sessionId, events: batch };
-    const result = await appendEvents(this.#context, call, options);
-    this.#advance(result.headRevision);
+    const result = await this.#noted(appendEvents(this.#context, call, options));
+    this.#advance(result.headRevision, result.message.state);
     return result;
   }
 
@@ -434,7 +448,8 @@ export class Session {
    * ```
    */
   async cancel(options: ReasonOptions = {}): Promise<boolean> {
-    const { session, changed } = await cancelSession(this.#context, this.sessionId, options);
+    const call = cancelSession(this.#context, this.sessionId, options);
+    const { session, changed } = await this.#noted(call);
     this.#take(session);
     return changed;
   }
@@ -449,10 +464,11 @@ export class Session {
    * ```
    */
   async reopen(options: ReasonOptions = {}): Promise<boolean> {
-    const { session, changed } = await reopenSession(this.#context, this.sessionId, options);
-    this.#take(session);
+    const call = reopenSession(this.#context, this.sessionId, options);
+    const { session, changed } = await this.#noted(call);
     // The watch before it ends with the end that it is for.
     if (changed) this.#endWatch = undefined;
+    this.#take(session);
     return changed;
   }
 
@@ -496,7 +512,7 @@ export class Session {
    * ```
    */
   async recordRequest(record: RequestRecord = {}): Promise<RecordedRequest> {
-    const recorded = await countRequest(this.#context, this.sessionId, record);
+    const recorded = await this.#noted(countRequest(this.#context, this.sessionId, record));
     this.#advance(recorded.revision);
     return recorded;
   }
@@ -535,17 +551,35 @@ export class Session {
    * ```
    */
   async delete(options: DeleteOptions = {}): Promise<boolean> {
-    return deleteSession(this.#context, this.sessionId, options);
+    const deleted = await deleteSession(this.#context, this.sessionId, options);
+    this.#isGone = true;
+    return deleted;
   }
 
-  #advance(revision: number): void {
+  #advance(revision: number, state = this.#message.state): void {
     const headRevision = Math.max(this.headRevision, revision);
-    this.#message = { ...this.#message, headRevision };
+    this.#message = { ...this.#message, headRevision, state };
+  }
+
+  /** Takes note of a refusal that says that the session has ended, or is gone. */
+  async #noted<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await call;
+    } catch (error) {
+      if (error instanceof SessionEndedError) {
+        const state = SessionState[error.state as keyof typeof SessionState];
+        this.#message = { ...this.#message, state: state ?? this.#message.state };
+      }
+      if (error instanceof SessionNotFoundError || error instanceof SessionDeletedError) {
+        this.#isGone = true;
+      }
+      throw error;
+    }
   }
 
   /** Gives what a call did to the window, and takes note of its event. */
   async #recorded<T extends WindowChange>(call: Promise<T>): Promise<T> {
-    const change = await call;
+    const change = await this.#noted(call);
     this.#advance(change.revision);
     return change;
   }
@@ -555,17 +589,28 @@ export class Session {
   }
 
   #take(message: SessionMessage | undefined): this {
-    if (message !== undefined) this.#message = message;
+    if (message === undefined) return this;
+    this.#message = message;
+    this.#isGone = false;
+    // It fired for an end before this: somebody has reopened the session.
+    if (this.#endWatch?.signal.aborted && !hasEndedBy(message)) this.#endWatch = undefined;
     return this;
   }
 
   #translated<T>(call: Promise<T>, requestId?: string): Promise<T> {
     const { sessionId } = this;
-    return translated(call, requestId === undefined ? { sessionId } : { sessionId, requestId });
+    const subject = requestId === undefined ? { sessionId } : { sessionId, requestId };
+    return this.#noted(translated(call, subject));
   }
 }
 
 /** `Array.isArray` alone does not narrow a readonly array. */
 function isBatch(events: EventInput | readonly EventInput[]): events is readonly EventInput[] {
   return Array.isArray(events);
+}
+
+function hasEndedBy({ state, endTime }: SessionMessage): boolean {
+  const isOpen = state === SessionState.CREATED || state === SessionState.ACTIVE;
+  // A state newer than this client is an end if it has a time.
+  return endTime !== undefined || (wordFor(states, state) !== undefined && !isOpen);
 }

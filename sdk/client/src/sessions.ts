@@ -2,6 +2,7 @@ import type { Session as SessionMessage } from "@sessiond/contract";
 import { type CallOptions, toConnectOptions, type WriteOptions } from "./call-options.ts";
 import { type ClientContext, translated } from "./context.ts";
 import { type DeleteOptions, deleteSession } from "./delete-session.ts";
+import { type PoolOptions, SessionPool } from "./lifecycle/session-pool.ts";
 import { PageList } from "./page.ts";
 import { Session, type SessionOrigin } from "./session.ts";
 import { type SessionFields, toSessionInit } from "./session-input.ts";
@@ -96,6 +97,19 @@ export class Sessions {
     options: CreateOptions = {},
   ): Promise<Session> {
     return this.create({ ...fields, sessionId }, { ifExists: "return", ...options });
+  }
+
+  /**
+   * Makes a pool of handles: one call gives the session of an id, the one in use, the existing one, or
+   * a fresh one instead of one that has ended or was idle for too long. See `SessionPool`.
+   *
+   * ```ts
+   * const pool = sessiond.sessions.pool({ maxIdleMs: 1_800_000, fields: { agentId: "travel" } });
+   * const session = await pool.get(userSession("42"));
+   * ```
+   */
+  pool(options: PoolOptions = {}): SessionPool {
+    return new SessionPool(this.#context, this, options);
   }
 
   /**

@@ -32,6 +32,7 @@ export type {
 } from "./lifecycle/count-request.ts";
 export type { IdleOptions } from "./lifecycle/idle.ts";
 export { type SessionPart, temporarySession, userSession } from "./lifecycle/session-ids.ts";
+export type { PoolGetOptions, PoolOptions, SessionPool } from "./lifecycle/session-pool.ts";
 export type { ReasonOptions } from "./lifecycle/transitions.ts";
 export type { Page, PageList } from "./page.ts";
 export type { RequestOptions } from "./record-request.ts";

@@ -94,8 +94,7 @@ export class Conversations {
     view: ConversationView<D> = {},
   ): Promise<Conversation<D>> {
     const session = await this.#sessions.get(sessionId);
-    const hasEnded = session.state !== "active" && session.state !== "created";
-    if (hasEnded) await session.reopen({ reason: "resumed" });
+    if (session.hasEnded) await session.reopen({ reason: "resumed" });
     return this.#handle(session, answer, view);
   }
 
