@@ -176,14 +176,37 @@ describe("a run that is iterated", () => {
     expect((await run).status).toBe("completed");
   });
 
-  test("has names for the payloads that the client's README says, and no others", async () => {
-    const readme = resolve(import.meta.dirname, "../../sdk/client/README.md");
-    const text = await readFile(readme, "utf8");
-    const rows = [...text.matchAll(/^\| `(\w+)` \| `(\w+)` \|/gm)].map(([, name, payload]) => [
-      payload?.replace(/_[a-z]/g, (letter) => letter.slice(1).toUpperCase()),
+  test.each([
+    ["the client's README", "sdk/client/README.md", /^\| `(?<name>\w+)` \| `(?<payload>\w+)` \|/gm],
+    ["the contract's", "proto/README.md", /^\| `(?<payload>\w+)` \| `(?<name>\w+)` \|/gm],
+  ])("has names for the payloads that %s says, in order, and no others", async (_, file, row) => {
+    const text = await readFile(resolve(import.meta.dirname, "../..", file), "utf8");
+    const rows = [...text.matchAll(row)].map(({ groups: { payload = "", name = "" } = {} }) => [
+      payload.replace(/_[a-z]/g, (letter) => letter.slice(1).toUpperCase()),
       name,
     ]);
-    expect(Object.fromEntries(rows)).toEqual(runEventNames);
+    expect(rows).toEqual(Object.entries(runEventNames));
+  });
+
+  test("has the fields that the contract's README says", async () => {
+    const run = sessiond.run(input, async (active) => {
+      await active.step("output", await findFlight(active));
+      throw new Error("no hotels");
+    });
+    const filled = new Set<string>();
+    for await (const { type, content, toolName, status } of run) {
+      if (content !== "") filled.add(`${type} content`);
+      if (toolName !== "") filled.add(`${type} tool_name`);
+      if (status !== undefined) filled.add(`${type} status`);
+    }
+    const text = await readFile(resolve(import.meta.dirname, "../../proto/README.md"), "utf8");
+    const row = /^\| `\w+` \| `(\w+)` \|[^|]*\|([^|]*)\|([^|]*)\|([^|]*)\|$/gm;
+    const said = [...text.matchAll(row)].flatMap(([, name, ...cells]) =>
+      ["content", "tool_name", "status"]
+        .filter((_, index) => cells[index]?.trim() !== "")
+        .map((field) => `${name} ${field}`),
+    );
+    expect([...filled].sort()).toEqual(said.sort());
   });
 });
 
