@@ -101,7 +101,9 @@ function complete(step: Step, { payload, revision, duration }: Event): void {
 
 function timeBetween(from: Event | undefined, to: Event): Pick<Step, "duration"> | undefined {
   if (from?.createTime === undefined || to.createTime === undefined) return undefined;
-  return { duration: durationFromMs(timestampMs(to.createTime) - timestampMs(from.createTime)) };
+  const ms = timestampMs(to.createTime) - timestampMs(from.createTime);
+  // A step that was over when it was recorded is appended in one batch, which has one time.
+  return ms === 0 ? undefined : { duration: durationFromMs(ms) };
 }
 
 /** A text as it stands, a structure as JSON. */

@@ -100,6 +100,15 @@ describe("steps", () => {
     for (const pageSize of [1, 2, 3, 7]) expect(await allSteps(domain, pageSize)).toEqual(steps);
   });
 
+  test("do not say how long it took what was over when it was recorded, in one batch", async () => {
+    await using domain = await openTestDomain();
+    await domain.append({ sessionId, events: [...run], createIfMissing: true });
+    const { steps } = await page(domain);
+    const [, call, result] = steps;
+    expect(call?.duration).toBeUndefined();
+    expect(result?.duration).toEqual(durationFromMs(1_500));
+  });
+
   test("of a result say how long it took since its call, where nobody says better", async () => {
     await using domain = await openTestDomain();
     const [, , , call, result] = run;

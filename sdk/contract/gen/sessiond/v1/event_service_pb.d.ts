@@ -435,7 +435,7 @@ export declare type Step = Message<"sessiond.v1.Step"> & {
 
   /**
    * Time it took: as its events say, or else from the call to its result, or from `step_started` to
-   * the step. Absent: unknown.
+   * the step. Absent: unknown, also where both were recorded at one time.
    *
    * @generated from field: google.protobuf.Duration duration = 7;
    */
@@ -838,8 +838,7 @@ export declare const EventService: GenService<{
    * All events are stored, in order, or none. When the call returns they are as durable as the
    * response says. Repeating a call with the same `request_id` and events returns the first
    * result without storing twice. A batch that reaches a limit of the session is stored whole, and
-   * the session ends with it as LIMIT_REACHED, unless it is an output that reaches it, see
-   * SessionLimits.
+   * the session ends with it as LIMIT_REACHED; an output alone reaches none, see SessionLimits.
    *
    * Errors: SESSION_NOT_FOUND, SESSION_ENDED, REVISION_CONFLICT, REQUEST_ID_REUSED,
    * EVENT_TOO_LARGE, SESSION_LOG_FULL, SESSION_QUOTA_EXCEEDED, NAMESPACE_FULL.
