@@ -2,7 +2,7 @@ import { toJson } from "@bufbuild/protobuf";
 import type { Step } from "@sessiond/client";
 import { StepSchema } from "@sessiond/contract";
 import type { DataOutput } from "../host.ts";
-import { jsonWriter, outputFormat } from "../output-format.ts";
+import { type JsonWriter, jsonWriter, outputFormat } from "../output-format.ts";
 import type { Server } from "../server.ts";
 import { paintFor } from "../text/colours.ts";
 import { safe } from "../text/safe.ts";
@@ -14,33 +14,48 @@ const columns = { number: 4, type: 11, name: 16, duration: 8, status: 9 };
 /** Columns of what stands before input and output, with two spaces behind each. */
 const indent = Object.values(columns).reduce((sum, width) => sum + width + 2, 0);
 
-/** Prints the steps of a session, a line each, as they are read: there may be any number. */
+/** Prints the steps of a session as they are read: there may be any number. */
 export async function steps(server: Server, id: string, { output }: { readonly output?: string }) {
-  const { host, sessiond, interruption } = server;
-  const { signal } = interruption;
-  const session = await sessiond.sessions.get(id, { signal });
-  const format = outputFormat(output, "text", host.stdout);
-  const printer = format === "text" ? tableOf(host.stdout) : jsonOf(host.stdout, format);
-  let number = 0;
-  try {
-    for await (const step of session.steps({ pageSize, signal })) {
-      number += 1;
-      await printer.print(step);
-      if (signal.aborted) break;
-    }
-  } finally {
-    printer.end();
-  }
-  if (format === "text" && number === 0) host.stderr.write("no steps\n");
-  return interruption.exitCode();
+  const { stdout } = server.host;
+  const format = outputFormat(output, "text", stdout);
+  if (format === "text") await printTable(server, id);
+  else await printJson(server, id, jsonWriter(stdout, format));
+  return server.interruption.exitCode();
 }
 
-function jsonOf(output: DataOutput, format: "json" | "jsonl") {
-  const writer = jsonWriter(output, format);
-  return {
-    print: ({ message }: Step) => writer.write(toJson(StepSchema, message)),
-    end: () => writer.end(),
-  };
+async function printJson(
+  { sessiond, interruption }: Server,
+  sessionId: string,
+  writer: JsonWriter,
+) {
+  const { fromConnectError } = await import("@sessiond/client");
+  const { clients, namespace } = sessiond;
+  let pageToken = "";
+  try {
+    do {
+      const page = await clients.events.listSteps(
+        { namespace, sessionId, pageSize, pageToken },
+        { signal: interruption.signal },
+      );
+      for (const step of page.steps) await writer.write(toJson(StepSchema, step));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+  } catch (error) {
+    throw fromConnectError(error, { sessionId });
+  }
+  writer.end();
+}
+
+async function printTable({ host, sessiond, interruption }: Server, id: string) {
+  const { signal } = interruption;
+  const session = await sessiond.sessions.get(id, { signal });
+  const rows = tableOf(host.stdout);
+  let number = 0;
+  for await (const step of session.steps({ pageSize, signal })) {
+    number += 1;
+    await rows.print(step);
+  }
+  if (number === 0) host.stderr.write("no steps\n");
 }
 
 function tableOf(output: DataOutput) {
@@ -65,7 +80,6 @@ function tableOf(output: DataOutput) {
       output.write(`${cells.join("  ").trimEnd()}\n`);
       return output.drained();
     },
-    end() {},
   };
 }
 

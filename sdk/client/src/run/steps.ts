@@ -27,8 +27,6 @@ export interface Step {
   readonly createTime: Date;
   /** Revisions of the events that tell of it, rising. */
   readonly revisions: readonly number[];
-  /** The step in the form of the contract. */
-  readonly message: StepMessage;
 }
 
 /** In what pages to list steps. */
@@ -55,8 +53,8 @@ export function listSteps(
   }, query.pageToken);
 }
 
-function toStep(message: StepMessage): Step {
-  const { number, name, input, output, author, revisions, duration, createTime } = message;
+function toStep({ number, name, input, output, author, revisions, ...message }: StepMessage): Step {
+  const { duration, createTime } = message;
   return {
     number,
     type: wordFor(stepTypes, message.type),
@@ -68,6 +66,5 @@ function toStep(message: StepMessage): Step {
     author,
     createTime: createTime === undefined ? new Date(0) : timestampDate(createTime),
     revisions,
-    message,
   };
 }
