@@ -1,9 +1,11 @@
+import { toJson } from "@bufbuild/protobuf";
+import { durationMs, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { SessionEvent } from "@sessiond/client";
-import { SessionState } from "@sessiond/contract";
+import { SessionState, StepStatus, StepType } from "@sessiond/contract";
 import type { Output } from "../host.ts";
 import { type Paint, paintFor } from "./colours.ts";
 import { safe, safeLines } from "./safe.ts";
-import { clockTime } from "./times.ts";
+import { clockTime, durationText } from "./times.ts";
 import { cut, padded } from "./width.ts";
 
 const sessionColumns = 24;
@@ -69,24 +71,29 @@ function shortened(text: string, room: number): string {
   return Number.isFinite(room) && text.length > room + 1 ? text.slice(0, room + 1) : text;
 }
 
+/** Words for payloads whose own name is too long, or says less. */
+const labels: Readonly<Partial<Record<NonNullable<SessionEvent["type"]>, string>>> = {
+  toolCall: "call",
+  toolResult: "result",
+  approvalRequest: "approve?",
+  approvalResponse: "approval",
+  stepStarted: "step",
+  stepCompleted: "step done",
+  sessionStarted: "started",
+  sessionEnded: "ended",
+  sessionReopened: "reopened",
+  requestRecorded: "request",
+  stateChanged: "state",
+  compactionDue: "due",
+  compactionReverted: "reverted",
+  protectionChanged: "protection",
+};
+
 /** What an event is, in a word or two. */
 export function labelOf({ type, role }: SessionEvent): string {
-  switch (type) {
-    case "message":
-      return role ?? "message";
-    case "toolCall":
-      return "call";
-    case "toolResult":
-      return "result";
-    case undefined:
-      return "unknown";
-    case "sessionStarted":
-      return "started";
-    case "sessionEnded":
-      return "ended";
-    default:
-      return type.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
-  }
+  if (type === undefined) return "unknown";
+  if (type === "message") return role ?? "message";
+  return labels[type] ?? type.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 /** The colour of an event's label; red for what failed. */
@@ -126,13 +133,37 @@ export function summaryOf(event: SessionEvent): string {
       const words = [SessionState[state]?.toLowerCase(), end?.reason, end?.errorMessage];
       return words.filter(Boolean).join(", ");
     }
+    case "sessionReopened": {
+      const { from, reason } = payload.value;
+      return [`it was ${SessionState[from]?.toLowerCase()}`, reason].filter(Boolean).join(", ");
+    }
+    case "stepStarted":
+      return [StepType[payload.value.type]?.toLowerCase(), payload.value.name]
+        .filter(Boolean)
+        .join(" ");
+    case "stepCompleted": {
+      const { type, name, status } = payload.value;
+      const { duration } = event.message;
+      const time = duration === undefined ? "" : durationText(durationMs(duration));
+      return [StepType[type]?.toLowerCase(), name, StepStatus[status]?.toLowerCase(), time]
+        .filter(Boolean)
+        .join(" ");
+    }
+    case "output":
+      return event.text || jsonOf(payload.value.value);
     case "handoff":
-      return `${payload.value.from} -> ${payload.value.to}`;
+      return [`${payload.value.from} -> ${payload.value.to}`, payload.value.reason]
+        .filter(Boolean)
+        .join(", ");
     case "custom":
       return payload.value.type;
     default:
       return event.text;
   }
+}
+
+function jsonOf(value: Value | undefined): string {
+  return value === undefined ? "" : JSON.stringify(toJson(ValueSchema, value));
 }
 
 function partText({
