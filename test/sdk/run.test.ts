@@ -98,6 +98,7 @@ describe("a run that is awaited", () => {
       { number: 4, type: "output", output: "Take NH 1" },
     ]);
     expect(new Set(result.steps.map(({ author }) => author))).toEqual(new Set(["travel"]));
+    expect(JSON.parse(JSON.stringify(result))).toMatchObject({ status: "completed" });
     const { totalTokens, inputTokens, outputTokens } = result.usage;
     expect(totalTokens).toBeGreaterThan(0);
     expect(inputTokens + outputTokens).toBe(totalTokens);

@@ -29,7 +29,9 @@ function reachedLimit(
   { session, head }: StoredSession,
   drafts: readonly EventDraft[],
 ): { name: "max_steps" | "max_tokens"; reason: string } | undefined {
-  const { maxSteps, maxTokens } = session.limits ?? {};
+  const { maxSteps = 0, maxTokens = 0 } = session.limits ?? {};
+  // Most sessions have none, and every append comes by here.
+  if (maxSteps === 0 && maxTokens === 0) return undefined;
   const steps = head.metrics?.steps ?? 0;
   const tokens = head.metrics?.tokens?.total ?? 0;
   const outputs = drafts.filter(({ event }) => event.payload.case === "output");
@@ -44,7 +46,7 @@ function reachedLimit(
 
 /** Says whether a count is at its limit by what an append brought. A limit of 0 is none. */
 function isReached(
-  limit = 0,
+  limit: number,
   count: number,
   { brought, exempt }: { readonly brought: number; readonly exempt: number },
 ): boolean {
