@@ -181,6 +181,23 @@ export class SessionLogFullError extends SessiondError {
   }
 }
 
+/** A patch would make one scope of the state too large. Nothing was changed. */
+export class StateTooLargeError extends SessiondError {
+  readonly reason = "STATE_TOO_LARGE";
+  constructor(args: { sessionId: string; scope: string; actualBytes: number; limitBytes: number }) {
+    const { sessionId, scope, actualBytes, limitBytes } = args;
+    super(
+      `the ${scope} scope of the state of session "${sessionId}" would have ${actualBytes} bytes, the limit is ${limitBytes}; remove keys of that scope, or store a reference`,
+      {
+        session_id: sessionId,
+        scope,
+        actual_bytes: String(actualBytes),
+        limit_bytes: String(limitBytes),
+      },
+    );
+  }
+}
+
 export class PageTokenInvalidError extends SessiondError {
   readonly reason = "PAGE_TOKEN_INVALID";
   constructor(what: "malformed" | "of another query") {

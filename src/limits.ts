@@ -22,6 +22,9 @@ export const limits = {
   structDepth: 32,
   /** Size of metadata in its binary form. */
   metadataBytes: 64 * KiB,
+  /** Keys of one patch of the state, and the size of one scope of it in its binary form. */
+  statePatchKeys: 256,
+  stateScopeBytes: 64 * KiB,
 
   namespaceBytes: 64,
   idBytes: 200,

@@ -30,6 +30,8 @@ import { SessionCells, type SessionName } from "./session-cells.ts";
 import { type AgentDefaults, sessionDefaults } from "./session-defaults.ts";
 import { SessionList } from "./session-list.ts";
 import { Sessions } from "./sessions.ts";
+import { StateScopes } from "./state/scopes.ts";
+import { State } from "./state/state.ts";
 import { StepList } from "./steps/step-list.ts";
 import { Hub } from "./stream/hub.ts";
 import { Watches } from "./stream/watches.ts";
@@ -41,6 +43,7 @@ export interface Domain {
   readonly list: SessionList;
   readonly lifecycle: Lifecycle;
   readonly events: Events;
+  readonly state: State;
   readonly steps: StepList;
   readonly counters: SessionCounters;
   readonly watches: Watches;
@@ -94,6 +97,7 @@ export function wireDomain(options: DomainOptions): Domain {
     limit: limits.cachedSessions,
     limitBytes: limits.cachedSessionBytes,
   });
+  const scopes = new StateScopes({ store });
   const requests = new Requests(options);
   const cache = new EventCache({ store });
   const indexes = new Indexes({ readEvents: (range) => store.readEvents(range) });
@@ -121,6 +125,7 @@ export function wireDomain(options: DomainOptions): Domain {
     lifecycle: new Lifecycle(shared),
     sweeper,
     events: new Events(shared),
+    state: new State({ ...shared, scopes }),
     steps: new StepList(shared),
     counters: new SessionCounters(shared),
     windows: new Windows(shared),

@@ -8,8 +8,8 @@ export interface SessionName {
   readonly sessionId: string;
 }
 
-/** Uid in a change that only keeps the answer to a request about a session that is not there. */
-const noUid = "00000000-0000-0000-0000-000000000000";
+/** Uid in a change that is about no session: it keeps an answer, or changes states. */
+export const noUid = "00000000-0000-0000-0000-000000000000";
 
 /**
  * One session in memory: what the next decision starts from, and what is durable.

@@ -96,8 +96,9 @@ function nameOf({ namespace, sessionId }: SessionName): string {
   return `${namespace.length}:${namespace}${sessionId}`;
 }
 
-function assertConsistent({ before, after, events, key, request }: Change): void {
-  if (before === undefined && after === undefined && request === undefined) {
+function assertConsistent({ before, after, events, key, request, states = [] }: Change): void {
+  const concernsSession = before !== undefined || after !== undefined;
+  if (!concernsSession && request === undefined && states.length === 0) {
     throw new RangeError(`change of "${key.sessionId}" changes nothing`);
   }
   if (after === undefined && events.length > 0) {

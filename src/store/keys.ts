@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { SessionIndex, SessionKey, SessionPosition } from "./store.ts";
+import type { SessionIndex, SessionKey, SessionPosition, StateScope } from "./store.ts";
 
 /*
  * Every key of a store, as bytes whose order is the order of what they name. Numbers are big
@@ -13,6 +13,7 @@ import type { SessionIndex, SessionKey, SessionPosition } from "./store.ts";
  *   index      name, kind (1), length of value (2), value, create time in ms (8), session id
  *   deadline   due time in ms (8), uid (16), name, session id
  *   request    hash (16)
+ *   state      name, kind (1), then nothing (app), user id (user), or uid (16) (session)
  */
 
 /** What the engines take. Names are limited far below, see `limits.ts`. */
@@ -24,6 +25,12 @@ const REQUEST_KEY_BYTES = 16;
 /** First byte after the namespace of an index key. Part of the layout: never renumber. */
 const INDEX_KINDS = { all: 1, state: 2, agent: 3, user: 4 } as const satisfies Record<
   SessionIndex["by"],
+  number
+>;
+
+/** First byte after the namespace of a state key. Part of the layout: never renumber. */
+const STATE_KINDS = { app: 1, user: 2, session: 3 } as const satisfies Record<
+  StateScope["of"],
   number
 >;
 
@@ -219,6 +226,22 @@ export function requestKey(args: {
     hash.update(uint64(Buffer.byteLength(part))).update(part);
   }
   return hash.digest().subarray(0, REQUEST_KEY_BYTES);
+}
+
+export function stateKey(scope: StateScope): Buffer {
+  const kind = Buffer.of(STATE_KINDS[scope.of]);
+  return checked(Buffer.concat([nameBytes(scope.namespace), kind, stateOwner(scope)]));
+}
+
+function stateOwner(scope: StateScope): Buffer {
+  switch (scope.of) {
+    case "app":
+      return Buffer.alloc(0);
+    case "user":
+      return Buffer.from(scope.userId);
+    case "session":
+      return uidBytes(scope.uid);
+  }
 }
 
 /** First key behind every key that begins with the prefix. */

@@ -1,5 +1,10 @@
 import type { Durability, Event, Session } from "@sessiond/contract";
-import type { NamespaceLogEntry, RequestRecord, SessionHead } from "@sessiond/contract/store";
+import type {
+  NamespaceLogEntry,
+  RequestRecord,
+  SessionHead,
+  StateRecord,
+} from "@sessiond/contract/store";
 
 /**
  * A session as stored: the fields that rarely change, and the small record that changes with
@@ -21,6 +26,18 @@ export interface SessionKey {
   readonly uid: string;
 }
 
+/** Whose state a record holds: one session's, one user's, or a whole namespace's. */
+export type StateScope =
+  | { readonly of: "session"; readonly namespace: string; readonly uid: string }
+  | { readonly of: "user"; readonly namespace: string; readonly userId: string }
+  | { readonly of: "app"; readonly namespace: string };
+
+/** What a scope of state is afterwards; without a record it is removed. */
+export interface StateChange {
+  readonly scope: StateScope;
+  readonly record?: StateRecord;
+}
+
 /**
  * All effects of one decision. A plain value, applied whole or not at all.
  *
@@ -32,7 +49,8 @@ export interface Change {
   readonly before?: StoredSession;
   /**
    * What the session is afterwards; absent: it is deleted, with its log. Absent like `before`: there
-   * is no session, and only the request's answer is kept.
+   * is no session, and only the request's answer is kept and states are changed. A session that is
+   * deleted takes its own state along; those of its user and of the namespace stay.
    *
    * With another `sessionId` than `key` the session is renamed: the name in `key` is free afterwards,
    * the uid and the log stay.
@@ -47,6 +65,8 @@ export interface Change {
     readonly record: RequestRecord;
     readonly expireTimeMs: number;
   };
+  /** State to put or remove, each scope once. Absent: none. The store does not compare versions. */
+  readonly states?: readonly StateChange[];
 }
 
 /** What a commit was given. */
@@ -168,6 +188,9 @@ export interface Store {
 
   /** Errors: DataLossError. */
   getRequest(key: Uint8Array): Promise<RequestRecord | undefined>;
+
+  /** Reads in the call, so that scopes asked for together are of one moment. Errors: DataLossError. */
+  getState(scope: StateScope): Promise<StateRecord | undefined>;
 
   /** Sessions whose stored `expire_time` is at or before `nowMs`, earliest first. */
   dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]>;

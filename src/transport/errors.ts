@@ -41,6 +41,7 @@ export const codeOfReason = {
   SESSION_TTL_PASSED: Code.FailedPrecondition,
   SESSION_QUOTA_EXCEEDED: Code.ResourceExhausted,
   NAMESPACE_FULL: Code.ResourceExhausted,
+  STATE_TOO_LARGE: Code.ResourceExhausted,
 } satisfies Record<Reason, Code>;
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.

@@ -7,7 +7,8 @@ export function sessionService({
   sessions,
   list,
   lifecycle,
-}: Pick<Domain, "sessions" | "list" | "lifecycle">): ServiceImpl<typeof SessionService> {
+  state,
+}: Pick<Domain, "sessions" | "list" | "lifecycle" | "state">): ServiceImpl<typeof SessionService> {
   return {
     createSession: (request) => sessions.create(request),
     getSession: async (request) =>
@@ -18,5 +19,7 @@ export function sessionService({
     cancelSession: (request) => lifecycle.cancel(request),
     reopenSession: (request) => lifecycle.reopen(request),
     deleteSession: (request) => sessions.delete(request),
+    patchState: (request) => state.patch(request),
+    getState: (request) => state.get(request),
   };
 }

@@ -14,10 +14,11 @@ import {
   prefixEnd,
   requestKey,
   sessionKey,
+  stateKey,
   uidBytes,
   uidText,
 } from "../../src/store/keys.ts";
-import type { SessionIndex } from "../../src/store/store.ts";
+import type { SessionIndex, StateScope } from "../../src/store/store.ts";
 
 const text = fc.string({ unit: "binary", maxLength: 50 }).filter((value) => value.isWellFormed());
 const namespace = text.filter((value) => Buffer.byteLength(value) <= 64);
@@ -30,6 +31,12 @@ const index: fc.Arbitrary<SessionIndex> = fc.oneof(
   fc.nat(20).map((value) => ({ by: "state" as const, value })),
   text.map((value) => ({ by: "agent" as const, value })),
   text.map((value) => ({ by: "user" as const, value })),
+);
+
+const stateScope: fc.Arbitrary<StateScope> = fc.oneof(
+  namespace.map((ns) => ({ of: "app" as const, namespace: ns })),
+  fc.record({ of: fc.constant("user" as const), namespace, userId: text }),
+  fc.record({ of: fc.constant("session" as const), namespace, uid }),
 );
 
 /** Sign of a comparison, so that two kinds of order can be compared. */
@@ -106,6 +113,19 @@ describe("keys", () => {
         expect(first.equals(sessionKey({ namespace: b, sessionId: y }))).toBe(false);
       }),
     );
+  });
+
+  it("of states tell every scope apart", () => {
+    fc.assert(
+      fc.property(stateScope, stateScope, (a, b) => {
+        const same = JSON.stringify(a) === JSON.stringify(b);
+        expect(stateKey(a).equals(stateKey(b))).toBe(same);
+      }),
+    );
+    const uidOf = "01990000-0000-7000-8000-000000000001";
+    const userId = uidBytes(uidOf).toString("latin1");
+    const session = stateKey({ of: "session", namespace: "n", uid: uidOf });
+    expect(session.equals(stateKey({ of: "user", namespace: "n", userId }))).toBe(false);
   });
 
   it("of requests tell every part apart", () => {

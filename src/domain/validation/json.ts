@@ -31,6 +31,11 @@ export function checkValue(
   check(() => messageBytes(value, 2), maxBytes, path, report);
 }
 
+/** Size of a valid Struct in its binary form. */
+export function structSize(struct: JsonObject): number {
+  return objectBytes(struct, 1);
+}
+
 function check(
   measure: () => number,
   maxBytes: number | undefined,

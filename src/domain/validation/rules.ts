@@ -32,7 +32,7 @@ export interface FieldRule {
 const KiB = 1024;
 const setByServer = { setByServer: true } as const;
 
-const printable = {
+export const printable = {
   // Neither NUL and other control characters nor line breaks, and no white space at either end.
   // Joiners stay, because emoji and several scripts need them.
   regexp: /^(?!\s)[^\p{Cc}\p{Zl}\p{Zp}]+(?<!\s)$/u,
@@ -189,6 +189,8 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
   "sessiond.v1.CancelSessionRequest": { ...sessionName, ...request, reason },
   "sessiond.v1.ReopenSessionRequest": { ...sessionName, ...request, reason },
   "sessiond.v1.DeleteSessionRequest": { ...sessionName, ...request },
+  "sessiond.v1.PatchStateRequest": { ...sessionName, ...request, etag: word },
+  "sessiond.v1.GetStateRequest": sessionName,
   "sessiond.v1.AppendEventsRequest": {
     ...sessionName,
     ...request,

@@ -10,7 +10,14 @@ import { errorCode, errorText } from "./errors.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { assertMetaPages } from "./meta-pages.ts";
 import { pagesOf } from "./pages.ts";
-import { HEADER_KEY, TABLE_NAMES, type Table, type Tables, type Write } from "./tables.ts";
+import {
+  HEADER_KEY,
+  TABLE_NAMES,
+  type Table,
+  type TableName,
+  type Tables,
+  type Write,
+} from "./tables.ts";
 import { WriteChain } from "./write-chain.ts";
 
 /**
@@ -126,15 +133,18 @@ function extendToPages(root: RootDatabase<Buffer, Buffer>, path: string): void {
 }
 
 function openTables(root: RootDatabase<Buffer, Buffer>, path: string): Tables {
-  const opened = TABLE_NAMES.map((name): [string, Table] => {
+  const opened = new Map<TableName, Table>();
+  for (const name of TABLE_NAMES) {
     const table: Table | undefined = root.openDB<Buffer, Buffer>({ name, ...BINARY });
-    if (table === undefined) {
+    // A read-only folder from before there were states: no state is found among the meta keys.
+    const found = table ?? (name === "states" ? opened.get("meta") : undefined);
+    if (found === undefined) {
       throw new StartError(
         `folder ${path} has no store and is read-only; make it writable or choose another with --data`,
       );
     }
-    return [name, table];
-  });
+    opened.set(name, found);
+  }
   return Object.fromEntries(opened) as Tables;
 }
 

@@ -1,5 +1,5 @@
 import { Durability, type Event } from "@sessiond/contract";
-import type { NamespaceLogEntry, RequestRecord } from "@sessiond/contract/store";
+import type { NamespaceLogEntry, RequestRecord, StateRecord } from "@sessiond/contract/store";
 import { type DataLossError, ShuttingDownError, WritesRefusedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { InFlight, type StoredPlaces } from "../in-flight.ts";
@@ -13,6 +13,7 @@ import type {
   Deadline,
   EventRange,
   SessionQuery,
+  StateScope,
   Store,
   StoredSession,
 } from "../store.ts";
@@ -174,6 +175,10 @@ export class LmdbStore implements Store {
 
   async getRequest(key: Uint8Array): Promise<RequestRecord | undefined> {
     return this.#read((reads) => reads.request(key));
+  }
+
+  async getState(scope: StateScope): Promise<StateRecord | undefined> {
+    return this.#read((reads) => reads.state(scope));
   }
 
   async dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]> {

@@ -7,6 +7,8 @@ import {
   RequestRecordSchema,
   type SessionHead,
   SessionHeadSchema,
+  type StateRecord,
+  StateRecordSchema,
 } from "@sessiond/contract/store";
 import { DataLossError } from "../../errors.ts";
 import type { SessionPlace } from "../in-flight.ts";
@@ -22,10 +24,18 @@ import {
   prefixEnd,
   type SessionName,
   sessionKey,
+  stateKey,
   uidBytes,
 } from "../keys.ts";
 import { continuesBatch, decodeRecord, type RecordName } from "../records.ts";
-import type { Deadline, EventRange, SessionKey, SessionQuery, StoredSession } from "../store.ts";
+import type {
+  Deadline,
+  EventRange,
+  SessionKey,
+  SessionQuery,
+  StateScope,
+  StoredSession,
+} from "../store.ts";
 import { HEADER_KEY, REQUEST_TIME_BYTES, type Tables } from "./tables.ts";
 
 /**
@@ -152,6 +162,12 @@ export class Reads {
     return message(RequestRecordSchema, content.subarray(REQUEST_TIME_BYTES), record);
   }
 
+  state(scope: StateScope): StateRecord | undefined {
+    const key = stateKey(scope);
+    const value = this.#tables.states.getBinary(key);
+    return value && decode(StateRecordSchema, key, value, () => nameOfState(scope));
+  }
+
   deadlines({ nowMs, limit }: { nowMs: number; limit: number }): Deadline[] {
     if (limit < 1) return [];
     const due: Deadline[] = [];
@@ -177,6 +193,17 @@ export class Reads {
     const value = this.#tables.heads.getBinary(key);
     if (value === undefined) return undefined;
     return decode(SessionHeadSchema, key, value, () => ({ record: "head", sessionUid: uid }));
+  }
+}
+
+function nameOfState(scope: StateScope): RecordName {
+  switch (scope.of) {
+    case "app":
+      return { record: `state of namespace "${scope.namespace}"` };
+    case "user":
+      return { record: `state of user "${scope.userId}"` };
+    case "session":
+      return { record: "state", sessionUid: scope.uid };
   }
 }
 

@@ -12,6 +12,7 @@ import type { Database } from "lmdb";
  *   deadlines   deadline   → nothing
  *   requests    request    → expire time in ms (8), RequestRecord
  *   garbage     uid        → nothing: a deleted session whose events are still there
+ *   states      state      → StateRecord
  *
  * Beside these stands "chain", see `write-chain.ts`.
  */
@@ -25,6 +26,7 @@ export const TABLE_NAMES = [
   "deadlines",
   "requests",
   "garbage",
+  "states",
 ] as const;
 
 export type TableName = (typeof TABLE_NAMES)[number];

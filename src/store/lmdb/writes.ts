@@ -4,12 +4,14 @@ import {
   NamespaceLogEntrySchema,
   RequestRecordSchema,
   SessionHeadSchema,
+  StateRecordSchema,
 } from "@sessiond/contract/store";
 import { encodedEvent } from "../encoded.ts";
 import { newNameOf } from "../in-flight.ts";
 import type { Derived, KeyChanges } from "../indexes.ts";
-import { eventKey, logKey, sessionKey, uidBytes } from "../keys.ts";
+import { eventKey, logKey, sessionKey, stateKey, uidBytes } from "../keys.ts";
 import { encodeRecord } from "../records.ts";
+import { stateChangesOf } from "../states.ts";
 import type { Change } from "../store.ts";
 import { NO_VALUE, REQUEST_TIME_BYTES, type TableName, type Write } from "./tables.ts";
 
@@ -22,6 +24,7 @@ export function writesOf(change: Change, derived: Derived, offset: number): Writ
     ...keyWrites("deadlines", derived.deadlines),
     ...logWrites(change, derived, offset),
     ...requestWrites(change),
+    ...stateWrites(change),
   ];
 }
 
@@ -78,4 +81,13 @@ function requestWrites({ request }: Change): Write[] {
   time.writeBigUInt64BE(BigInt(expireTimeMs));
   const content = Buffer.concat([time, toBinary(RequestRecordSchema, request.record)]);
   return [record("requests", key, content)];
+}
+
+function stateWrites(change: Change): Write[] {
+  return stateChangesOf(change).map(({ scope, record: state }) => {
+    const key = stateKey(scope);
+    return state === undefined
+      ? { table: "states", key }
+      : record("states", key, toBinary(StateRecordSchema, state));
+  });
 }

@@ -4,10 +4,13 @@ import {
   NamespaceLogEntrySchema,
   RequestRecordSchema,
   SessionHeadSchema,
+  StateRecordSchema,
 } from "@sessiond/contract/store";
 import { encodedEvent } from "../encoded.ts";
 import { newNameOf, type SessionPlace } from "../in-flight.ts";
 import { type Derived, derive } from "../indexes.ts";
+import { stateKey } from "../keys.ts";
+import { stateChangesOf } from "../states.ts";
 import type { Change, SessionKey } from "../store.ts";
 
 /** A session in binary form; `uid` and `revision` are those in it. */
@@ -38,6 +41,8 @@ export interface Effects {
     readonly record: Uint8Array;
     readonly expireTimeMs: number;
   };
+  /** Without a record: the state is removed. */
+  readonly states: readonly { readonly key: Uint8Array; readonly record?: Uint8Array }[];
 }
 
 export function effectsOf(change: Change): Effects {
@@ -69,5 +74,9 @@ export function effectsOf(change: Change): Effects {
         expireTimeMs: request.expireTimeMs,
       },
     }),
+    states: stateChangesOf(change).map(({ scope, record }) => ({
+      key: stateKey(scope),
+      ...(record && { record: toBinary(StateRecordSchema, record) }),
+    })),
   };
 }

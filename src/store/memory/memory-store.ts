@@ -1,5 +1,5 @@
 import { Durability, type Event } from "@sessiond/contract";
-import type { NamespaceLogEntry, RequestRecord } from "@sessiond/contract/store";
+import type { NamespaceLogEntry, RequestRecord, StateRecord } from "@sessiond/contract/store";
 import { ShuttingDownError } from "../../errors.ts";
 import { InFlight } from "../in-flight.ts";
 import type { SessionName } from "../keys.ts";
@@ -12,6 +12,7 @@ import type {
   Deadline,
   EventRange,
   SessionQuery,
+  StateScope,
   Store,
   StoredSession,
 } from "../store.ts";
@@ -105,6 +106,11 @@ export class MemoryStore implements Store {
   async getRequest(key: Uint8Array): Promise<RequestRecord | undefined> {
     this.#assertOpen();
     return this.#tables.request(key);
+  }
+
+  async getState(scope: StateScope): Promise<StateRecord | undefined> {
+    this.#assertOpen();
+    return this.#tables.state(scope);
   }
 
   async dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]> {

@@ -6,6 +6,8 @@ import {
   type RequestRecord,
   RequestRecordSchema,
   SessionHeadSchema,
+  type StateRecord,
+  StateRecordSchema,
 } from "@sessiond/contract/store";
 import type { SessionPlace } from "../in-flight.ts";
 import {
@@ -15,8 +17,9 @@ import {
   parseIndexKey,
   prefixEnd,
   type SessionName,
+  stateKey,
 } from "../keys.ts";
-import type { Deadline, EventRange, SessionQuery, StoredSession } from "../store.ts";
+import type { Deadline, EventRange, SessionQuery, StateScope, StoredSession } from "../store.ts";
 import type { Effects, EventBytes, SessionBytes } from "./effects.ts";
 import { OrderedKeys } from "./ordered-keys.ts";
 
@@ -30,6 +33,8 @@ export class MemoryTables {
   readonly #logs = new Map<string, Uint8Array[]>();
   /** Hexadecimal request key → record. */
   readonly #requests = new Map<string, { record: Uint8Array; expireTimeMs: number }>();
+  /** Hexadecimal state key → record. */
+  readonly #states = new Map<string, Uint8Array>();
   readonly #indexes = new OrderedKeys();
   readonly #deadlines = new OrderedKeys();
 
@@ -49,6 +54,10 @@ export class MemoryTables {
     update(this.#deadlines, effects.deadlines);
     if (request !== undefined) {
       this.#requests.set(hex(request.key), request);
+    }
+    for (const state of effects.states) {
+      if (state.record === undefined) this.#states.delete(hex(state.key));
+      else this.#states.set(hex(state.key), state.record);
     }
     if (effects.logEntry === undefined) return 0;
     return getOrAdd(this.#logs, key.namespace, () => []).push(effects.logEntry);
@@ -126,6 +135,11 @@ export class MemoryTables {
   request(key: Uint8Array): RequestRecord | undefined {
     const found = this.#requests.get(hex(key));
     return found && fromBinary(RequestRecordSchema, Uint8Array.from(found.record));
+  }
+
+  state(scope: StateScope): StateRecord | undefined {
+    const found = this.#states.get(hex(stateKey(scope)));
+    return found && fromBinary(StateRecordSchema, Uint8Array.from(found));
   }
 
   deadlines({ nowMs, limit }: { nowMs: number; limit: number }): Deadline[] {

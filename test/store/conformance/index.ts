@@ -8,6 +8,7 @@ import { describeLists } from "./lists.ts";
 import { describeNamespaceLog } from "./namespace-log.ts";
 import { describeRenames } from "./renames.ts";
 import { describeRequests } from "./requests.ts";
+import { describeStates } from "./states.ts";
 
 /** An engine under test. */
 export interface Engine {
@@ -29,5 +30,6 @@ export function describeStore(engine: Engine): void {
     describeRequests(engine);
     describeDeletes(engine);
     describeRenames(engine);
+    describeStates(engine);
   });
 }

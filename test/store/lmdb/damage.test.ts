@@ -1,8 +1,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { create } from "@bufbuild/protobuf";
+import { StateRecordSchema } from "@sessiond/contract/store";
 import { describe, expect, it } from "vitest";
 import { DataLossError } from "../../../src/errors.ts";
 import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
+import type { StateScope } from "../../../src/store/store.ts";
 import { addition, allEvents, creation, rejection, textEvent } from "../support.ts";
 import { temporaryFolders } from "./folders.ts";
 
@@ -75,6 +78,41 @@ describe("damage on disk", () => {
     const listed = await store.listSessions(query);
     expect(listed).toEqual([good.after]);
     expect(damaged).toEqual([expect.stringContaining('session "bad"')]);
+    await store.close();
+  });
+
+  it("of one state is reported for its scope, which can still be removed", async () => {
+    const path = newFolder();
+    const user: StateScope = { of: "user", namespace: "default", userId: "u" };
+    const app: StateScope = { of: "app", namespace: "default" };
+    const record = (text: string) => create(StateRecordSchema, { values: { text }, version: "v" });
+    const created = creation();
+    let store = await LmdbStore.open({ path });
+    const states = [
+      { scope: user, record: record("an unmistakable value") },
+      { scope: app, record: record("a good value") },
+      { scope: { of: "session", ...created.key } as const, record: record("another unmistakable") },
+    ];
+    await store.commit({ ...created, states });
+    await store.close();
+
+    damage(path, "an unmistakable value");
+    damage(path, "another unmistakable");
+    store = await LmdbStore.open({ path });
+    expect(await rejection(store.getState(user))).toMatchObject({
+      reason: "DATA_LOSS",
+      details: { record: 'state of user "u"' },
+    });
+    const { uid } = created.key;
+    const own: StateScope = { of: "session", namespace: "default", uid };
+    expect(await rejection(store.getState(own))).toMatchObject({
+      reason: "DATA_LOSS",
+      details: { record: "state", session_uid: uid },
+    });
+    expect(await store.getState(app)).toEqual(record("a good value"));
+    expect(await store.getSession(created.key)).toEqual(created.after);
+    await store.commit({ ...addition(created), states: [{ scope: user }] });
+    expect(await store.getState(user)).toBeUndefined();
     await store.close();
   });
 });

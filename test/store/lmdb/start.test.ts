@@ -3,14 +3,15 @@ import { once } from "node:events";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { StoreHeaderSchema } from "@sessiond/contract/store";
+import { StateRecordSchema, StoreHeaderSchema } from "@sessiond/contract/store";
 import { describe, expect, it } from "vitest";
 import { StartError } from "../../../src/errors.ts";
 import { DEFAULT_MAP_BYTES, openEnvironment } from "../../../src/store/lmdb/environment.ts";
 import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
 import { encodeRecord } from "../../../src/store/records.ts";
 import { SCHEMA_VERSION } from "../../../src/store/schema.ts";
-import { creation, rejection } from "../support.ts";
+import type { StateScope } from "../../../src/store/store.ts";
+import { addition, creation, rejection } from "../support.ts";
 import { temporaryFolders } from "./folders.ts";
 
 const newFolder = temporaryFolders();
@@ -91,6 +92,25 @@ describe("opening an LMDB store", () => {
     await writeHeaderUnchecked(path);
     await using store = await LmdbStore.open({ path });
     expect(store.capabilities.schemaVersion).toBe(SCHEMA_VERSION);
+  });
+
+  it("takes a folder from before there were states", async () => {
+    const path = newFolder();
+    const created = creation();
+    const old = await LmdbStore.open({ path });
+    await old.commit(created);
+    await old.close();
+    const environment = await openEnvironment({ path, mapSizeBytes: DEFAULT_MAP_BYTES, nowMs: 0 });
+    await environment.tables.states.drop();
+    await environment.close();
+
+    await using store = await LmdbStore.open({ path });
+    const app: StateScope = { of: "app", namespace: "default" };
+    expect(await store.getSession(created.key)).toEqual(created.after);
+    expect(await store.getState(app)).toBeUndefined();
+    const record = create(StateRecordSchema, { values: { a: 1 }, version: "v" });
+    await store.commit({ ...addition(created), states: [{ scope: app, record }] });
+    expect(await store.getState(app)).toEqual(record);
   });
 
   it("fails for a file that is no store, and leaves it as it is", async () => {

@@ -265,6 +265,22 @@ export class NamespaceFullError extends SessiondError {
   }
 }
 
+/** A scope of the state would be too large; nothing was changed. */
+export class StateTooLargeError extends SessiondError {
+  /** Scope that would be too large: "session", "user", "app" or "temp". */
+  get scope(): string {
+    return this.text("scope");
+  }
+  /** Size it would have. */
+  get actualBytes(): number {
+    return this.number("actual_bytes");
+  }
+  /** Largest size. */
+  get limitBytes(): number {
+    return this.number("limit_bytes");
+  }
+}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -300,4 +316,5 @@ export const errorByReason = {
   SESSION_TTL_PASSED: SessionTtlPassedError,
   SESSION_QUOTA_EXCEEDED: SessionQuotaExceededError,
   NAMESPACE_FULL: NamespaceFullError,
+  STATE_TOO_LARGE: StateTooLargeError,
 } satisfies Record<Reason, typeof SessiondError>;

@@ -347,6 +347,16 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_NAMESPACE_FULL = 33;
    */
   NAMESPACE_FULL = 33,
+
+  /**
+   * RESOURCE_EXHAUSTED. A scope of the state would be larger than 64 KiB. Nothing was changed.
+   *
+   * Remove keys of that scope, or store a reference.
+   * Example: {"session_id": "demo", "scope": "user", "actual_bytes": "70000", "limit_bytes": "65536"}
+   *
+   * @generated from enum value: ERROR_REASON_STATE_TOO_LARGE = 35;
+   */
+  STATE_TOO_LARGE = 35,
 }
 
 /**

@@ -998,13 +998,13 @@ export declare type RequestRecorded = Message$1<"sessiond.v1.RequestRecorded"> &
 export declare const RequestRecordedSchema: GenMessage<RequestRecorded>;
 
 /**
- * Keys of the session's state changed.
+ * Keys of the session's state changed by PatchState.
  *
  * @generated from message sessiond.v1.StateChanged
  */
 export declare type StateChanged = Message$1<"sessiond.v1.StateChanged"> & {
   /**
-   * New values; null removes the key.
+   * New values; null removes the key. `user:` and `app:` keys as they were sent; never `temp:` keys.
    *
    * @generated from field: google.protobuf.Struct patch = 1;
    */

@@ -3,9 +3,10 @@
 /* eslint-disable */
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Session, SessionEnd, SessionState } from "./session_pb.js";
 import type { FieldMask } from "@bufbuild/protobuf/wkt";
+import type { Durability } from "./server_pb.js";
 
 /**
  * Describes the file sessiond/v1/session_service.proto.
@@ -561,6 +562,156 @@ export declare type DeleteSessionResponse = Message<"sessiond.v1.DeleteSessionRe
 export declare const DeleteSessionResponseSchema: GenMessage<DeleteSessionResponse>;
 
 /**
+ * Request of PatchState.
+ *
+ * @generated from message sessiond.v1.PatchStateRequest
+ */
+export declare type PatchStateRequest = Message<"sessiond.v1.PatchStateRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Name of the session. It needs a `user_id` for `user:` keys.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * New values by key; null removes the key. A value replaces the old one whole. Absent or empty:
+   * changes nothing. Up to 256 keys, and 64 KiB a scope once applied.
+   *
+   * The name of a key, behind its prefix, is 1 to 200 bytes of printable text. Names that begin with
+   * `sessiond:` or `__proto__` are reserved, and so are `session:` and prefixes in another
+   * spelling, such as `User:`; they are refused with INVALID_FIELD.
+   *
+   * @generated from field: google.protobuf.Struct patch = 3;
+   */
+  patch?: JsonObject | undefined;
+
+  /**
+   * Etag the state must have. Absent: any.
+   *
+   * @generated from field: string etag = 4;
+   */
+  etag: string;
+
+  /**
+   * Id of this request, for retries. Absent: not repeatable. Up to 200 bytes.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message sessiond.v1.PatchStateRequest.
+ * Use `create(PatchStateRequestSchema)` to create a new message.
+ */
+export declare const PatchStateRequestSchema: GenMessage<PatchStateRequest>;
+
+/**
+ * Response of PatchState.
+ *
+ * @generated from message sessiond.v1.PatchStateResponse
+ */
+export declare type PatchStateResponse = Message<"sessiond.v1.PatchStateResponse"> & {
+  /**
+   * The state as this session sees it now: its own keys, `user:` keys of its user, `app:` keys of
+   * its namespace, and the `temp:` keys of this patch.
+   *
+   * @generated from field: google.protobuf.Struct state = 1;
+   */
+  state?: JsonObject | undefined;
+
+  /**
+   * Names this state. Changes with every change of a scope the session sees.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+
+  /**
+   * Revision of the `state_changed` event. 0: nothing was stored.
+   *
+   * @generated from field: uint32 revision = 3;
+   */
+  revision: number;
+
+  /**
+   * How durable the change is.
+   *
+   * @generated from field: sessiond.v1.Durability durability = 4;
+   */
+  durability: Durability;
+};
+
+/**
+ * Describes the message sessiond.v1.PatchStateResponse.
+ * Use `create(PatchStateResponseSchema)` to create a new message.
+ */
+export declare const PatchStateResponseSchema: GenMessage<PatchStateResponse>;
+
+/**
+ * Request of GetState.
+ *
+ * @generated from message sessiond.v1.GetStateRequest
+ */
+export declare type GetStateRequest = Message<"sessiond.v1.GetStateRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Name of the session.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message sessiond.v1.GetStateRequest.
+ * Use `create(GetStateRequestSchema)` to create a new message.
+ */
+export declare const GetStateRequestSchema: GenMessage<GetStateRequest>;
+
+/**
+ * Response of GetState.
+ *
+ * @generated from message sessiond.v1.GetStateResponse
+ */
+export declare type GetStateResponse = Message<"sessiond.v1.GetStateResponse"> & {
+  /**
+   * The state as this session sees it: its own keys, `user:` keys of its user, and `app:` keys of
+   * its namespace.
+   *
+   * @generated from field: google.protobuf.Struct state = 1;
+   */
+  state?: JsonObject | undefined;
+
+  /**
+   * Names this state, for `PatchStateRequest.etag`.
+   *
+   * @generated from field: string etag = 2;
+   */
+  etag: string;
+};
+
+/**
+ * Describes the message sessiond.v1.GetStateResponse.
+ * Use `create(GetStateResponseSchema)` to create a new message.
+ */
+export declare const GetStateResponseSchema: GenMessage<GetStateResponse>;
+
+/**
  * What to do when a session's name is taken.
  *
  * @generated from enum sessiond.v1.IfExists
@@ -772,6 +923,41 @@ export declare const SessionService: GenService<{
     methodKind: "unary";
     input: typeof DeleteSessionRequestSchema;
     output: typeof DeleteSessionResponseSchema;
+  },
+  /**
+   * Changes keys of a session's state; the last write of a key wins.
+   *
+   * A key without a prefix belongs to the session. `user:` keys are shared by all sessions of the
+   * same `user_id` in the namespace, `app:` keys by all sessions of the namespace. `temp:` keys come
+   * back in this answer and are stored nowhere. A colon elsewhere in a key means nothing.
+   *
+   * Atomic over all its keys: appends `state_changed` with them, `temp:` keys aside, in the same
+   * commit, and starts a CREATED session. A patch that stores nothing appends nothing. Safe to
+   * repeat with the same `request_id`. With `etag` it only succeeds if the state is as it was read.
+   *
+   * Errors: SESSION_NOT_FOUND, SESSION_ENDED, ETAG_MISMATCH, STATE_TOO_LARGE, SESSION_LOG_FULL,
+   * REQUEST_ID_REUSED, DATA_LOSS.
+   *
+   * @generated from rpc sessiond.v1.SessionService.PatchState
+   */
+  patchState: {
+    methodKind: "unary";
+    input: typeof PatchStateRequestSchema;
+    output: typeof PatchStateResponseSchema;
+  },
+  /**
+   * Gets the state of a session, also of one that has ended. Changes nothing.
+   *
+   * Shows what is durable: all scopes as they were at one moment.
+   *
+   * Errors: SESSION_NOT_FOUND, DATA_LOSS.
+   *
+   * @generated from rpc sessiond.v1.SessionService.GetState
+   */
+  getState: {
+    methodKind: "unary";
+    input: typeof GetStateRequestSchema;
+    output: typeof GetStateResponseSchema;
   },
 }>;
 

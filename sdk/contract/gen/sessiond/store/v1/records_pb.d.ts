@@ -5,7 +5,7 @@
 // What a store keeps that is not part of the API.
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { SessionMetrics } from "../../v1/metrics_pb.js";
 
@@ -447,6 +447,33 @@ export declare type RequestRecord = Message<"sessiond.store.v1.RequestRecord"> &
  * Use `create(RequestRecordSchema)` to create a new message.
  */
 export declare const RequestRecordSchema: GenMessage<RequestRecord>;
+
+/**
+ * One scope of state: of a session, of a user, or of a namespace.
+ *
+ * @generated from message sessiond.store.v1.StateRecord
+ */
+export declare type StateRecord = Message<"sessiond.store.v1.StateRecord"> & {
+  /**
+   * Values by key, without the prefix of the scope. Not empty: a scope without keys has no record.
+   *
+   * @generated from field: google.protobuf.Struct values = 1;
+   */
+  values?: JsonObject | undefined;
+
+  /**
+   * Another one after every change, also when the scope was emptied or restored in between.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+};
+
+/**
+ * Describes the message sessiond.store.v1.StateRecord.
+ * Use `create(StateRecordSchema)` to create a new message.
+ */
+export declare const StateRecordSchema: GenMessage<StateRecord>;
 
 /**
  * One commit in the log of a namespace.
