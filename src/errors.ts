@@ -139,9 +139,10 @@ export class RevisionConflictError extends SessiondError {
 
 export class EtagMismatchError extends SessiondError {
   readonly reason = "ETAG_MISMATCH";
-  constructor(args: { sessionId: string; expected: string; actual: string }) {
+  constructor(args: { sessionId: string; part?: "state"; expected: string; actual: string }) {
+    const what = args.part === undefined ? "session" : `the ${args.part} of session`;
     super(
-      `session "${args.sessionId}" was changed since etag "${args.expected}" and is at "${args.actual}"; get it and apply your change again`,
+      `${what} "${args.sessionId}" was changed since etag "${args.expected}" and is at "${args.actual}"; get it and apply your change again`,
       { session_id: args.sessionId, expected: args.expected, actual: args.actual },
     );
   }

@@ -120,7 +120,8 @@ export class State {
     if (!sees(before, sight)) return undefined;
     const actual = stateEtag(before.session, found);
     if (etag !== "" && etag !== actual) {
-      throw new EtagMismatchError({ sessionId: cell.name.sessionId, expected: etag, actual });
+      const { sessionId } = cell.name;
+      throw new EtagMismatchError({ sessionId, part: "state", expected: etag, actual });
     }
     const { records, stored } = patchState(before, {
       records: found,
