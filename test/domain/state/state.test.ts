@@ -390,6 +390,27 @@ describe("Durable before visible", () => {
     expect(await domain.log("a")).toHaveLength(3);
   });
 
+  test("nobody misses the state of a session, or of a user, before its removal is acknowledged", async () => {
+    const control = holding(await MemoryStore.open());
+    await using domain = await openTestDomain({ store: control.store });
+    await create1(domain, "a");
+    await patch(domain, { own: 1, "user:x": 1 }, { sessionId: "a" });
+    control.hold = true;
+    const removed = domain.state.removeUser({ namespace: "default", userId: "u" });
+    await untilHeld(control, 1);
+    expect(await seen(domain, "a")).toEqual({ own: 1, "user:x": 1 });
+    control.held.shift()?.go();
+    await removed;
+    expect(await seen(domain, "a")).toEqual({ own: 1 });
+
+    const refused = remove(domain, "a");
+    await untilHeld(control, 1);
+    const during = getState(domain, { sessionId: "a" });
+    control.held.shift()?.fail(new WritesRefusedError("the disk is full"));
+    await expect(refused).rejects.toBeInstanceOf(WritesRefusedError);
+    expect((await during).state).toEqual({ own: 1 });
+  });
+
   test("whoever hears of a patch sees it", async () => {
     await using domain = await openTestDomain();
     await create1(domain);

@@ -6,7 +6,9 @@ import {
   PatchStateRequestSchema,
   type PatchStateResponse,
 } from "@sessiond/contract";
-import type { Change, Committed, Store } from "../../../src/store/store.ts";
+import type { StateRecord } from "@sessiond/contract/store";
+import { stateKey } from "../../../src/store/keys.ts";
+import type { Change, Committed, StateScope, Store } from "../../../src/store/store.ts";
 import type { TestDomain } from "../../support/domain.ts";
 
 export const sessionId = "demo";
@@ -40,20 +42,35 @@ export function recorded(events: readonly Event[]): JsonObject[] {
   );
 }
 
-/** A store whose commits wait, once it holds, until they are let through or made to fail. */
+/**
+ * A store whose commits wait, once it holds, until they are let through or made to fail. As on a disk
+ * their states can be read before they are acknowledged.
+ */
 export function holding(inner: Store) {
   const held: { go(): void; fail(error: Error): void }[] = [];
+  const early = new Map<string, StateRecord | undefined>();
   const control = { hold: false, held, store: inner };
   const commit = async (change: Change): Promise<Committed> => {
-    if (control.hold) await new Promise<void>((go, fail) => held.push({ go, fail }));
+    if (control.hold) {
+      const { states = [] } = change;
+      for (const { scope, record } of states) early.set(nameOf(scope), record);
+      await new Promise<void>((go, fail) => held.push({ go, fail })).finally(() => {
+        for (const { scope } of states) early.delete(nameOf(scope));
+      });
+    }
     return inner.commit(change);
   };
+  const readState: Store["getState"] = async (scope) =>
+    early.has(nameOf(scope)) ? early.get(nameOf(scope)) : inner.getState(scope);
   control.store = new Proxy(inner, {
     get: (target, key) => {
       if (key === "commit") return commit;
+      if (key === "getState") return readState;
       const value: unknown = Reflect.get(target, key);
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
   return control;
 }
+
+const nameOf = (scope: StateScope) => stateKey(scope).toString("hex");
