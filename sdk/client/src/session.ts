@@ -1,3 +1,4 @@
+import type { JsonObject } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { type Event, type Session as SessionMessage, SessionState } from "@sessiond/contract";
 import { type AppendOptions, type AppendResult, appendEvents } from "./append.ts";
@@ -26,6 +27,7 @@ import { type ReplayOptions, replayEvents } from "./replay.ts";
 import { listSteps, type Step, type StepQuery } from "./run/steps.ts";
 import { type SessionEvent, toSessionEvent } from "./session-event.ts";
 import { pathsOf, type SessionChanges, toSessionInit } from "./session-input.ts";
+import { getState, type PatchOptions, patchState, type SeenState } from "./state/state.ts";
 import { Watch, type WatchOptions } from "./watch.ts";
 import {
   type CompactOptions,
@@ -84,6 +86,7 @@ export class Session {
   #message: SessionMessage;
   #endWatch: EndWatch | undefined;
   #isGone = false;
+  #stateEtag: string | undefined;
   /** The session was created by the call that made this handle, not found by it. */
   readonly created: boolean;
   /** It was found with another fingerprint than the one given: what it depends on changed. */
@@ -417,6 +420,41 @@ export class Session {
   }
 
   /**
+   * Changes keys of its state; null removes one, and a value replaces the old one whole. Resolves to
+   * the state as it is then.
+   *
+   * A key without a prefix belongs to the session, `user:` keys to all sessions of its user, `app:`
+   * keys to all of the namespace; `temp:` keys come back and are stored nowhere.
+   *
+   * Errors: EtagMismatchError with `ifUnchanged`, StateTooLargeError, InvalidFieldError for a key
+   * that is reserved or misspelt, SessionEndedError, RequestIdReusedError, WritesRefusedError,
+   * CommitUnknownError; UsageError for `ifUnchanged` before this handle saw the state.
+   *
+   * ```ts
+   * const state = await session.patchState({ theme: "dark", "user:locale": "de", draft: null });
+   * console.log(state["user:locale"]);
+   * await session.patchState({ step: 3 }, { ifUnchanged: true });
+   * ```
+   */
+  async patchState(patch: JsonObject, options: PatchOptions = {}): Promise<JsonObject> {
+    const call = { sessionId: this.sessionId, patch, etag: this.#stateEtag };
+    return this.#seen(await patchState(this.#context, call, options));
+  }
+
+  /**
+   * Reads its state: its own keys, and the `user:` and `app:` keys that it shares. Changes nothing.
+   *
+   * Errors: DataLossError.
+   *
+   * ```ts
+   * const { theme } = await session.getState();
+   * ```
+   */
+  async getState(options: CallOptions = {}): Promise<JsonObject> {
+    return this.#seen(await getState(this.#context, this.sessionId, options));
+  }
+
+  /**
    * Ends it; it takes no more events. Ending an ended session changes nothing.
    *
    * ```ts
@@ -575,6 +613,12 @@ export class Session {
       }
       throw error;
     }
+  }
+
+  #seen({ values, etag, revision }: SeenState): JsonObject {
+    this.#stateEtag = etag;
+    this.#advance(revision);
+    return values;
   }
 
   /** Gives what a call did to the window, and takes note of its event. */

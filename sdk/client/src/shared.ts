@@ -52,6 +52,7 @@ export type { EndOptions, Session, SessionWatchOptions, UpdateOptions } from "./
 export { type EventType, type SessionEvent, toSessionEvent } from "./session-event.ts";
 export type { ExpiryInput, LimitsInput, SessionChanges, SessionFields } from "./session-input.ts";
 export type { CreateOptions, NewSession, SessionQuery, Sessions } from "./sessions.ts";
+export type { PatchOptions } from "./state/state.ts";
 export type { ClosableTransport } from "./transport/closable-transport.ts";
 export type { Watch, WatchOptions } from "./watch.ts";
 export type {

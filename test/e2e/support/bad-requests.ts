@@ -17,7 +17,7 @@ import { type Expected, text } from "./refusal.ts";
 
 const { createSession, getSession, listSessions, updateSession, endSession, deleteSession } =
   SessionService.method;
-const { cancelSession, reopenSession } = SessionService.method;
+const { cancelSession, reopenSession, patchState, getState } = SessionService.method;
 const { appendEvents, listEvents, listSteps } = EventService.method;
 const { recordRequest } = MetricsService.method;
 
@@ -418,6 +418,66 @@ export const rows: readonly Row[] = [
     listSteps,
     { sessionId: "kept", pageToken: "nonsense" },
     { reason: "PAGE_TOKEN_INVALID" },
+  ),
+  row("a state without session_id", getState, {}, { field: "session_id" }),
+  row("the state of an unknown session", getState, { sessionId: "nobody" }, unknownSession),
+  row(
+    "a patch of an unknown session",
+    patchState,
+    { sessionId: "nobody", patch: { a: 1 } },
+    unknownSession,
+  ),
+  ...(
+    [
+      ["without a name", "", 'patch[""]', "needs a name"],
+      ["that is a prefix alone", "user:", 'patch["user:"]', "needs a name"],
+      ["that is reserved", "sessiond:x", 'patch["sessiond:x"]', "reserved"],
+      ["that is reserved in the namespace", "app:__proto__", 'patch["app:__proto__"]', "reserved"],
+      ["with a misspelt prefix", "User:x", 'patch["User:x"]', 'written "user:"'],
+      ["of a user that the session does not have", "user:x", 'patch["user:x"]', "user_id"],
+      ["with a line break", "a\nb", 'patch["a\\nb"]', "printable"],
+      ["of 201 bytes", "k".repeat(201), `patch["${"k".repeat(40)}"]`, "the limit is 200"],
+    ] as const
+  ).map(([what, key, field, says]) =>
+    row(
+      `a patch with a good key and one ${what}`,
+      patchState,
+      { sessionId: "kept", patch: { ok: 1, [key]: 1 } },
+      { field, says },
+    ),
+  ),
+  row(
+    "a patch of __proto__",
+    patchState,
+    { sessionId: "kept", patch: Object.fromEntries([["__proto__", { polluted: true }]]) },
+    { field: 'patch["__proto__"]', says: "reserved" },
+  ),
+  row(
+    "a patch of 257 keys",
+    patchState,
+    {
+      sessionId: "kept",
+      patch: Object.fromEntries(Array.from({ length: 257 }, (_, i) => [`k${i}`, i])),
+    },
+    { field: "patch", says: "256" },
+  ),
+  row(
+    "a patch of 33 levels",
+    patchState,
+    { sessionId: "kept", patch: { k: nested(1, 32) } },
+    { field: "patch", says: "deeper" },
+  ),
+  row(
+    "a patch above 64 KiB",
+    patchState,
+    { sessionId: "kept", patch: { ok: 1, "app:k": "x".repeat(65_536) } },
+    { code: "ResourceExhausted", reason: "STATE_TOO_LARGE", says: "the app scope" },
+  ),
+  row(
+    "a patch with an etag that is none of the state",
+    patchState,
+    { sessionId: "kept", patch: { ok: 1 }, etag: "99" },
+    { code: "Aborted", reason: "ETAG_MISMATCH" },
   ),
   row("an unknown order", listEvents, { sessionId: "kept", order: 99 as 1 }, { field: "order" }),
 ];
