@@ -55,6 +55,7 @@ test("the README shows code with what it prints", () => {
   expect(shown.map(({ name }) => name)).toEqual([
     "first-session",
     "namespace-watch",
+    "state",
     "window",
     "a-run",
     "first-event",

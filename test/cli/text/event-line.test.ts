@@ -22,6 +22,18 @@ const at = (time: string) =>
     }),
   );
 
+test("a change of the state shows its keys, which cannot steer the terminal", () => {
+  const patch = { theme: "dark\u001b[2J", draft: null };
+  const event = create(EventSchema, {
+    revision: 2,
+    createTime: timestampFromDate(new Date("2026-11-20T09:05:00")),
+    payload: { case: "stateChanged", value: { patch } },
+  });
+  expect(toLine("s", toSessionEvent(event))).toBe(
+    '09:05:00     2  state       {"theme":"dark\\u001b[2J","draft":null}\n',
+  );
+});
+
 test("an event of another day has its date, one of today only the time", () => {
   expect(toLine("s", at("2026-11-20T09:05:00"))).toBe("09:05:00     1  started\n");
   expect(toLine("s", at("2026-11-19T23:59:59"))).toBe("2026-11-19 23:59:59     1  started\n");
