@@ -14,6 +14,7 @@ import { addImport } from "./commands/import.ts";
 import { addReopen } from "./commands/reopen.ts";
 import { addSessions } from "./commands/sessions.ts";
 import { addShow } from "./commands/show.ts";
+import { addState } from "./commands/state.ts";
 import { addTail } from "./commands/tail.ts";
 import { addWindow } from "./commands/window.ts";
 import { exitCodes, exitCodesHelp } from "./exit-codes.ts";
@@ -115,6 +116,7 @@ function createProgram(line: CommandLine, startApp: StartApp | undefined): Comma
   addTail(program, line);
   addSessions(program, line);
   addShow(program, line);
+  addState(program, line);
   addWindow(program, line);
   addAppend(program, line);
   addImport(program, line);

@@ -73,6 +73,7 @@ describe("exit codes tell", () => {
       ["show", "nobody"],
       ["show", "nobody", "--replay"],
       ["show", "nobody", "--steps"],
+      ["state", "nobody"],
       ["end", "nobody"],
       ["cancel", "nobody"],
       ["reopen", "nobody"],
@@ -111,6 +112,9 @@ describe("exit codes tell", () => {
     ["sessions", "--label", "team"],
     ["show"],
     ["cancel"],
+    ["state", "x", "theme"],
+    ["state", "x", "n:=1,"],
+    ["state", "x", "n=1", "--remove", "n"],
     ["show", "x", "--address", "nowhere"],
     ["show", "x", "--speed", "4"],
     ["show", "x", "--max-pause", "1s"],
@@ -197,6 +201,22 @@ test("show prints a session, and delete takes it away", async () => {
   expect(linesOf(await sessiond.ok("delete", "shown", "--allow-missing"))).toEqual([
     { sessionId: "shown", deleted: false },
   ]);
+});
+
+test("state prints the state of a session, and changes it whole or not at all", async () => {
+  await sessiond.ok("append", "stateful", "hello", "--create");
+  const set = ["theme=dark=er", "app:day:=5", 'list:=["a",null]', "temp:otp=1", "draft=x"];
+  const all = { theme: "dark=er", "app:day": 5, list: ["a", null], "temp:otp": "1", draft: "x" };
+  expect(JSON.parse(await sessiond.ok("state", "stateful", ...set))).toEqual(all);
+  const removed = ["--remove", "draft", "--remove", "theme", "odd=\x1b[2J\u202e"];
+  await sessiond.ok("state", "stateful", ...removed);
+  const refused = await sessiond.run("state", "stateful", "list:=1", "App:day=6");
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('written "app:"') });
+  expect(await sessiond.ok("state", "stateful", "-o", "text")).toBe(
+    'app:day 5\nlist ["a",null]\nodd "\\u001b[2J\\u202e"\n',
+  );
+  await sessiond.ok("end", "stateful");
+  expect(await sessiond.run("state", "stateful", "a=1")).toMatchObject({ code: 5 });
 });
 
 test("text of unknown origin cannot steer a terminal", async () => {
