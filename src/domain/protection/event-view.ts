@@ -1,7 +1,8 @@
-import type { CelInput } from "@bufbuild/cel";
-import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { type Event, Role } from "@sessiond/contract";
+import { create } from "@bufbuild/protobuf";
+import { type Event, EventSchema, Role } from "@sessiond/contract";
 import { limits } from "../../limits.ts";
+import { metadataView } from "../cel/metadata-view.ts";
+import type { FieldValue, Subject } from "../cel/subject.ts";
 import { textOf, traitsOf } from "../payloads.ts";
 
 /**
@@ -37,7 +38,7 @@ const fields = {
     payload.case === "error" || (payload.case === "toolResult" && payload.value.isError),
   model: (event) => event.usage?.model ?? "",
   event_id: (event) => event.eventId,
-} satisfies Record<string, (event: Event) => CelInput>;
+} satisfies Record<string, (event: Event) => FieldValue>;
 
 const roles = {
   [Role.UNSPECIFIED]: "",
@@ -47,31 +48,18 @@ const roles = {
   [Role.TOOL]: "tool",
 } satisfies Record<Role, string>;
 
-/** Names that may follow `event.` in a rule. */
-export const eventFields: readonly string[] = [...Object.keys(fields), "metadata"];
-
-/** The fields of an event beside its metadata, which few rules look at. */
-export function eventView(event: Event): Map<string, CelInput> {
-  return new Map(Object.entries(fields).map(([name, read]) => [name, read(event)]));
-}
-
-/**
- * Metadata as maps and lists; undefined when it holds more than 4,096 values, which no rule gets to
- * see.
- *
- * Converted as a whole, because the library would convert a plain object anew at every access.
- */
-export function metadataView(metadata: JsonObject | undefined): CelInput | undefined {
-  let left = limits.ruleMetadataValues;
-  const convert = (value: JsonValue): CelInput => {
-    left -= 1;
-    if (value === null || typeof value !== "object" || left < 0) return left < 0 ? null : value;
-    if (Array.isArray(value)) return value.map(convert);
-    return new Map(Object.entries(value).map(([key, member]) => [key, convert(member)]));
-  };
-  const view = convert(metadata ?? {});
-  return left < 0 ? undefined : view;
-}
+/** What rules are about. */
+export const eventSubject: Subject<Event> = {
+  variable: "event",
+  article: "an",
+  word: "rule",
+  fields: [...Object.keys(fields), "metadata"],
+  sample: create(EventSchema),
+  view: (event) => ({
+    fields: new Map(Object.entries(fields).map(([name, read]) => [name, read(event)])),
+    metadata: metadataView(event.metadata),
+  }),
+};
 
 /** An error has no text for a model, but rules may well ask for its message. */
 function visibleText(event: Event): string {

@@ -1,14 +1,10 @@
 import type { Event, ProtectionRule } from "@sessiond/contract";
 import { InvalidFieldError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import {
-  compileExpression,
-  countWords,
-  type EventInput,
-  type Expression,
-  eventInput,
-} from "./expression.ts";
-import { RuleSyntaxError } from "./syntax.ts";
+import { compileExpression, countWords, type Expression } from "../cel/expression.ts";
+import type { View } from "../cel/subject.ts";
+import { ExpressionSyntaxError, placeOf } from "../cel/syntax.ts";
+import { eventSubject } from "./event-view.ts";
 
 /** A rule as it is written, in a message or in a file of settings. */
 export type RuleText = Pick<ProtectionRule, "expression" | "reason">;
@@ -44,8 +40,7 @@ export interface CompiledRules {
  * event.metadata.tags.exists(tag, tag.startsWith("legal"))
  * ```
  *
- * They have the functions of CEL and its strings extension that cannot take long: no `matches`,
- * `replace`, `join`, `format`, `map`, `filter`, and one level of `exists`, `exists_one` and `all`.
+ * They have the functions that `compileExpression` allows.
  *
  * Errors: InvalidFieldError with the path `<field>[i].expression` and the place `line:column`.
  */
@@ -67,8 +62,8 @@ export function compileRules(rules: readonly RuleText[], field: string): Compile
   return {
     reasonOf(event, onFailure) {
       if (compiled.length === 0) return undefined;
-      const input = eventInput(event);
-      return compiled.find((rule) => protects(rule, input, onFailure))?.reason;
+      const view = eventSubject.view(event);
+      return compiled.find((rule) => protects(rule, view, onFailure))?.reason;
     },
   };
 }
@@ -81,10 +76,10 @@ interface Rule {
 
 function protects(
   { compiled, reason, expression }: Rule,
-  input: EventInput,
+  view: View,
   onFailure: ((failure: RuleFailure) => void) | undefined,
 ): boolean {
-  const verdict = compiled.evaluate(input);
+  const verdict = compiled.evaluate(view);
   if (typeof verdict === "boolean") return verdict;
   onFailure?.({ reason, expression, why: verdict.failure });
   return true;
@@ -92,19 +87,13 @@ function protects(
 
 function compile(expression: string, field: string): Expression {
   try {
-    return compileExpression(expression);
+    return compileExpression(expression, eventSubject);
   } catch (error) {
-    if (!(error instanceof RuleSyntaxError)) throw error;
+    if (!(error instanceof ExpressionSyntaxError)) throw error;
     const place = placeOf(expression, error.offset);
     throw new InvalidFieldError({
       field,
       description: `does not compile at ${place}: ${error.message}`,
     });
   }
-}
-
-/** `line:column`, both from 1. */
-function placeOf(text: string, offset: number): string {
-  const before = text.slice(0, offset).split("\n");
-  return `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
 }

@@ -46,7 +46,7 @@ const costs: Readonly<Record<string, Cost>> = {
   upperAscii: scan,
 };
 
-/** Functions a rule may call; operators are functions too. */
+/** Functions an expression may call; operators are functions too. */
 export const functionNames: readonly string[] = Object.keys(costs);
 
 /** Steps a call takes; undefined for a function that cannot be called. */

@@ -1,65 +1,56 @@
-import { type CelInput, isCelError, parse, plan } from "@bufbuild/cel";
-import { create } from "@bufbuild/protobuf";
-import { type Event, EventSchema } from "@sessiond/contract";
+import { isCelError, parse, plan } from "@bufbuild/cel";
 import { limits } from "../../limits.ts";
-import { eventView, metadataView } from "./event-view.ts";
 import { Machine } from "./machine.ts";
-import { checkSyntax, RuleSyntaxError } from "./syntax.ts";
+import type { Subject, View } from "./subject.ts";
+import { checkSyntax, ExpressionSyntaxError } from "./syntax.ts";
 
-/** What an expression says about an event: yes, no, or that it could not tell. */
+/** What an expression says about a thing: yes, no, or that it could not tell. */
 export type Verdict = boolean | { readonly failure: string };
 
-/** What expressions see of one event; made once for all of them. */
-export interface EventInput {
-  readonly fields: ReadonlyMap<string, CelInput>;
-  /** Absent: it is too large to be looked at. Made at the first look, as few rules take one. */
-  readonly metadata: () => CelInput | undefined;
-}
-
+/** An expression that was compiled. */
 export interface Expression {
-  evaluate(input: EventInput): Verdict;
+  /**
+   * Never throws. A key that is missing from a map counts as false; it takes at most 65,536 steps,
+   * which are a few milliseconds.
+   */
+  evaluate(view: View): Verdict;
 }
 
 const machine = new Machine();
-const sample = eventInput(create(EventSchema));
-
-export function eventInput(event: Event): EventInput {
-  let metadata: { readonly view: CelInput | undefined } | undefined;
-  return {
-    fields: eventView(event),
-    metadata: () => {
-      metadata ??= { view: metadataView(event.metadata) };
-      return metadata.view;
-    },
-  };
-}
 
 /**
- * Compiles the CEL of a rule: parses it, checks it, and tries it on an empty event, which shows
- * types that can never fit.
+ * Compiles an expression in CEL: parses it, checks it, and tries it on an empty subject, which
+ * shows types that can never fit.
  *
- * Errors: RuleSyntaxError, also for an expression that is too long or too complicated.
+ * It has the functions of CEL and its strings extension that cannot take long: no `matches`,
+ * `replace`, `join`, `format`, `map`, `filter`, and one level of `exists`, `exists_one` and `all`.
+ *
+ * Errors: ExpressionSyntaxError, also for one that is too long or too complicated.
  */
-export function compileExpression(text: string): Expression {
+export function compileExpression<T>(text: string, subject: Subject<T>): Expression {
   checkSize(text);
+  const { variable, sample } = subject;
   const parsed = parseExpression(text);
-  const { usesMetadata } = checkSyntax(parsed);
+  const { usesMetadata } = checkSyntax(parsed, subject);
   const run = plan(machine.env, parsed);
-  const evaluate = (input: EventInput): Verdict => {
-    const metadata = usesMetadata ? input.metadata() : new Map();
+  const evaluate = (view: View): Verdict => {
+    const metadata = usesMetadata ? view.metadata() : new Map();
     if (metadata === undefined) {
       return { failure: `metadata has more than ${limits.ruleMetadataValues} values` };
     }
-    const event = new Map(input.fields).set("metadata", metadata);
+    const value = new Map(view.fields).set("metadata", metadata);
     machine.reset();
-    return toVerdict(withoutStacks(() => run({ event })));
+    return toVerdict(
+      withoutStacks(() => run({ [variable]: value })),
+      variable,
+    );
   };
-  const verdict = evaluate(sample);
+  const verdict = evaluate(subject.view(sample));
   if (
     typeof verdict !== "boolean" &&
     /^(it gives|found no matching overload|type mismatch)/.test(verdict.failure)
   ) {
-    throw new RuleSyntaxError(`tried on an empty event, ${verdict.failure}`, 0);
+    throw new ExpressionSyntaxError(`tried on an empty ${variable}, ${verdict.failure}`, 0);
   }
   return { evaluate };
 }
@@ -76,13 +67,13 @@ function words(text: string): string[] {
 /** Before the parser sees it: its time and its stack grow with these. */
 function checkSize(text: string): void {
   const bytes = Buffer.byteLength(text);
-  if (bytes === 0) throw new RuleSyntaxError("it is empty", 0);
+  if (bytes === 0) throw new ExpressionSyntaxError("it is empty", 0);
   if (bytes > limits.ruleBytes) {
-    throw new RuleSyntaxError(`it has ${bytes} bytes, the limit is ${limits.ruleBytes}`, 0);
+    throw new ExpressionSyntaxError(`it has ${bytes} bytes, the limit is ${limits.ruleBytes}`, 0);
   }
   const all = words(text);
   if (all.length > limits.ruleWords) {
-    throw new RuleSyntaxError(
+    throw new ExpressionSyntaxError(
       `it has ${all.length} words and signs, the limit is ${limits.ruleWords}`,
       0,
     );
@@ -92,7 +83,7 @@ function checkSize(text: string): void {
     if ("([{".includes(word)) depth += 1;
     if (")]}".includes(word)) depth -= 1;
     if (depth > limits.ruleDepth) {
-      throw new RuleSyntaxError(`more than ${limits.ruleDepth} brackets are open at once`, 0);
+      throw new ExpressionSyntaxError(`more than ${limits.ruleDepth} brackets are open at once`, 0);
     }
   }
 }
@@ -106,17 +97,17 @@ function parseExpression(text: string): ReturnType<typeof parse> {
 }
 
 /** The parser's own message lists every sign that could have followed; its place says enough. */
-function toSyntaxError(error: unknown): RuleSyntaxError {
-  if (error instanceof RangeError) return new RuleSyntaxError("it is too complicated", 0);
-  if (!(error instanceof Error)) return new RuleSyntaxError("it is no CEL", 0);
+function toSyntaxError(error: unknown): ExpressionSyntaxError {
+  if (error instanceof RangeError) return new ExpressionSyntaxError("it is too complicated", 0);
+  if (!(error instanceof Error)) return new ExpressionSyntaxError("it is no CEL", 0);
   const { location, found, message } = error as Error & {
     location?: { start?: { offset?: number } };
     found?: string | null;
   };
   const offset = location?.start?.offset ?? 0;
-  if (found === undefined) return new RuleSyntaxError(message, offset);
-  if (!found) return new RuleSyntaxError("it ends too early", offset);
-  return new RuleSyntaxError(`${JSON.stringify(found)} cannot stand here`, offset);
+  if (found === undefined) return new ExpressionSyntaxError(message, offset);
+  if (!found) return new ExpressionSyntaxError("it ends too early", offset);
+  return new ExpressionSyntaxError(`${JSON.stringify(found)} cannot stand here`, offset);
 }
 
 /**
@@ -133,16 +124,16 @@ function withoutStacks<T>(work: () => T): T {
   }
 }
 
-function toVerdict(result: unknown): Verdict {
+function toVerdict(result: unknown, variable: string): Verdict {
   if (typeof result === "boolean") return result;
   if (!isCelError(result)) return { failure: `it gives ${typeName(result)}, not true or false` };
   if (isMissingKey(result)) return false;
-  // Other messages may quote what is in the event, which has no place in a log.
+  // Other messages may quote what is in the event or session, which has no place in a log.
   const isHarmless = /^(found no matching overload|type mismatch|it takes more than)/;
   return {
     failure: isHarmless.test(result.message)
       ? result.message
-      : "a function cannot take what the event holds",
+      : `a function cannot take what the ${variable} holds`,
   };
 }
 

@@ -21,7 +21,7 @@ import { textFunctions } from "./text-functions.ts";
 export const rangeFunction = "@range";
 
 /**
- * Where rules run: the functions of CEL and its strings extension, each behind a meter, because
+ * Where expressions run: the functions of CEL and its strings extension, each behind a meter, because
  * CEL has no limit of its own.
  *
  * Evaluations are synchronous, so one meter serves all.

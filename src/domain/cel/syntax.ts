@@ -1,18 +1,18 @@
 import type { parse } from "@bufbuild/cel";
 import { functionNames } from "./costs.ts";
-import { eventFields } from "./event-view.ts";
 import { rangeFunction } from "./machine.ts";
+import type { Subject } from "./subject.ts";
 
 type Parsed = ReturnType<typeof parse>;
 type Expr = NonNullable<Parsed["expr"]>;
 type Kind<Case> = Extract<Expr["exprKind"], { case: Case }>["value"];
 
-/** What is wrong with a rule, and where: an offset into its text. */
-export class RuleSyntaxError extends Error {
+/** What is wrong with an expression, and where: an offset into its text. */
+export class ExpressionSyntaxError extends Error {
   readonly offset: number;
   constructor(message: string, offset: number) {
     super(message);
-    this.name = "RuleSyntaxError";
+    this.name = "ExpressionSyntaxError";
     this.offset = offset;
   }
 }
@@ -27,18 +27,21 @@ const typeNames = "bool double int list map null_type string type uint".split(" 
 const allowedFunctions = new Set([...functionNames, "_&&_", "_||_", "_?_:_", "_[_]"]);
 const internalFunctions = new Set(["@not_strictly_false"]);
 
+/** The parts of a subject that an expression is checked against. */
+type Words = Omit<Subject<unknown>, "sample" | "view">;
+
 /**
- * Checks that a rule uses only what rules may use, and makes its comprehensions pay for their
- * rounds (it changes `parsed` for that). Says whether the rule looks at the event's metadata.
+ * Checks that an expression uses only what it may use, and makes its comprehensions pay for their
+ * rounds (it changes `parsed` for that). Says whether it looks at the subject's metadata.
  *
- * What CEL allows and rules do not: comprehensions inside one another, `map` and `filter`, messages
+ * What CEL allows and this does not: comprehensions inside one another, `map` and `filter`, messages
  * of Protobuf, functions without a cost. What CEL would find out only when it runs: names, fields
- * of `event` and functions that do not exist.
+ * of the subject and functions that do not exist.
  *
- * Errors: RuleSyntaxError.
+ * Errors: ExpressionSyntaxError.
  */
-export function checkSyntax(parsed: Parsed): { readonly usesMetadata: boolean } {
-  const checker = new Checker(parsed.sourceInfo?.positions ?? {});
+export function checkSyntax(parsed: Parsed, subject: Words): { readonly usesMetadata: boolean } {
+  const checker = new Checker(parsed.sourceInfo?.positions ?? {}, subject);
   if (parsed.expr !== undefined) checker.check(parsed.expr, undefined);
   return checker;
 }
@@ -46,9 +49,11 @@ export function checkSyntax(parsed: Parsed): { readonly usesMetadata: boolean } 
 class Checker {
   usesMetadata = false;
   readonly #positions: Readonly<Record<string, number>>;
+  readonly #subject: Words;
 
-  constructor(positions: Readonly<Record<string, number>>) {
+  constructor(positions: Readonly<Record<string, number>>, subject: Words) {
     this.#positions = positions;
+    this.#subject = subject;
   }
 
   /** Returns the number of nodes. `loop` is the comprehension around `expr`. */
@@ -68,7 +73,7 @@ class Checker {
       case "structExpr":
         return this.#struct(expr, exprKind.value, loop);
       case "comprehensionExpr":
-        if (loop !== undefined) this.#fail(expr, oneLevel);
+        if (loop !== undefined) this.#fail(expr, oneLevel(this.#subject));
         return this.#comprehension(expr, exprKind.value);
       default:
         return 1;
@@ -81,7 +86,10 @@ class Checker {
 
   #name(expr: Expr, name: string, loop: Kind<"comprehensionExpr"> | undefined): void {
     if (name === loop?.iterVar || name === loop?.accuVar || typeNames.includes(name)) return;
-    if (name !== "event") this.#fail(expr, `there is no "${name}"; a rule is about "event"`);
+    const { variable, word } = this.#subject;
+    if (name !== variable) {
+      this.#fail(expr, `there is no "${name}"; a ${word} is about "${variable}"`);
+    }
     this.usesMetadata = true;
   }
 
@@ -90,11 +98,12 @@ class Checker {
     { operand, field }: Kind<"selectExpr">,
     loop: Kind<"comprehensionExpr"> | undefined,
   ): number {
-    if (operand?.exprKind.case !== "identExpr" || operand.exprKind.value.name !== "event") {
+    const { variable, article, fields } = this.#subject;
+    if (operand?.exprKind.case !== "identExpr" || operand.exprKind.value.name !== variable) {
       return 1 + this.#all([operand], loop);
     }
-    if (!eventFields.includes(field)) {
-      this.#fail(expr, `an event has no "${field}"; it has ${eventFields.join(", ")}`);
+    if (!fields.includes(field)) {
+      this.#fail(expr, `${article} ${variable} has no "${field}"; it has ${fields.join(", ")}`);
     }
     this.usesMetadata ||= field === "metadata";
     return 2;
@@ -103,7 +112,7 @@ class Checker {
   #function(expr: Expr, call: Kind<"callExpr">): void {
     const { function: name } = call;
     if (allowedFunctions.has(name) || internalFunctions.has(name)) return;
-    this.#fail(expr, `rules have no function "${name}"; ${insteadOf(name)}`);
+    this.#fail(expr, `${this.#subject.word}s have no function "${name}"; ${insteadOf(name)}`);
   }
 
   #struct(
@@ -111,7 +120,9 @@ class Checker {
     { messageName, entries }: Kind<"structExpr">,
     loop: Kind<"comprehensionExpr"> | undefined,
   ): number {
-    if (messageName !== "") this.#fail(expr, `rules make no messages such as "${messageName}"`);
+    if (messageName !== "") {
+      this.#fail(expr, `${this.#subject.word}s make no messages such as "${messageName}"`);
+    }
     const parts = entries.flatMap(({ keyKind, value }) =>
       keyKind.case === "mapKey" ? [keyKind.value, value] : [value],
     );
@@ -120,24 +131,28 @@ class Checker {
 
   #comprehension(expr: Expr, loop: Kind<"comprehensionExpr">): number {
     const { iterRange: range, accuInit, iterVar } = loop;
+    const { variable, word } = this.#subject;
     if (range === undefined) return 1;
     if (accuInit?.exprKind.case === "listExpr") {
-      this.#fail(expr, "rules have no map and filter; use exists, exists_one or all");
+      this.#fail(expr, `${word}s have no map and filter; use exists, exists_one or all`);
     }
-    if (iterVar === "event") this.#fail(expr, `"event" cannot be the name of an element`);
+    if (iterVar === variable) this.#fail(expr, `"${variable}" cannot be the name of an element`);
     // As if inside: what a comprehension goes through is no comprehension either.
-    const outside = this.check(range, { ...loop, iterVar: "event", accuVar: "event" });
+    const outside = this.check(range, { ...loop, iterVar: variable, accuVar: variable });
     const inside = this.#all([accuInit, loop.loopCondition, loop.loopStep, loop.result], loop);
     loop.iterRange = rangeWithSteps(range, inside + roundSteps);
     return 1 + outside + inside;
   }
 
   #fail(expr: Expr, message: string): never {
-    throw new RuleSyntaxError(message, this.#positions[expr.id.toString()] ?? 0);
+    throw new ExpressionSyntaxError(message, this.#positions[expr.id.toString()] ?? 0);
   }
 }
 
-const oneLevel = "a comprehension stands inside another; rules have one level, use two rules";
+function oneLevel({ word }: Words): string {
+  const instead = word === "rule" ? ", use two rules" : "";
+  return `a comprehension stands inside another; ${word}s have one level${instead}`;
+}
 
 function insteadOf(name: string): string {
   if (name === "matches") return "use contains, startsWith or endsWith, with lowerAscii()";
@@ -168,4 +183,10 @@ function rangeWithSteps(range: Expr, steps: number): Expr {
       value: { $typeName: "cel.expr.Expr.Call", function: rangeFunction, args: [range, stepsExpr] },
     },
   };
+}
+
+/** `line:column` of an offset, both from 1. */
+export function placeOf(text: string, offset: number): string {
+  const before = text.slice(0, offset).split("\n");
+  return `${before.length}:${(before.at(-1)?.length ?? 0) + 1}`;
 }
