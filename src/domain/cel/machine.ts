@@ -50,6 +50,8 @@ export class Machine {
     const cost = costOf(func.name);
     if (cost === undefined) return [];
     const call = (target: CelValue | undefined, args: CelValue[]): CelInput => {
+      // A comprehension goes on after an error: weighing maps in each of its rounds took seconds.
+      if (this.#stepsLeft < 0) this.#spend(0);
       this.#spend(cost(target === undefined ? args : [target, ...args]));
       const result = func.call(0, target, args);
       if (result === undefined || isCelError(result)) throw result;
