@@ -209,6 +209,20 @@ export class PageTokenInvalidError extends SessiondError {
   }
 }
 
+/** A filter cannot tell for a session. Nothing was changed. */
+export class FilterFailedError extends SessiondError {
+  readonly reason = "FILTER_FAILED";
+  /** Why, in words. Holds nothing of the session but names of fields and types. */
+  readonly why: string;
+  constructor({ sessionId, why }: { sessionId: string; why: string }) {
+    super(
+      `the filter cannot tell for session "${sessionId}": ${why}; nothing was changed, correct the filter`,
+      { field: "filter", session_id: sessionId, why },
+    );
+    this.why = why;
+  }
+}
+
 export class CursorInvalidError extends SessiondError {
   readonly reason = "CURSOR_INVALID";
   constructor(what: string) {

@@ -71,6 +71,17 @@ export const limits = {
   summariserAnswerBytes: MiB,
   summariserPromptLength: 512 * KiB,
 
+  /** A page of sessions ends early when a filter has taken this long. */
+  filterMs: 1_000,
+  /** After this time work on many sessions lets others work. */
+  turnMs: 5,
+  /** Sessions one call of CleanupSessions looks at. */
+  defaultCleanupPageSize: 1_000,
+  cleanupPageSize: 5_000,
+  /** Sessions one call of DeleteUserData deletes, and forks it names. */
+  userSessions: 10_000,
+  namedForks: 1_000,
+
   defaultPageSize: 50,
   pageSize: 1_000,
   /** A page ends early here, so that large events do not make large answers. */

@@ -1,6 +1,4 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type ListSessionsRequest,
   ListSessionsRequestSchema,
@@ -12,19 +10,18 @@ import {
   SessionState,
 } from "@sessiond/contract";
 import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
-import { PageTokenInvalidError } from "../errors.ts";
 import type { Clock } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { SessionIndex, SessionPosition, Store, StoredSession } from "../store/store.ts";
-import { asOf } from "./lifecycle/lapse.ts";
+import { filterOf } from "./filter/filter-of.ts";
 import { namespaceOf } from "./names.ts";
 import { pageSizeOf } from "./pages.ts";
 import type { SessionCells } from "./session-cells.ts";
+import { parsePosition, positionText, walk, walkChunk } from "./session-walk.ts";
+import { Turns } from "./turns.ts";
 import { validate } from "./validation/validate.ts";
 import { sessionView } from "./views.ts";
 
-/** Most sessions read at once from the store; other calls get their turn in between. */
-const chunk = 32;
 /** Sessions looked at for one page; a page may be short, even empty, when few of them match. */
 const scannedPerPage = 5_000;
 
@@ -44,43 +41,44 @@ export class SessionList {
   async list(request: ListSessionsRequest): Promise<ListSessionsResponse> {
     validate(ListSessionsRequestSchema, request);
     const namespace = namespaceOf(request.namespace);
-    const { state, agentId, userId, labels, order, pageToken } = request;
+    const { state, agentId, userId, labels, order, filter, pageToken } = request;
     const ordered = Object.keys(labels)
       .sort()
       .map((key) => [key, labels[key]]);
-    const filters = JSON.stringify([state, agentId, userId, ordered, order]);
+    const filters = JSON.stringify([state, agentId, userId, ordered, order, filter]);
     const scope = scopeOf(this.#store.capabilities.storeId, namespace, filters);
     const pageSize = pageSizeOf(request.pageSize);
 
     let after = pageToken === "" ? undefined : parsePosition(decodePageToken(scope, pageToken));
     const sessions: Session[] = [];
     let bytes = 0;
+    const passes = await filterOf(filter);
+    const turns = new Turns();
     const nowMs = this.#clock();
     const index = await this.#indexFor(request, nowMs);
     for (let scanned = 0; scanned < scannedPerPage; ) {
-      const limit = Math.min(chunk, pageSize - sessions.length);
-      const found = await this.#store.listSessions({
-        namespace,
-        index,
-        reverse: order !== SessionOrder.OLDEST_FIRST,
-        limit,
-        ...(after && { after }),
-      });
-      for (const stored of found) {
-        const durable = this.#cells.durable(stored);
-        const current = durable && asOf(durable, nowMs);
-        if (current !== undefined && matches(current, request)) {
+      const limit = Math.min(walkChunk, pageSize - sessions.length);
+      const reverse = order !== SessionOrder.OLDEST_FIRST;
+      const query = { namespace, index, reverse, limit, ...(after && { after }) };
+      const parts = { store: this.#store, cells: this.#cells };
+      const found = await walk({ ...parts, query, nowMs });
+      for (const { position, current } of found) {
+        await turns.yield();
+        if (
+          current !== undefined &&
+          matches(current, request) &&
+          passes({ stored: current, nowMs })
+        ) {
           const session = sessionView(current);
           bytes += toBinary(SessionSchema, session).length;
           if (sessions.length > 0 && bytes > limits.pageBytes) return page(sessions, scope, after);
           sessions.push(session);
         }
-        after = positionOf(stored);
-        if (sessions.length === pageSize) return page(sessions, scope, after);
+        after = position;
+        if (sessions.length === pageSize || turns.isSpent) return page(sessions, scope, after);
       }
       if (found.length < limit) return page(sessions, scope, undefined);
       scanned += limit;
-      await nextTurn();
     }
     return page(sessions, scope, after);
   }
@@ -105,21 +103,8 @@ function page(
 ): ListSessionsResponse {
   return create(ListSessionsResponseSchema, {
     sessions,
-    nextPageToken: next ? encodePageToken(scope, `${next.createTimeMs} ${next.sessionId}`) : "",
+    nextPageToken: next ? encodePageToken(scope, positionText(next)) : "",
   });
-}
-
-/** Errors: PageTokenInvalidError for one made up by a caller. */
-function parsePosition(text: string): SessionPosition {
-  const [, time, sessionId] = /^(\d{1,15}) (.+)$/su.exec(text) ?? [];
-  if (time === undefined || sessionId === undefined) throw new PageTokenInvalidError("malformed");
-  return { createTimeMs: Number(time), sessionId };
-}
-
-/** The place behind a session in a list. */
-export function positionOf({ session }: StoredSession): SessionPosition {
-  const createTimeMs = session.createTime ? timestampMs(session.createTime) : 0;
-  return { createTimeMs, sessionId: session.sessionId };
 }
 
 /** States that a session is in by the time alone, before the store knows. */

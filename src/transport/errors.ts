@@ -42,6 +42,7 @@ export const codeOfReason = {
   SESSION_QUOTA_EXCEEDED: Code.ResourceExhausted,
   NAMESPACE_FULL: Code.ResourceExhausted,
   STATE_TOO_LARGE: Code.ResourceExhausted,
+  FILTER_FAILED: Code.InvalidArgument,
 } satisfies Record<Reason, Code>;
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.

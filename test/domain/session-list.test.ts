@@ -170,7 +170,7 @@ describe("pages", () => {
     async (position) => {
       await using domain = await openTestDomain();
       const { storeId } = domain.store.capabilities;
-      const filters = JSON.stringify([0, "", "", [], 0]);
+      const filters = JSON.stringify([0, "", "", [], 0, ""]);
       const pageToken = encodePageToken(scopeOf(storeId, "default", filters), position);
       await expect(list(domain, { pageToken })).rejects.toThrow(PageTokenInvalidError);
     },

@@ -148,7 +148,9 @@ export class Quotas {
     let book = this.#books.get(namespace);
     if (book === undefined) {
       const ledger = new Ledger();
-      const sessions = readLedger({ ...quota, store: this.#store, cells: this.#cells, namespace });
+      const nowMs = this.#clock();
+      const from = { store: this.#store, cells: this.#cells, namespace, nowMs };
+      const sessions = readLedger({ ...quota, ...from });
       const filled = sessions.then((found) => ledger.fill(found));
       book = { ledger, filled, turn: Promise.resolve() };
       this.#books.set(namespace, book);

@@ -2,10 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { SessionState } from "@sessiond/contract";
 import type { SessionIndex, SessionPosition, Store, StoredSession } from "../../store/store.ts";
 import type { SessionCells } from "../session-cells.ts";
-import { positionOf } from "../session-list.ts";
-
-/** Sessions read at once; other calls get their turn in between. */
-const chunk = 256;
+import { walk, walkChunk } from "../session-walk.ts";
 
 const active: readonly SessionIndex[] = [
   { by: "state", value: SessionState.CREATED },
@@ -22,22 +19,18 @@ export async function readLedger(args: {
   store: Store;
   cells: SessionCells;
   namespace: string;
+  nowMs: number;
   storedBytes?: number;
 }): Promise<StoredSession[]> {
-  const { store, cells, namespace, storedBytes } = args;
+  const { store, cells, namespace, nowMs, storedBytes } = args;
   const sessions: StoredSession[] = [];
   for (const index of storedBytes === undefined ? active : [{ by: "all" } as const]) {
-    let after: SessionPosition | undefined;
-    for (;;) {
-      const query = { namespace, index, limit: chunk, ...(after && { after }) };
-      const page = await store.listSessions(query);
-      for (const stored of page) {
-        const durable = cells.durable(stored);
-        if (durable !== undefined) sessions.push(durable);
-      }
-      const last = page.at(-1);
-      if (last === undefined) break;
-      after = positionOf(last);
+    for (let after: SessionPosition | undefined, isLast = false; !isLast; ) {
+      const query = { namespace, index, limit: walkChunk, ...(after && { after }) };
+      const seen = await walk({ store, cells, query, nowMs });
+      for (const { current } of seen) if (current !== undefined) sessions.push(current);
+      after = seen.at(-1)?.position;
+      isLast = seen.length < walkChunk;
       await nextTurn();
     }
   }

@@ -49,6 +49,7 @@ const reason = { maxBytes: 4 * KiB };
 const structure = { maxBytes: limits.metadataBytes };
 const value = { maxBytes: 256 * KiB };
 const ratio = { min: 0, max: 1 };
+const filter = { maxBytes: limits.ruleBytes };
 const labels = {
   maxItems: limits.labels,
   keyBytes: limits.labelKeyBytes,
@@ -183,6 +184,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     user_id: word,
     labels,
     page_size: { min: 0 },
+    filter,
   },
   "sessiond.v1.UpdateSessionRequest": request,
   "sessiond.v1.EndSessionRequest": { ...sessionName, ...request },
@@ -191,6 +193,15 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
   "sessiond.v1.DeleteSessionRequest": { ...sessionName, ...request },
   "sessiond.v1.PatchStateRequest": { ...sessionName, ...request, etag: word },
   "sessiond.v1.GetStateRequest": sessionName,
+  "sessiond.v1.CleanupSessionsRequest": {
+    namespace,
+    idle: { minMs: 0 },
+    age: { minMs: 0 },
+    min_error_rate: ratio,
+    page_size: { min: 0 },
+    filter,
+  },
+  "sessiond.v1.DeleteUserDataRequest": { namespace, user_id: { ...word, required: true } },
   "sessiond.v1.AppendEventsRequest": {
     ...sessionName,
     ...request,

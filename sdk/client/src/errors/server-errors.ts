@@ -281,6 +281,18 @@ export class StateTooLargeError extends SessiondError {
   }
 }
 
+/** A filter cannot tell for a session; nothing was changed. */
+export class FilterFailedError extends SessiondError {
+  /** The session it cannot tell for. */
+  get failedSessionId(): string {
+    return this.text("session_id");
+  }
+  /** Why not, in words. */
+  get why(): string {
+    return this.text("why");
+  }
+}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -317,4 +329,5 @@ export const errorByReason = {
   SESSION_QUOTA_EXCEEDED: SessionQuotaExceededError,
   NAMESPACE_FULL: NamespaceFullError,
   STATE_TOO_LARGE: StateTooLargeError,
+  FILTER_FAILED: FilterFailedError,
 } satisfies Record<Reason, typeof SessiondError>;

@@ -349,6 +349,17 @@ export enum ErrorReason {
   NAMESPACE_FULL = 33,
 
   /**
+   * INVALID_ARGUMENT. A filter cannot tell for a session: it gives no true or false there, a function
+   * does not take what the session holds, or it needs too many steps. Nothing was changed.
+   *
+   * Correct the filter. A key that is missing from a map is no failure; it counts as false.
+   * Example: {"field": "filter", "session_id": "demo", "why": "it takes more than 65536 steps"}
+   *
+   * @generated from enum value: ERROR_REASON_FILTER_FAILED = 34;
+   */
+  FILTER_FAILED = 34,
+
+  /**
    * RESOURCE_EXHAUSTED. A scope of the state would be larger than 64 KiB. Nothing was changed.
    *
    * Remove keys of that scope, or store a reference.

@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Session, SessionEnd, SessionState } from "./session_pb.js";
-import type { FieldMask } from "@bufbuild/protobuf/wkt";
+import type { Duration, FieldMask } from "@bufbuild/protobuf/wkt";
 import type { Durability } from "./server_pb.js";
 
 /**
@@ -197,6 +197,23 @@ export declare type ListSessionsRequest = Message<"sessiond.v1.ListSessionsReque
    * @generated from field: string page_token = 8;
    */
   pageToken: string;
+
+  /**
+   * Sessions for which this is true: an expression in CEL over `session`, for example
+   * `session.error_rate > 0.5 || session.labels.tier == "trial"`. Absent: any. Up to 2 KiB.
+   *
+   * Fields, which are always there: texts `session_id`, `state` ("active", "timed_out" ...),
+   * `preset`, `agent_id`, `user_id`, `title`, `goal` (its first 16,384 UTF-16 units), `model`,
+   * `fingerprint`, `error_code`; maps `labels` and `metadata`; whole numbers `create_time_ms` (since
+   * 1970), `age_ms`, `idle_ms`, `head_revision`, `events`, `messages`, `turns`, `steps`, `tool_calls`,
+   * `errors`, `protected_events`, `stored_bytes`, `tokens`, `input_tokens`, `output_tokens`,
+   * `requests`, `request_errors`, `compactions`; numbers `error_rate` (of the requests) and `cost`
+   * (as reported). Numbers in `metadata` are doubles. A key that is missing from a map counts as
+   * false; anything else that fails is FILTER_FAILED. The functions are those of protection rules.
+   *
+   * @generated from field: string filter = 9;
+   */
+  filter: string;
 };
 
 /**
@@ -712,6 +729,301 @@ export declare type GetStateResponse = Message<"sessiond.v1.GetStateResponse"> &
 export declare const GetStateResponseSchema: GenMessage<GetStateResponse>;
 
 /**
+ * Request of CleanupSessions. All given criteria must match; without `idle`, `age`,
+ * `min_error_rate` and `filter` those match that have been idle for 30 minutes.
+ *
+ * @generated from message sessiond.v1.CleanupSessionsRequest
+ */
+export declare type CleanupSessionsRequest = Message<"sessiond.v1.CleanupSessionsRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Sessions without a new event for this long, or longer. Absent: any. Not negative.
+   *
+   * @generated from field: google.protobuf.Duration idle = 2;
+   */
+  idle?: Duration | undefined;
+
+  /**
+   * Sessions created this long ago, or longer. Absent: any. Not negative.
+   *
+   * @generated from field: google.protobuf.Duration age = 3;
+   */
+  age?: Duration | undefined;
+
+  /**
+   * Sessions more of whose requests failed: `metrics.requests.error_rate` is above it, not equal.
+   * Absent: any. 0 to 1.
+   *
+   * @generated from field: optional double min_error_rate = 4;
+   */
+  minErrorRate?: number | undefined;
+
+  /**
+   * Requests a session must have for `min_error_rate` to tell. 0: 1. Only together with that.
+   *
+   * @generated from field: uint32 min_requests = 5;
+   */
+  minRequests: number;
+
+  /**
+   * Sessions for which this is true, see `ListSessionsRequest.filter`. Absent: any. Up to 2 KiB.
+   *
+   * @generated from field: string filter = 6;
+   */
+  filter: string;
+
+  /**
+   * What becomes of them. Unspecified: EXPIRE.
+   *
+   * @generated from field: sessiond.v1.CleanupAction action = 7;
+   */
+  action: CleanupAction;
+
+  /**
+   * Finds and counts them, changes nothing.
+   *
+   * @generated from field: bool dry_run = 8;
+   */
+  dryRun: boolean;
+
+  /**
+   * Sessions to look at in this call. 0: 1,000. At most 5,000, larger values are cut. A page ends
+   * earlier when a filter has taken a second.
+   *
+   * @generated from field: int32 page_size = 9;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before. Absent: the first page. Good only for the same criteria,
+   * action and `dry_run`.
+   *
+   * @generated from field: string page_token = 10;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message sessiond.v1.CleanupSessionsRequest.
+ * Use `create(CleanupSessionsRequestSchema)` to create a new message.
+ */
+export declare const CleanupSessionsRequestSchema: GenMessage<CleanupSessionsRequest>;
+
+/**
+ * Response of CleanupSessions. All counts are of this page.
+ *
+ * @generated from message sessiond.v1.CleanupSessionsResponse
+ */
+export declare type CleanupSessionsResponse = Message<"sessiond.v1.CleanupSessionsResponse"> & {
+  /**
+   * Sessions looked at.
+   *
+   * @generated from field: uint32 scanned = 1;
+   */
+  scanned: number;
+
+  /**
+   * Sessions that matched.
+   *
+   * @generated from field: uint32 matched = 2;
+   */
+  matched: number;
+
+  /**
+   * Sessions that were ended or deleted; 0 in a dry run.
+   *
+   * @generated from field: uint32 changed = 3;
+   */
+  changed: number;
+
+  /**
+   * Sessions that could not be read, and were left alone. The server's log names them.
+   *
+   * @generated from field: uint32 failed = 4;
+   */
+  failed: number;
+
+  /**
+   * Those that matched, oldest first.
+   *
+   * @generated from field: repeated sessiond.v1.CleanupMatch sessions = 5;
+   */
+  sessions: CleanupMatch[];
+
+  /**
+   * For the next page. Absent: this was the last.
+   *
+   * @generated from field: string next_page_token = 6;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message sessiond.v1.CleanupSessionsResponse.
+ * Use `create(CleanupSessionsResponseSchema)` to create a new message.
+ */
+export declare const CleanupSessionsResponseSchema: GenMessage<CleanupSessionsResponse>;
+
+/**
+ * A session that met the criteria of a cleanup.
+ *
+ * @generated from message sessiond.v1.CleanupMatch
+ */
+export declare type CleanupMatch = Message<"sessiond.v1.CleanupMatch"> & {
+  /**
+   * Name of the session.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * Why it matched, in words.
+   *
+   * @generated from field: string why = 2;
+   */
+  why: string;
+
+  /**
+   * It was ended or deleted. False in a dry run, and for one that did not match any more when its
+   * turn came.
+   *
+   * @generated from field: bool changed = 3;
+   */
+  changed: boolean;
+};
+
+/**
+ * Describes the message sessiond.v1.CleanupMatch.
+ * Use `create(CleanupMatchSchema)` to create a new message.
+ */
+export declare const CleanupMatchSchema: GenMessage<CleanupMatch>;
+
+/**
+ * Request of DeleteUserData.
+ *
+ * @generated from message sessiond.v1.DeleteUserDataRequest
+ */
+export declare type DeleteUserDataRequest = Message<"sessiond.v1.DeleteUserDataRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * The user, by `Session.user_id`.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * Finds and counts, deletes nothing.
+   *
+   * @generated from field: bool dry_run = 3;
+   */
+  dryRun: boolean;
+};
+
+/**
+ * Describes the message sessiond.v1.DeleteUserDataRequest.
+ * Use `create(DeleteUserDataRequestSchema)` to create a new message.
+ */
+export declare const DeleteUserDataRequestSchema: GenMessage<DeleteUserDataRequest>;
+
+/**
+ * Response of DeleteUserData.
+ *
+ * @generated from message sessiond.v1.DeleteUserDataResponse
+ */
+export declare type DeleteUserDataResponse = Message<"sessiond.v1.DeleteUserDataResponse"> & {
+  /**
+   * Sessions of the user that were found, up to 10,000.
+   *
+   * @generated from field: uint32 matched = 1;
+   */
+  matched: number;
+
+  /**
+   * Sessions that were deleted; 0 in a dry run.
+   *
+   * @generated from field: uint32 deleted = 2;
+   */
+  deleted: number;
+
+  /**
+   * Sessions of the user that could not be read, and are still there. The server's log names them.
+   *
+   * @generated from field: uint32 failed = 3;
+   */
+  failed: number;
+
+  /**
+   * There are more: call again.
+   *
+   * @generated from field: bool more = 4;
+   */
+  more: boolean;
+
+  /**
+   * Sessions of others that share history of sessions this call found: their part of it stays. At
+   * most 1,000. Of sessions that an earlier call deleted they cannot be told; a dry run first has
+   * them all.
+   *
+   * @generated from field: repeated sessiond.v1.SharingFork forks = 5;
+   */
+  forks: SharingFork[];
+
+  /**
+   * How many such sessions there are.
+   *
+   * @generated from field: uint32 fork_count = 6;
+   */
+  forkCount: number;
+};
+
+/**
+ * Describes the message sessiond.v1.DeleteUserDataResponse.
+ * Use `create(DeleteUserDataResponseSchema)` to create a new message.
+ */
+export declare const DeleteUserDataResponseSchema: GenMessage<DeleteUserDataResponse>;
+
+/**
+ * A session that shares history of another's, as its fork or the fork of a fork.
+ *
+ * @generated from message sessiond.v1.SharingFork
+ */
+export declare type SharingFork = Message<"sessiond.v1.SharingFork"> & {
+  /**
+   * Name of the session.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * Name of the session it was forked from.
+   *
+   * @generated from field: string parent_session_id = 2;
+   */
+  parentSessionId: string;
+};
+
+/**
+ * Describes the message sessiond.v1.SharingFork.
+ * Use `create(SharingForkSchema)` to create a new message.
+ */
+export declare const SharingForkSchema: GenMessage<SharingFork>;
+
+/**
  * What to do when a session's name is taken.
  *
  * @generated from enum sessiond.v1.IfExists
@@ -786,6 +1098,46 @@ export enum SessionOrder {
 export declare const SessionOrderSchema: GenEnum<SessionOrder>;
 
 /**
+ * What CleanupSessions does to sessions that match.
+ *
+ * @generated from enum sessiond.v1.CleanupAction
+ */
+export enum CleanupAction {
+  /**
+   * Not said: EXPIRE.
+   *
+   * @generated from enum value: CLEANUP_ACTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Ends them as EXPIRED. Looks only at sessions that have not ended.
+   *
+   * @generated from enum value: CLEANUP_ACTION_EXPIRE = 1;
+   */
+  EXPIRE = 1,
+
+  /**
+   * Ends them as FAILED with error code "cleanup". Looks only at sessions that have not ended.
+   *
+   * @generated from enum value: CLEANUP_ACTION_FAIL = 2;
+   */
+  FAIL = 2,
+
+  /**
+   * Deletes them with their logs. Looks at all sessions, also ended ones.
+   *
+   * @generated from enum value: CLEANUP_ACTION_DELETE = 3;
+   */
+  DELETE = 3,
+}
+
+/**
+ * Describes the enum sessiond.v1.CleanupAction.
+ */
+export declare const CleanupActionSchema: GenEnum<CleanupAction>;
+
+/**
  * Keeps sessions.
  *
  * Every call that names a session takes `namespace` (absent: "default") and `session_id`.
@@ -836,7 +1188,7 @@ export declare const SessionService: GenService<{
    * sessions match; only an absent `next_page_token` says that it was the last. A session whose
    * record is damaged is left out, and named in the server's log.
    *
-   * Errors: PAGE_TOKEN_INVALID.
+   * Errors: PAGE_TOKEN_INVALID, FILTER_FAILED.
    *
    * @generated from rpc sessiond.v1.SessionService.ListSessions
    */
@@ -958,6 +1310,44 @@ export declare const SessionService: GenService<{
     methodKind: "unary";
     input: typeof GetStateRequestSchema;
     output: typeof GetStateResponseSchema;
+  },
+  /**
+   * Ends or deletes the sessions that meet criteria, a page at a time.
+   *
+   * Each call looks at one page of the namespace, oldest session first, then changes those that
+   * match. Call again with `next_page_token` until there is none: that looks at every session that
+   * was there at the first call. Each session is changed atomically, and only if it still matches
+   * at that moment: one that became active meanwhile is left alone. Appends are served in between.
+   *
+   * There is no `request_id`: a call repeated, or begun anew, finds what is left. A filter that
+   * fails on a session of the page changes nothing of the page; a dry run over all pages first says
+   * whether it does. Sessions that cannot be read are left alone and counted.
+   *
+   * Errors: PAGE_TOKEN_INVALID, FILTER_FAILED.
+   *
+   * @generated from rpc sessiond.v1.SessionService.CleanupSessions
+   */
+  cleanupSessions: {
+    methodKind: "unary";
+    input: typeof CleanupSessionsRequestSchema;
+    output: typeof CleanupSessionsResponseSchema;
+  },
+  /**
+   * Deletes all sessions of a user in the namespace, with their logs, whatever their state.
+   *
+   * Sessions are deleted one by one, up to 10,000 in a call; those that the user gets meanwhile are
+   * deleted as well. Repeating the call finds what is left, so it needs no `request_id`. The
+   * sessions are gone when the call returns; their bytes are freed in the background, and answers
+   * kept for repeated request ids go within 24 hours.
+   *
+   * Errors: none of its own. One that ends the call leaves the rest for the next call.
+   *
+   * @generated from rpc sessiond.v1.SessionService.DeleteUserData
+   */
+  deleteUserData: {
+    methodKind: "unary";
+    input: typeof DeleteUserDataRequestSchema;
+    output: typeof DeleteUserDataResponseSchema;
   },
 }>;
 
