@@ -2,6 +2,8 @@ import type { Hint, ProtectionRule } from "@sessiond/contract";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { Store } from "../store/store.ts";
+import { Cleanup } from "./cleanup/cleanup.ts";
+import { UserData } from "./cleanup/user-data.ts";
 import { BackgroundCompaction } from "./context/compaction/background.ts";
 import { Compactions } from "./context/compaction/compactions.ts";
 import { Compactor } from "./context/compaction/compactor.ts";
@@ -42,6 +44,8 @@ export interface Domain {
   readonly sessions: Sessions;
   readonly list: SessionList;
   readonly lifecycle: Lifecycle;
+  readonly cleanup: Cleanup;
+  readonly userData: UserData;
   readonly events: Events;
   readonly state: State;
   readonly steps: StepList;
@@ -123,6 +127,8 @@ export function wireDomain(options: DomainOptions): Domain {
     sessions: new Sessions({ ...shared, reencoding: new Reencoding(shared) }),
     list: new SessionList(shared),
     lifecycle: new Lifecycle(shared),
+    cleanup: new Cleanup(shared),
+    userData: new UserData(shared),
     sweeper,
     events: new Events(shared),
     state: new State({ ...shared, scopes }),

@@ -42,7 +42,8 @@ export function parsePosition(text: string): SessionPosition {
   return { createTimeMs: Number(time), sessionId };
 }
 
-function positionOf({ session }: StoredSession): SessionPosition {
+/** Its place in the lists of sessions. */
+export function positionOf({ session }: StoredSession): SessionPosition {
   const createTimeMs = session.createTime ? timestampMs(session.createTime) : 0;
   return { createTimeMs, sessionId: session.sessionId };
 }

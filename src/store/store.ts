@@ -119,6 +119,8 @@ export interface SessionQuery {
   /** Continue behind this place. */
   readonly after?: SessionPosition;
   readonly limit: number;
+  /** Hears of damaged sessions, which are left out. */
+  readonly onLeftOut?: (sessionId: string) => void;
 }
 
 export interface Deadline {

@@ -3,12 +3,16 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { GetSessionResponseSchema, type SessionService } from "@sessiond/contract";
 import type { Domain } from "../domain/domain.ts";
 
+type Parts = "sessions" | "list" | "lifecycle" | "state" | "cleanup" | "userData";
+
 export function sessionService({
   sessions,
   list,
   lifecycle,
   state,
-}: Pick<Domain, "sessions" | "list" | "lifecycle" | "state">): ServiceImpl<typeof SessionService> {
+  cleanup,
+  userData,
+}: Pick<Domain, Parts>): ServiceImpl<typeof SessionService> {
   return {
     createSession: (request) => sessions.create(request),
     getSession: async (request) =>
@@ -21,5 +25,7 @@ export function sessionService({
     deleteSession: (request) => sessions.delete(request),
     patchState: (request) => state.patch(request),
     getState: (request) => state.get(request),
+    cleanupSessions: (request) => cleanup.cleanup(request),
+    deleteUserData: (request) => userData.delete(request),
   };
 }

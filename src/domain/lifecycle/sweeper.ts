@@ -2,18 +2,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { WritesRefusedError } from "../../errors.ts";
 import type { Clock } from "../../ids.ts";
 import type { Deadline, Store, StoredSession } from "../../store/store.ts";
+import { batchSessions, paceMs } from "../pace.ts";
 import type { Outcome } from "../record.ts";
 import type { SessionCell, SessionCells, SessionName } from "../session-cells.ts";
 import { dueOf } from "./due.ts";
 import { lapse } from "./lapse.ts";
 import { withDueTime } from "./transitions.ts";
 
-/**
- * Sessions of one batch, and the rest between batches. Ten thousand sessions take about ten seconds;
- * with batches of 64, in four, the slowest hundredth of appends meanwhile took five times as long.
- */
-const batchSessions = 8;
-const paceMs = 5;
 /** Longest rest: a wall clock may jump ahead. */
 const maxRestMs = 30_000;
 /** Sessions that could not be swept and are passed over until the next pass. */

@@ -107,7 +107,8 @@ export class Reads {
     return events;
   }
 
-  sessions({ namespace, index, reverse = false, after, limit }: SessionQuery): StoredSession[] {
+  sessions(query: SessionQuery): StoredSession[] {
+    const { namespace, index, reverse = false, after, limit, onLeftOut } = query;
     if (limit < 1) return [];
     const first = indexPrefix(namespace, index);
     const end = prefixEnd(first);
@@ -128,6 +129,7 @@ export class Reads {
         // One that cannot be read does not take the others along.
         if (!(error instanceof DataLossError)) throw error;
         this.#onDamage(error);
+        onLeftOut?.(sessionId);
       }
       if (found.length === limit) break;
     }
