@@ -7,6 +7,7 @@ import {
 } from "@bufbuild/protobuf";
 import {
   type AppendEventsRequestSchema,
+  CleanupAction,
   type CreateSessionRequestSchema,
   EventService,
   MetricsService,
@@ -17,7 +18,8 @@ import { type Expected, text } from "./refusal.ts";
 
 const { createSession, getSession, listSessions, updateSession, endSession, deleteSession } =
   SessionService.method;
-const { cancelSession, reopenSession, patchState, getState } = SessionService.method;
+const { cancelSession, reopenSession, cleanupSessions, deleteUserData, patchState, getState } =
+  SessionService.method;
 const { appendEvents, listEvents, listSteps } = EventService.method;
 const { recordRequest } = MetricsService.method;
 
@@ -56,6 +58,24 @@ const session = (name: string, init: SessionInit, field: string, says?: string) 
     { session: { sessionId: "fresh", ...init } },
     { field, ...(says && { says }) },
   );
+
+/** Filters that are refused before any session is looked at, and what is said of them. */
+const filters: readonly (readonly [what: string, filter: string, says: string])[] = [
+  ["half a filter", "session.events >", "does not compile at 1:16"],
+  ["a filter of a number", "session.events", "it gives a number, not true or false"],
+  [
+    "a filter of 64k characters",
+    `"${"x".repeat(65_536)}" == ""`,
+    "has 65544 bytes, the limit is 2048",
+  ],
+  ["a filter of 200 brackets", `${"(".repeat(200)}true${")".repeat(200)}`, "brackets are open"],
+  [
+    "a filter of comprehensions in one another",
+    "[1,2].all(a, [1,2].all(b, [1,2].all(c, session.events > 0)))",
+    "a comprehension stands inside another",
+  ],
+  ["a filter that matches a pattern", 'session.title.matches("(a+)+b")', "no function"],
+];
 
 const ids: readonly (readonly [name: string, id: string])[] = [
   ["of 201 bytes", "x".repeat(201)],
@@ -376,6 +396,41 @@ export const rows: readonly Row[] = [
     { pageToken: "A".repeat(1_000_000) },
     { reason: "PAGE_TOKEN_INVALID" },
   ),
+  ...filters.flatMap(([what, filter, says]) => [
+    row(`a list by ${what}`, listSessions, { filter }, { field: "filter", says }),
+    row(
+      `a cleanup by ${what}`,
+      cleanupSessions,
+      { filter, action: CleanupAction.DELETE },
+      { field: "filter", says },
+    ),
+  ]),
+  row(
+    "a cleanup by a filter that cannot tell",
+    cleanupSessions,
+    { filter: "int(session.session_id) > 1", action: CleanupAction.DELETE },
+    { reason: "FILTER_FAILED", says: /^the filter cannot tell for session "/ },
+  ),
+  row(
+    "a cleanup by a rate above 1",
+    cleanupSessions,
+    { minErrorRate: 1.5 },
+    { field: "min_error_rate" },
+  ),
+  row(
+    "a cleanup by a negative time",
+    cleanupSessions,
+    { idle: { seconds: -1n } },
+    { field: "idle" },
+  ),
+  row("an unknown action", cleanupSessions, { action: 99 as 1 }, { field: "action" }),
+  row(
+    "a cleanup from a page token that is none",
+    cleanupSessions,
+    { pageToken: "nonsense" },
+    { reason: "PAGE_TOKEN_INVALID" },
+  ),
+  row("delete the data of no user", deleteUserData, {}, { field: "user_id" }),
   row("an unknown state in a filter", listSessions, { state: 99 as 1 }, { field: "state" }),
   row(
     "a reason to cancel of 4 KiB and a byte",

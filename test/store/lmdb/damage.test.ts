@@ -75,7 +75,10 @@ describe("damage on disk", () => {
     const damaged: string[] = [];
     store = await LmdbStore.open({ path, onDamage: ({ message }) => damaged.push(message) });
     const query = { namespace: "default", index: { by: "all" }, limit: 1 } as const;
-    const listed = await store.listSessions(query);
+    const leftOut: string[] = [];
+    const onLeftOut = (sessionId: string) => leftOut.push(sessionId);
+    const listed = await store.listSessions({ ...query, onLeftOut });
+    expect(leftOut).toEqual(["bad"]);
     expect(listed).toEqual([good.after]);
     expect(damaged).toEqual([expect.stringContaining('session "bad"')]);
     await store.close();
