@@ -217,7 +217,7 @@ export class FilterFailedError extends SessiondError {
   constructor({ sessionId, why }: { sessionId: string; why: string }) {
     super(
       `the filter cannot tell for session "${sessionId}": ${why}; nothing was changed, correct the filter`,
-      { field: "filter", session_id: sessionId, why },
+      { session_id: sessionId, why },
     );
     this.why = why;
   }

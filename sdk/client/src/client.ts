@@ -3,6 +3,11 @@ import type { EventBatch, EventsDamaged, SessionDeleted } from "@sessiond/contra
 import { type Clients, createClients } from "./clients.ts";
 import type { ClientContext } from "./context.ts";
 import { Conversations } from "./conversation/conversations.ts";
+import {
+  type DeletedUserData,
+  type DeleteUserDataOptions,
+  deleteUserData,
+} from "./delete-user-data.ts";
 import { retryInterceptor } from "./retry/interceptor.ts";
 import { type RetryEnvironment, type RetryOptions, retryPolicy } from "./retry/policy.ts";
 import { requestIdInterceptor } from "./retry/request-id.ts";
@@ -179,6 +184,18 @@ export abstract class SessiondClient implements AsyncDisposable {
    */
   countTokens(input: CountInput): Promise<TokenCounts> {
     return countTokens(this.#context, input);
+  }
+
+  /**
+   * Deletes all sessions of a user in the namespace, with their logs, whatever their state. Repeating
+   * it finds what is left. Look at `failed` and `forks` for what is not gone.
+   *
+   * ```ts
+   * const { deleted, forks } = await sessiond.deleteUserData("42");
+   * ```
+   */
+  deleteUserData(userId: string, options: DeleteUserDataOptions = {}): Promise<DeletedUserData> {
+    return deleteUserData(this.#context, userId, options);
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Session as SessionMessage } from "@sessiond/contract";
 import { type CallOptions, toConnectOptions, type WriteOptions } from "./call-options.ts";
+import { Cleanup, type CleanupOptions } from "./cleanup.ts";
 import { type ClientContext, translated } from "./context.ts";
 import { type DeleteOptions, deleteSession } from "./delete-session.ts";
 import { type PoolOptions, SessionPool } from "./lifecycle/session-pool.ts";
@@ -31,6 +32,11 @@ export interface SessionQuery extends CallOptions {
   readonly userId?: string | undefined;
   /** Sessions that carry these labels. */
   readonly labels?: Record<string, string> | undefined;
+  /**
+   * For which this is true: an expression in CEL over `session`, for example
+   * `session.error_rate > 0.5 && session.age_ms > 3600000`. The contract lists its fields.
+   */
+  readonly filter?: string | undefined;
   /** By creation time. Default "newest" first. */
   readonly order?: OrderWord | undefined;
   /** Sessions of a page, up to 1,000. Default 50. */
@@ -113,7 +119,8 @@ export class Sessions {
   }
 
   /**
-   * Lists sessions: awaited a page, iterated all of them. Errors: PageTokenInvalidError.
+   * Lists sessions: awaited a page, iterated all of them. Errors: PageTokenInvalidError,
+   * InvalidFieldError for a filter that does not compile, FilterFailedError for one that cannot tell.
    *
    * ```ts
    * const page = await sessiond.sessions.list({ state: "active", pageSize: 20 });
@@ -122,9 +129,11 @@ export class Sessions {
    */
   list(query: SessionQuery = {}): PageList<Session> {
     const { state, agentId = "", userId = "", labels = {}, order = "newest", pageSize = 0 } = query;
+    const { filter = "" } = query;
     const { namespace, clients } = this.#context;
     const request = {
       namespace,
+      filter,
       agentId,
       userId,
       labels,
@@ -154,6 +163,25 @@ export class Sessions {
    */
   delete(sessionId: string, options: DeleteOptions = {}): Promise<boolean> {
     return deleteSession(this.#context, sessionId, options);
+  }
+
+  /**
+   * Ends or deletes sessions by idle time, age, error rate or a filter: awaited the totals, iterated
+   * the sessions that match. Nothing happens before.
+   *
+   * A filter is tried on all sessions first, so that one that fails changes nothing. Beginning anew
+   * finds what is left.
+   *
+   * Errors: InvalidFieldError, FilterFailedError.
+   *
+   * ```ts
+   * const { changed } = await sessiond.sessions.cleanup(); // idle for 30 minutes
+   * const old = { ageMs: 30 * 86_400_000, action: "delete", dryRun: true } as const;
+   * for await (const { sessionId, why } of sessiond.sessions.cleanup(old)) console.log(sessionId, why);
+   * ```
+   */
+  cleanup(options: CleanupOptions = {}): Cleanup {
+    return new Cleanup(this.#context, options);
   }
 
   #handle(session: SessionMessage | undefined, origin?: SessionOrigin): Session {

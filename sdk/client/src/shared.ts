@@ -3,6 +3,13 @@
 export type { AppendOptions, AppendResult } from "./append.ts";
 export type { CallOptions, WriteOptions } from "./call-options.ts";
 export type {
+  Cleanup,
+  CleanupMatch,
+  CleanupOptions,
+  CleanupProgress,
+  CleanupTotals,
+} from "./cleanup.ts";
+export type {
   ClientOptions,
   NamespaceEvent,
   NamespaceWatchOptions,
@@ -14,6 +21,11 @@ export type { Conversation, HandoffOptions, SendOptions } from "./conversation/c
 export type { ConversationInput, Conversations } from "./conversation/conversations.ts";
 export type { ConversationMessage } from "./conversation/messages.ts";
 export type { DeleteOptions } from "./delete-session.ts";
+export type {
+  DeletedUserData,
+  DeleteUserDataOptions,
+  SharingFork,
+} from "./delete-user-data.ts";
 export type * from "./dialects/anthropic.ts";
 export type * from "./dialects/gemini.ts";
 export type * from "./dialects/openai-chat.ts";
@@ -77,6 +89,7 @@ export type { CompactionPolicyInput, ContextPolicyInput } from "./window/policy-
 export type { ProtectionChange } from "./window/protection.ts";
 export type {
   AccuracyWord,
+  CleanupActionWord,
   DialectWord,
   OrderWord,
   PresetWord,

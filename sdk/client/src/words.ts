@@ -1,4 +1,5 @@
 import {
+  CleanupAction,
   CompactionStrategy,
   Dialect,
   EventOrder,
@@ -32,8 +33,17 @@ export type TreatmentWord = keyof typeof treatments;
 /** How the summary of a compaction is made. */
 export type StrategyWord = keyof typeof strategies;
 
+/** What a cleanup does to sessions. */
+export type CleanupActionWord = keyof typeof cleanupActions;
+
 /** How sure a token count is. */
 export type AccuracyWord = keyof typeof accuracies;
+
+export const cleanupActions = {
+  expire: CleanupAction.EXPIRE,
+  fail: CleanupAction.FAIL,
+  delete: CleanupAction.DELETE,
+} as const;
 
 export const roles = {
   system: Role.SYSTEM,

@@ -281,12 +281,8 @@ export class StateTooLargeError extends SessiondError {
   }
 }
 
-/** A filter cannot tell for a session; nothing was changed. */
+/** A filter cannot tell for the session that `sessionId` names; nothing was changed. */
 export class FilterFailedError extends SessiondError {
-  /** The session it cannot tell for. */
-  get failedSessionId(): string {
-    return this.text("session_id");
-  }
   /** Why not, in words. */
   get why(): string {
     return this.text("why");

@@ -353,7 +353,7 @@ export enum ErrorReason {
    * does not take what the session holds, or it needs too many steps. Nothing was changed.
    *
    * Correct the filter. A key that is missing from a map is no failure; it counts as false.
-   * Example: {"field": "filter", "session_id": "demo", "why": "it takes more than 65536 steps"}
+   * Example: {"session_id": "demo", "why": "it takes more than 65536 steps"}
    *
    * @generated from enum value: ERROR_REASON_FILTER_FAILED = 34;
    */
