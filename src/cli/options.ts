@@ -1,8 +1,26 @@
 import { InvalidArgumentError } from "commander";
+import { durationMs } from "./text/times.ts";
 
 /** Parses an option as a whole number, 0 or more. */
 export function count(value: string): number {
   if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(value);
+}
+
+/** Parses an option as a length of time, in milliseconds. */
+export function duration(value: string): number {
+  const ms = durationMs(value);
+  if (ms === undefined) {
+    throw new InvalidArgumentError("It must be a duration such as 30s, 10m, 2h or 7d.");
+  }
+  return ms;
+}
+
+/** Parses an option as a number from 0 to 1. */
+export function share(value: string): number {
+  if (!/^(0(\.\d+)?|1(\.0+)?|\.\d+)$/.test(value)) {
+    throw new InvalidArgumentError("It must be a number from 0 to 1, such as 0.5.");
+  }
   return Number(value);
 }
 

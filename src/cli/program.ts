@@ -5,6 +5,7 @@ import { CommandError } from "./command-error.ts";
 import type { CommandLine } from "./command-line.ts";
 import { addAppend } from "./commands/append.ts";
 import { addCancel } from "./commands/cancel.ts";
+import { addCleanup } from "./commands/cleanup.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
 import { addDelete } from "./commands/delete.ts";
@@ -124,6 +125,7 @@ function createProgram(line: CommandLine, startApp: StartApp | undefined): Comma
   addCancel(program, line);
   addReopen(program, line);
   addDelete(program, line);
+  addCleanup(program, line);
   addConfig(program, line);
   addDoctor(program, line);
   addCompletion(program, line);

@@ -39,6 +39,24 @@ describe.runIf(hasTmux)("on a terminal", () => {
     expect(terminal.screen()).not.toContain("━");
   });
 
+  test("a cleanup shows how far it is, takes that away, and says which sessions and how many", async () => {
+    const line = `${JSON.stringify([{ role: "user", content: "hello" }])}\n`;
+    await writeFile(join(sessiond.folder, "runs.jsonl"), line.repeat(30));
+    await sessiond.ok("import", "--format", "openai-chat", "runs.jsonl");
+    terminal.type("script -qec 'sessiond cleanup --idle 0s --dry-run' seen; echo code $?");
+    await terminal.shows(
+      /runs-30: would be ended as expired, idle for .*\n30 sessions would be ended as expired; looked at 30\ncode 0/,
+    );
+    const seen = await readFile(join(sessiond.folder, "seen"), "utf8");
+    expect(seen).toMatch(/━+.*─+.* 30 sessions, 30 match/);
+    expect(seen).not.toContain("%");
+    expect(terminal.screen()).not.toContain("━");
+    terminal.type("clear; sessiond cleanup --filter 'session.messages == 1' --action delete");
+    await terminal.shows(
+      /runs-30: deleted, the filter is true\n30 sessions deleted; looked at 30\n/,
+    );
+  });
+
   test("tail -f shows events as text; Ctrl+C prints the command that resumes without gap or repeat", async () => {
     await sessiond.ok("append", "live", "message 1", "--create");
     await sessiond.ok("append", "live", "\x1b[31mred\x1b[2J", "--role", "assistant");

@@ -19,6 +19,7 @@ interface Flags extends ServerFlags {
   readonly agent?: string;
   readonly user?: string;
   readonly label?: Readonly<Record<string, string>>;
+  readonly filter?: string;
   readonly limit?: number;
   readonly output?: string;
 }
@@ -32,6 +33,7 @@ Examples:
   sessiond sessions                                  the newest ${tableRows} as a table
   sessiond sessions --state active --agent travel
   sessiond sessions --label team=support --label tier=gold
+  sessiond sessions --filter 'session.error_rate > 0.5 && session.requests >= 10'
   sessiond sessions -o jsonl | jq -r .sessionId      all of them, newest first`;
 
 export function addSessions(program: Command, line: CommandLine): void {
@@ -42,6 +44,7 @@ export function addSessions(program: Command, line: CommandLine): void {
     .option("--agent <id>", "of this agent")
     .option("--user <id>", "of this user")
     .option("--label <key=value>", "with this label; may be repeated", keyValue)
+    .option("--filter <expression>", "for which this is true, in CEL over session")
     .option(
       "--limit <number>",
       `at most so many (default ${tableRows} in a table, else all)`,
@@ -61,6 +64,7 @@ async function sessions({ host, sessiond, interruption }: Server, flags: Flags) 
     agentId: flags.agent,
     userId: flags.user,
     labels: flags.label,
+    filter: flags.filter,
     pageSize: Math.max(1, Math.min(pageSize, limit + 1)),
     signal: interruption.signal,
   });
