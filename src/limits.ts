@@ -74,7 +74,7 @@ export const limits = {
   /** A page of sessions ends early when a filter has taken this long. */
   filterMs: 1_000,
   /** After this time work on many sessions lets others work. */
-  turnMs: 5,
+  turnMs: 2,
   /** Sessions one call of CleanupSessions looks at. */
   defaultCleanupPageSize: 1_000,
   cleanupPageSize: 5_000,

@@ -99,7 +99,12 @@ export class Cleanup {
       answer.failed += 1;
     };
     let next: CleanupPlace | undefined = place;
-    while (next !== undefined && answer.scanned < pageSize && !turns.isSpent) {
+    // At least one session, however slow the machine is: a page that ends where it began never ends.
+    while (
+      next !== undefined &&
+      answer.scanned < pageSize &&
+      !(turns.isSpent && answer.scanned > 0)
+    ) {
       const { list, after }: CleanupPlace = next;
       const index = lists[list];
       if (index === undefined) return { found, next: undefined };
