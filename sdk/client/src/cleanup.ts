@@ -37,7 +37,10 @@ export interface CleanupTotals {
   readonly scanned: number;
   /** Sessions that matched. */
   readonly matched: number;
-  /** Sessions that were ended or deleted; 0 in a dry run. */
+  /**
+   * Sessions that were ended or deleted; 0 in a dry run. A page whose answer was lost and that was
+   * repeated counts what was left then.
+   */
   readonly changed: number;
   /** Sessions that could not be read, and were left alone. */
   readonly failed: number;

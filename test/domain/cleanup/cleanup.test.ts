@@ -23,6 +23,20 @@ import {
   recordRequests,
 } from "./support.ts";
 
+/** Lists as a store does that has a damaged record. */
+function leaveOut(store: MemoryStore, damaged: string): void {
+  const { listSessions } = store;
+  store.listSessions = async (query) => {
+    const { onLeftOut, limit } = query;
+    const found = await listSessions.call(store, { ...query, limit: limit + 1 });
+    const left = found.filter(({ session }) => session.sessionId !== damaged).slice(0, limit);
+    const at = found.findIndex(({ session }) => session.sessionId === damaged);
+    // As LMDB, which stops at the last one it returns.
+    if (at !== -1 && (at < limit || left.length < limit)) onLeftOut?.(damaged);
+    return left;
+  };
+}
+
 /** Sessions `a`, `b` … one minute apart; now is a minute after the last. */
 async function createEach(domain: TestDomain, ...ids: readonly string[]): Promise<void> {
   for (const sessionId of ids) {
@@ -308,6 +322,18 @@ describe("what happens meanwhile", () => {
         : commit.call(store, change);
     expect(await cleanupAll(domain)).toMatchObject({ matched: 3, changed: 2, failed: 1 });
     expect((await domain.get("b")).state).toBe(SessionState.ACTIVE);
+  });
+
+  test("one that a list leaves out is counted once, whatever the pages", async () => {
+    const store = await MemoryStore.open();
+    await using domain = await openTestDomain({ store });
+    await createEach(domain, "a", "damaged", "c", "d");
+    domain.now += day;
+    leaveOut(store, "damaged");
+    for (const pageSize of [1, 2, 9]) {
+      const found = await cleanupAll(domain, { pageSize, dryRun: true });
+      expect(found).toMatchObject({ scanned: 3, failed: 1, ids: ["a", "c", "d"] });
+    }
   });
 
   test("a store that takes no writes ends the call with its name, a later one does the rest", async () => {

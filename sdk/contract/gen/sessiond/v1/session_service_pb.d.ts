@@ -1143,7 +1143,8 @@ export declare const CleanupActionSchema: GenEnum<CleanupAction>;
  * Every call that names a session takes `namespace` (absent: "default") and `session_id`.
  * Every mutation takes `request_id`: repeating a call with the same id and content within
  * 24 hours returns the first answer without a second effect; the same id with other content
- * fails with REQUEST_ID_REUSED. Any call may fail with INVALID_FIELD, SHUTTING_DOWN,
+ * fails with REQUEST_ID_REUSED. CleanupSessions and DeleteUserData take none: repeated they find
+ * what is left. Any call may fail with INVALID_FIELD, SHUTTING_DOWN,
  * TOO_MANY_CALLS, WRITES_REFUSED or COMMIT_UNKNOWN.
  *
  * @generated from service sessiond.v1.SessionService
