@@ -122,16 +122,17 @@ export function wireDomain(options: DomainOptions): Domain {
   const quotas = new Quotas({ ...options, cells });
   const defaults = sessionDefaults(options.agentDefaults);
   const shared = { ...windows, protection, background, quotas, defaults };
+  const state = new State({ ...shared, scopes });
   const sweeper = new Sweeper({ ...shared, onError: options.onSweepError ?? (() => {}) });
   return {
     sessions: new Sessions({ ...shared, reencoding: new Reencoding(shared) }),
     list: new SessionList(shared),
     lifecycle: new Lifecycle(shared),
     cleanup: new Cleanup(shared),
-    userData: new UserData(shared),
+    userData: new UserData({ ...shared, state }),
     sweeper,
     events: new Events(shared),
-    state: new State({ ...shared, scopes }),
+    state,
     steps: new StepList(shared),
     counters: new SessionCounters(shared),
     windows: new Windows(shared),

@@ -12,6 +12,7 @@ import { namespaceOf } from "../names.ts";
 import { paced } from "../pace.ts";
 import type { SessionCells, SessionName } from "../session-cells.ts";
 import { positionOf, walkChunk } from "../session-walk.ts";
+import type { State } from "../state/state.ts";
 import { Turns } from "../turns.ts";
 import { validate } from "../validation/validate.ts";
 import { findForks } from "./forks.ts";
@@ -30,18 +31,21 @@ interface Work {
 export class UserData {
   readonly #store: Store;
   readonly #cells: SessionCells;
+  readonly #state: Pick<State, "removeUser">;
   readonly #shutdown: AbortSignal;
   readonly #limit: number;
 
   constructor(args: {
     store: Store;
     cells: SessionCells;
+    state: Pick<State, "removeUser">;
     shutdown: AbortSignal;
     /** Sessions of one call. Default from `limits.ts`. */
     limit?: number;
   }) {
     this.#store = args.store;
     this.#cells = args.cells;
+    this.#state = args.state;
     this.#shutdown = args.shutdown;
     this.#limit = args.limit ?? limits.userSessions;
   }
@@ -65,7 +69,8 @@ export class UserData {
       await this.#deleteAll(work, names, answer);
       if (more) break;
     }
-    // What else is kept by user (state of the scope "user:") is deleted here, unless it is a dry run.
+    // Last: a session that is still there could bring it back.
+    if (!dryRun && !answer.more) await this.#state.removeUser({ namespace, userId });
     answer.failed = work.failed.size;
     return answer;
   }

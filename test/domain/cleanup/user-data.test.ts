@@ -13,6 +13,7 @@ import { DataLossError, InvalidFieldError } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import type { StoredSession } from "../../../src/store/store.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
+import { patch, seen } from "../state/support.ts";
 import { end } from "./support.ts";
 
 type Request = MessageInitShape<typeof DeleteUserDataRequestSchema>;
@@ -162,6 +163,20 @@ describe("what happens meanwhile", () => {
   });
 });
 
+test("what the user's sessions shared goes with the last of them, not what the namespace shares", async () => {
+  await using domain = await openTestDomain();
+  await domain.create({ session: { sessionId: "a", userId: "ann" } });
+  await domain.create({ session: { sessionId: "b", userId: "bob" } });
+  await patch(domain, { "user:locale": "de", "app:theme": "dark" }, { sessionId: "a" });
+  await patch(domain, { "user:locale": "en" }, { sessionId: "b" });
+  await deleteUser(domain, { dryRun: true });
+  expect(await seen(domain, "a")).toMatchObject({ "user:locale": "de" });
+  await deleteUser(domain);
+  await domain.create({ session: { sessionId: "c", userId: "ann" } });
+  expect(await seen(domain, "c")).toEqual({ "app:theme": "dark" });
+  expect(await seen(domain, "b")).toMatchObject({ "user:locale": "en" });
+});
+
 test("Bounded: a call deletes as many sessions as it may, the next one the rest", async () => {
   await using domain = await openTestDomain();
   const ids = Array.from({ length: 43 }, (_, index) => `s${index}`);
@@ -171,7 +186,8 @@ test("Bounded: a call deletes as many sessions as it may, the next one the rest"
   const { store } = domain;
   const cells = new SessionCells({ store, limit: 100, limitBytes: 1_000_000 });
   const { signal } = new AbortController();
-  const userData = new UserData({ store, cells, shutdown: signal, limit: 40 });
+  const { state } = domain;
+  const userData = new UserData({ store, cells, state, shutdown: signal, limit: 40 });
   const request = create(DeleteUserDataRequestSchema, { userId: "ann" });
   expect(await userData.delete({ ...request, dryRun: true })).toMatchObject({
     matched: 40,

@@ -1334,7 +1334,8 @@ export declare const SessionService: GenService<{
     output: typeof CleanupSessionsResponseSchema;
   },
   /**
-   * Deletes all sessions of a user in the namespace, with their logs, whatever their state.
+   * Deletes all sessions of a user in the namespace, with their logs, whatever their state, and what
+   * they shared of it by `user:` keys.
    *
    * Sessions are deleted one by one, up to 10,000 in a call; those that the user gets meanwhile are
    * deleted as well. Repeating the call finds what is left, so it needs no `request_id`. The
