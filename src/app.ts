@@ -97,7 +97,10 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
         route(EventService, eventService({ ...domain, shutdown: shutdown.signal })),
         route(ContextService, contextService(domain)),
         route(MetricsService, metricsService(domain)),
-        route(ServerService, serverService({ store, startTimeMs: clock(), defaultEncoding })),
+        route(
+          ServerService,
+          serverService({ ...domain, store, startTimeMs: clock(), defaultEncoding }),
+        ),
       ],
       allowHosts: config.allowHosts,
       allowOrigins: config.allowOrigins,

@@ -2,6 +2,7 @@ import type { Hint, ProtectionRule } from "@sessiond/contract";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
 import type { Store } from "../store/store.ts";
+import type { Caches } from "./cache-stats.ts";
 import { Cleanup } from "./cleanup/cleanup.ts";
 import { UserData } from "./cleanup/user-data.ts";
 import { BackgroundCompaction } from "./context/compaction/background.ts";
@@ -56,6 +57,7 @@ export interface Domain {
   readonly reverts: Reverts;
   readonly protections: Protections;
   readonly counting: TokenCounting;
+  readonly caches: Caches;
   /** Writes down what time does to sessions; idle until it is started. */
   readonly sweeper: Sweeper;
   /** Waits for compactions that started by themselves. */
@@ -140,6 +142,7 @@ export function wireDomain(options: DomainOptions): Domain {
     reverts: new Reverts(shared),
     protections: new Protections(shared),
     counting: new TokenCounting(shared),
+    caches: { heads: cells, windows: cache, tokens: drafts.sizes, search: indexes },
     watches: new Watches({ ...shared, hub: new Hub({ store }) }),
     settled: () => background.settled(),
     close: async () => {

@@ -2,6 +2,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import { SessionSchema } from "@sessiond/contract";
 import { RevisionConflictError, SessionNotFoundError } from "../errors.ts";
 import type { Change, Committed, SessionKey, Store, StoredSession } from "../store/store.ts";
+import type { CacheStats } from "./cache-stats.ts";
 
 export interface SessionName {
   readonly namespace: string;
@@ -152,6 +153,8 @@ export class SessionCells {
   readonly #limitBytes: number;
   readonly #entries = new Map<string, Entry>();
   #bytes = 0;
+  #hits = 0;
+  #misses = 0;
 
   constructor(args: { store: Store; limit: number; limitBytes: number }) {
     this.#store = args.store;
@@ -162,6 +165,17 @@ export class SessionCells {
       this.#acknowledge(key, before, isRenamed ? undefined : after);
       if (isRenamed) this.#acknowledge(after.session, undefined, after);
     });
+  }
+
+  /** A hit is a call that finds its session in memory. Bytes are those of the sessions' own fields. */
+  get stats(): CacheStats {
+    return {
+      hits: this.#hits,
+      misses: this.#misses,
+      entries: this.#entries.size,
+      bytes: this.#bytes,
+      limitBytes: this.#limitBytes,
+    };
   }
 
   /**
@@ -207,10 +221,12 @@ export class SessionCells {
   #entry(key: string, name: SessionName): Entry {
     const known = this.#entries.get(key);
     if (known !== undefined) {
+      this.#hits++;
       this.#entries.delete(key);
       this.#entries.set(key, known);
       return known;
     }
+    this.#misses++;
     this.#evict();
     const entry: Entry = { cell: this.#load(name), users: 0, bytes: 0 };
     entry.cell.then((cell) => {

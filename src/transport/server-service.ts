@@ -1,17 +1,23 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { GetServerInfoResponseSchema, type ServerService } from "@sessiond/contract";
+import {
+  type CacheInfoSchema,
+  GetServerInfoResponseSchema,
+  type ServerService,
+} from "@sessiond/contract";
+import type { CacheStats, Caches } from "../domain/cache-stats.ts";
 import { limits } from "../limits.ts";
 import type { Store } from "../store/store.ts";
 import { version } from "../version.ts";
 
 export function serverService(args: {
   store: Store;
+  caches: Caches;
   startTimeMs: number;
   defaultEncoding: string;
 }): ServiceImpl<typeof ServerService> {
-  const { store, startTimeMs, defaultEncoding } = args;
+  const { store, caches, startTimeMs, defaultEncoding } = args;
   const { engine, storeId, schemaVersion, durability } = store.capabilities;
   return {
     getServerInfo: () =>
@@ -38,7 +44,20 @@ export function serverService(args: {
             requestIdTtl: durationFromMs(limits.requestIdTtlMs),
           },
           defaultEncoding,
+          caches: Object.entries(caches).map(([name, { stats }]) => cacheInfo(name, stats)),
         },
       }),
+  };
+}
+
+function cacheInfo(name: string, stats: CacheStats): MessageInitShape<typeof CacheInfoSchema> {
+  const { hits, misses, entries, bytes, limitBytes } = stats;
+  return {
+    name,
+    hits: BigInt(hits),
+    misses: BigInt(misses),
+    ...(entries !== undefined && { entries: BigInt(entries) }),
+    ...(bytes !== undefined && { bytes: BigInt(bytes) }),
+    ...(limitBytes !== undefined && { limitBytes: BigInt(limitBytes) }),
   };
 }

@@ -2,6 +2,7 @@ import type { Event } from "@sessiond/contract";
 import { DataLossError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Store, StoredSession } from "../../store/store.ts";
+import type { CacheStats } from "../cache-stats.ts";
 import { textOf } from "../payloads.ts";
 
 /** A log up to the newest event that a reader may see. */
@@ -37,6 +38,8 @@ export class EventCache {
   readonly #maxBytes: number;
   readonly #logs = new Map<string, CachedLog>();
   #bytes = 0;
+  #hits = 0;
+  #misses = 0;
 
   constructor(args: { store: Store; maxBytes?: number }) {
     this.#store = args.store;
@@ -49,15 +52,22 @@ export class EventCache {
     });
   }
 
-  /** Logs and bytes in memory. */
-  get size(): { logs: number; bytes: number } {
-    return { logs: this.#logs.size, bytes: this.#bytes };
+  /** A hit is a stretch of events that needed no store; an entry is a log. */
+  get stats(): CacheStats {
+    return {
+      hits: this.#hits,
+      misses: this.#misses,
+      entries: this.#logs.size,
+      bytes: this.#bytes,
+      limitBytes: this.#maxBytes,
+    };
   }
 
   /** Events from `first` to the head. Errors: DataLossError. */
   async tail({ uid, head }: Log, first: number): Promise<readonly Event[]> {
     if (first > head) return [];
     const log = this.#use(uid);
+    this.#note({ isHit: firstOf(log) <= first && head <= lastOf(log) });
     if (lastOf(log) < head) {
       const newer = await this.#read(uid, Math.max(first, lastOf(log) + 1), head);
       if (lastOf(log) + 1 < (newer[0]?.revision ?? 0)) this.#clear(log);
@@ -86,6 +96,7 @@ export class EventCache {
     const log = this.#use(uid);
     const from = firstOf(log);
     if (log.tail.length > 0 && first >= from && last <= lastOf(log)) {
+      this.#note({ isHit: true });
       return log.tail.slice(first - from, last - from + 1);
     }
     const known: Event[] = [];
@@ -94,7 +105,9 @@ export class EventCache {
       if (event === undefined) break;
       known.push(event);
     }
-    if (known.length === last - first + 1) return known;
+    const isHit = known.length === last - first + 1;
+    this.#note({ isHit });
+    if (isHit) return known;
     const events = await this.#read(uid, first, last);
     for (const event of events) {
       if (!log.older.has(event.revision)) this.#account(log, sizeOf([event]));
@@ -102,6 +115,11 @@ export class EventCache {
     }
     this.#trim(log);
     return events;
+  }
+
+  #note({ isHit }: { isHit: boolean }): void {
+    if (isHit) this.#hits++;
+    else this.#misses++;
   }
 
   async #read(uid: string, first: number, last: number): Promise<Event[]> {

@@ -1,4 +1,5 @@
 import { type Event, TokenAccuracy, type TokenCount } from "@sessiond/contract";
+import type { CacheStats } from "../cache-stats.ts";
 import type { TokenCounter } from "../tokens/counter.ts";
 import type { ModelEncoding } from "../tokens/encodings.ts";
 import { countEvents } from "../tokens/media.ts";
@@ -12,9 +13,19 @@ import { countEvents } from "../tokens/media.ts";
 export class EventSizes {
   readonly #tokens: TokenCounter;
   readonly #counts = new Map<string, WeakMap<Event, TokenCount>>();
+  #hits = 0;
+  #misses = 0;
 
   constructor({ tokens }: { tokens: TokenCounter }) {
     this.#tokens = tokens;
+  }
+
+  /**
+   * A hit is an event of a window whose count was known, from its append or from a window before. The
+   * counts are kept with the events, so how many there are is not known.
+   */
+  get stats(): CacheStats {
+    return { hits: this.#hits, misses: this.#misses };
   }
 
   /** Counts what has to be counted again. Then `of` knows all of the events. */
@@ -22,6 +33,8 @@ export class EventSizes {
     const missing = events.filter(
       (event) => !isCountedIn(event, encoding) && !this.#known(encoding).has(event),
     );
+    this.#hits += events.length - missing.length;
+    this.#misses += missing.length;
     if (missing.length === 0) return;
     const counts = await countEvents(this.#tokens, missing, encoding);
     const known = this.#known(encoding);

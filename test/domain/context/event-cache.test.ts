@@ -90,11 +90,11 @@ test("a piece far from the newest events is read without what lies between", asy
   await fill(sight, 500);
   const log = await logOf(sight);
   await sight.cache.tail(log, 490);
-  const { bytes } = sight.cache.size;
+  const { bytes } = sight.cache.stats;
   sight.reads.length = 0;
   expect(revisions(await sight.cache.tail({ ...log, head: 20 }, 11))).toEqual(upTo(11, 20));
   expect(sight.reads).toMatchObject([{ first: 11, last: 20 }]);
-  expect(sight.cache.size.bytes).toBe(bytes);
+  expect(sight.cache.stats.bytes).toBe(bytes);
 });
 
 test("appends that come while a log is read are neither lost nor doubled", async () => {
@@ -122,7 +122,7 @@ test("a deleted session leaves nothing in memory, not even what is being read", 
   await sight.domain.sessions.delete(create(DeleteSessionRequestSchema, { sessionId }));
   gate.resolve();
   await expect(read).rejects.toThrow(DataLossError);
-  expect(sight.cache.size).toEqual({ logs: 0, bytes: 0 });
+  expect(sight.cache.stats).toMatchObject({ entries: 0, bytes: 0 });
 });
 
 test("Bounded: the least recently used logs leave, and reads under way leave nothing behind", async () => {
@@ -136,7 +136,7 @@ test("Bounded: the least recently used logs leave, and reads under way leave not
   await Promise.all(logs.map((log) => sight.cache.tail(log, 1)));
   for (const log of logs) {
     expect(revisions(await sight.cache.tail(log, 1))).toEqual(upTo(1, 41));
-    expect(sight.cache.size.bytes).toBeLessThanOrEqual(256 * 1_024);
-    expect(sight.cache.size.bytes).toBeGreaterThan(0);
+    expect(sight.cache.stats.bytes).toBeLessThanOrEqual(256 * 1_024);
+    expect(sight.cache.stats.bytes).toBeGreaterThan(0);
   }
 });

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Event } from "@sessiond/contract";
 import { limits } from "../../../limits.ts";
 import type { EventRange } from "../../../store/store.ts";
+import type { CacheStats } from "../../cache-stats.ts";
 import type { Retriever } from "./retriever.ts";
 import { SessionIndex } from "./session-index.ts";
 import { Turns } from "./turns.ts";
@@ -49,6 +50,8 @@ export class Indexes {
   readonly #turns = new Turns();
   /** Least recently asked for first. */
   readonly #entries = new Map<string, Entry>();
+  #hits = 0;
+  #misses = 0;
 
   constructor(options: IndexesOptions) {
     this.#readEvents = options.readEvents;
@@ -68,8 +71,11 @@ export class Indexes {
   ): Promise<{ retriever: Retriever; partial: boolean }> {
     const entry = this.#entry(log);
     if (this.#isBehind(entry)) {
+      this.#misses++;
       entry.work ??= this.#work(log.uid, entry);
       await settledWithin(entry.work, waitMs);
+    } else {
+      this.#hits++;
     }
     const { index } = entry;
     return { retriever: index, partial: index.first > 1 || index.last < log.head };
@@ -82,8 +88,15 @@ export class Indexes {
     this.#entries.delete(uid);
   }
 
-  stats(): { indexes: number; bytes: number } {
-    return { indexes: this.#entries.size, bytes: this.#bytes() };
+  /** A hit is a call that finds an index with all it is to hold; an entry is a session's index. */
+  get stats(): CacheStats {
+    return {
+      hits: this.#hits,
+      misses: this.#misses,
+      entries: this.#entries.size,
+      bytes: this.#bytes(),
+      limitBytes: this.#maxBytes,
+    };
   }
 
   /** Ends the work under way and forgets all indexes. */

@@ -76,7 +76,7 @@ test("Bounded: one log too large for the memory keeps its newest events", async 
   expect(partial).toBe(true);
   expect(retriever.last).toBe(20_000);
   expect(retriever.first).toBeGreaterThan(1);
-  expect(indexes.stats().bytes).toBeLessThanOrEqual(2_000_000);
+  expect(indexes.stats.bytes).toBeLessThanOrEqual(2_000_000);
   ranges.length = 0;
   await indexes.get({ uid: "a", head: 20_000 }, wholeMs);
   expect(ranges).toEqual([]);
@@ -89,8 +89,8 @@ test("Bounded: indexes that were not asked for the longest are forgotten", async
     await indexes.get({ uid, head: 200 }, wholeMs);
     await indexes.get({ uid: "a", head: 200 }, wholeMs);
   }
-  expect(indexes.stats().bytes).toBeLessThanOrEqual(150_000);
-  expect(indexes.stats().indexes).toBeLessThan(6);
+  expect(indexes.stats.bytes).toBeLessThanOrEqual(150_000);
+  expect(indexes.stats.entries).toBeLessThan(6);
   expect(ranges.filter(({ uid }) => uid === "a")).toHaveLength(1);
 });
 
@@ -118,7 +118,7 @@ test("a forgotten index is made again", async () => {
   await using indexes = new Indexes({ readEvents });
   await indexes.get({ uid: "a", head: 10 }, wholeMs);
   indexes.drop("a");
-  expect(indexes.stats().indexes).toBe(0);
+  expect(indexes.stats.entries).toBe(0);
   await indexes.get({ uid: "a", head: 10 }, wholeMs);
   expect(ranges).toHaveLength(2);
 });

@@ -51,6 +51,14 @@ export declare type ServerInfo = Message<"sessiond.v1.ServerInfo"> & {
    * @generated from field: string default_encoding = 5;
    */
   defaultEncoding: string;
+
+  /**
+   * What it keeps in memory to be quick: "heads" of sessions, events for context "windows",
+   * "tokens" counted, and indexes to "search" by a window's query.
+   *
+   * @generated from field: repeated sessiond.v1.CacheInfo caches = 6;
+   */
+  caches: CacheInfo[];
 };
 
 /**
@@ -182,6 +190,63 @@ export declare type ServerLimits = Message<"sessiond.v1.ServerLimits"> & {
  * Use `create(ServerLimitsSchema)` to create a new message.
  */
 export declare const ServerLimitsSchema: GenMessage<ServerLimits>;
+
+/**
+ * A cache of the server, over all namespaces.
+ *
+ * @generated from message sessiond.v1.CacheInfo
+ */
+export declare type CacheInfo = Message<"sessiond.v1.CacheInfo"> & {
+  /**
+   * Which one: "heads", "windows", "tokens" or "search".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Look-ups since the start that it could answer.
+   *
+   * @generated from field: uint64 hits = 2;
+   */
+  hits: bigint;
+
+  /**
+   * Look-ups since the start for which something was read or worked out.
+   *
+   * @generated from field: uint64 misses = 3;
+   */
+  misses: bigint;
+
+  /**
+   * Sessions it holds something of now.
+   *
+   * Absent for "tokens", whose counts stay and leave with the events they belong to.
+   *
+   * @generated from field: optional uint64 entries = 4;
+   */
+  entries?: bigint | undefined;
+
+  /**
+   * Bytes they take in memory, as estimated. Absent for "tokens".
+   *
+   * @generated from field: optional uint64 bytes = 5;
+   */
+  bytes?: bigint | undefined;
+
+  /**
+   * Most bytes it may take. Absent for "tokens".
+   *
+   * @generated from field: optional uint64 limit_bytes = 6;
+   */
+  limitBytes?: bigint | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.CacheInfo.
+ * Use `create(CacheInfoSchema)` to create a new message.
+ */
+export declare const CacheInfoSchema: GenMessage<CacheInfo>;
 
 /**
  * What an acknowledged write survives.

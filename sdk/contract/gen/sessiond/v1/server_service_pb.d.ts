@@ -52,7 +52,7 @@ export declare const GetServerInfoResponseSchema: GenMessage<GetServerInfoRespon
  */
 export declare const ServerService: GenService<{
   /**
-   * Gets version, store and limits. Changes nothing.
+   * Gets version, store, limits and caches. Changes nothing.
    *
    * Errors: none of its own.
    *
