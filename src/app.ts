@@ -163,7 +163,7 @@ async function openStore({ store, data, maxMapSize }: Config, log: Logger): Prom
 async function httpSummariser({ summariser }: Config, tokens: TokenCounter) {
   if (summariser === undefined) return {};
   const { HttpSummariser } = await import("./domain/context/summarisers/http.ts");
-  const { fixedKey, keyFromFile } = await import("./domain/context/summarisers/http/key.ts");
+  const { fixedKey, keyFromFile } = await import("./completions/key.ts");
   const { keyFile, key, ...endpoint } = summariser;
   return {
     httpSummariser: new HttpSummariser({

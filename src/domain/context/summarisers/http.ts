@@ -9,13 +9,15 @@ import {
   retry,
   wrap,
 } from "cockatiel";
+import type { Endpoint } from "../../../completions/endpoint.ts";
+import { EndpointFailure } from "../../../completions/failure.ts";
+import type { KeySource } from "../../../completions/key.ts";
+import { complete, type WholeLimits } from "../../../completions/whole.ts";
 import { SummariserFailedError } from "../../../errors.ts";
 import { limits } from "../../../limits.ts";
 import { summaryOf } from "./http/answer.ts";
-import { complete, type Endpoint } from "./http/endpoint.ts";
-import { EndpointFailure, UnusableAnswer } from "./http/failure.ts";
-import type { KeySource } from "./http/key.ts";
 import { promptFor } from "./http/prompt.ts";
+import { UnusableAnswer } from "./http/unusable-answer.ts";
 import type { CountTokens, Summariser, SummaryTask } from "./summariser.ts";
 
 export interface HttpSummariserOptions {
@@ -52,7 +54,7 @@ const longestDelayMs = 10_000;
  * long is asked for once more, in firmer words. The key stands in no error.
  */
 export class HttpSummariser implements Summariser {
-  readonly #endpoint: Endpoint;
+  readonly #endpoint: Endpoint & WholeLimits;
   readonly #maxTokens: number;
   readonly #count: CountTokens;
   readonly #policy: IPolicy;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
-import { fixedKey, keyFromFile } from "../../../../src/domain/context/summarisers/http/key.ts";
+import { fixedKey, keyFromFile } from "../../../../src/completions/key.ts";
 import {
   HttpSummariser,
   type HttpSummariserOptions,

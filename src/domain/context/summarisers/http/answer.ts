@@ -1,4 +1,6 @@
-import { EndpointFailure, UnusableAnswer } from "./failure.ts";
+import { field } from "../../../../completions/endpoint.ts";
+import { EndpointFailure } from "../../../../completions/failure.ts";
+import { UnusableAnswer } from "./unusable-answer.ts";
 
 /** Beginnings of answers that refuse; longer texts may well begin so and go on. */
 const refusal =
@@ -33,9 +35,4 @@ export function summaryOf(answer: unknown): {
     throw new UnusableAnswer("it refused");
   }
   return { summary, isCutOff };
-}
-
-function field(value: unknown, name: string): unknown {
-  if (typeof value !== "object" || value === null) return undefined;
-  return (value as Record<string, unknown>)[name];
 }

@@ -1,11 +1,11 @@
 import { type Event, Role } from "@sessiond/contract";
+import type { ChatMessage } from "../../../../completions/whole.ts";
 import { limits } from "../../../../limits.ts";
 import { textOf, traitsOf } from "../../../payloads.ts";
 import type { Group } from "../../groups.ts";
 import { fence } from "../fence.ts";
 import type { SummaryTask } from "../summariser.ts";
-import type { ChatMessage } from "./endpoint.ts";
-import { UnusableAnswer } from "./failure.ts";
+import { UnusableAnswer } from "./unusable-answer.ts";
 
 const instructions = `You write the summary that will stand in place of the older part of a conversation between a user, an AI agent and its tools. The agent will see your summary instead of that part.
 
