@@ -23,6 +23,12 @@ export interface Input {
   bytes(): AsyncIterable<Uint8Array>;
 }
 
+/** The two directions of a terminal. What is shown there for the one who types is no data: it is stderr. */
+export interface Terminal {
+  readonly input: NodeJS.ReadableStream;
+  readonly output: NodeJS.WriteStream;
+}
+
 /** What a command needs of the process it runs in, so that tests can be one. */
 export interface Host {
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -30,6 +36,8 @@ export interface Host {
   readonly stdin: Input;
   readonly stdout: DataOutput;
   readonly stderr: Output;
+  /** Where somebody types, and sees what they type; undefined in a pipe. */
+  readonly terminal: Terminal | undefined;
   /** Calls the listener at SIGINT and SIGTERM instead of ending the process. Returns how to stop that. */
   onSignal(listener: (signal: "SIGINT" | "SIGTERM") => void): () => void;
   /** Calls the listener for errors nobody caught. */
@@ -56,6 +64,10 @@ export function processHost(): Host {
       drained: () => drained(closed.signal),
     },
     stderr: outputTo(process.stderr),
+    terminal:
+      process.stdin.isTTY && process.stderr.isTTY
+        ? { input: process.stdin, output: process.stderr }
+        : undefined,
     onSignal: (listener) => {
       process.on("SIGINT", listener);
       process.on("SIGTERM", listener);

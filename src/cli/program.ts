@@ -5,6 +5,7 @@ import { CommandError } from "./command-error.ts";
 import type { CommandLine } from "./command-line.ts";
 import { addAppend } from "./commands/append.ts";
 import { addCancel } from "./commands/cancel.ts";
+import { addChat } from "./commands/chat.ts";
 import { addCleanup } from "./commands/cleanup.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
@@ -119,6 +120,7 @@ function createProgram(line: CommandLine, startApp: StartApp | undefined): Comma
   addShow(program, line);
   addState(program, line);
   addWindow(program, line);
+  addChat(program, line);
   addAppend(program, line);
   addImport(program, line);
   addEnd(program, line);

@@ -69,7 +69,7 @@ export function toCommandError(error: SessiondError): CommandError {
 }
 
 /** Says what to do in words of the command line where the server's are for programs. */
-function withAdvice(error: unknown, { address, namespace }: Sessiond): unknown {
+export function withAdvice(error: unknown, { address, namespace }: Sessiond): unknown {
   if (!(error instanceof Error)) return error;
   const { reason, sessionId } = error as Partial<SessiondError>;
   if (reason === "SESSION_NOT_FOUND") {

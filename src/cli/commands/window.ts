@@ -1,5 +1,5 @@
 import { toJson } from "@bufbuild/protobuf";
-import type { ContextWindow, DialectWord } from "@sessiond/client";
+import type { DialectWord } from "@sessiond/client";
 import {
   GetContextWindowResponseSchema,
   GroupExplanationSchema,
@@ -9,17 +9,11 @@ import { type Command, Option } from "commander";
 import { CommandError } from "../command-error.ts";
 import type { CommandLine } from "../command-line.ts";
 import { exitCodes } from "../exit-codes.ts";
-import type { DataOutput, Host, Output } from "../host.ts";
+import type { DataOutput, Output } from "../host.ts";
 import { collect, count } from "../options.ts";
 import { jsonWriter, writeJson } from "../output-format.ts";
 import { addServerOptions, type Server, type ServerFlags, withServer } from "../server.ts";
-import { numberText } from "../text/numbers.ts";
-import { safe } from "../text/safe.ts";
-import { writeExplanation } from "../window/explanation.ts";
-import { itemLines } from "../window/item-lines.ts";
-import { tokenBar } from "../window/token-bar.ts";
-import { usesOf } from "../window/uses.ts";
-import { wrapped } from "../window/wrap.ts";
+import { type ShownWindow, writeWindow } from "../window/write-window.ts";
 
 type Format = "text" | "json" | "jsonl" | "request";
 
@@ -125,7 +119,7 @@ async function window(
   const { stdout, stderr } = host;
   switch (format) {
     case "text":
-      await writeText(host, shown, { id, explain: flags.explain === true });
+      await writeWindow(host, shown, { id, explain: flags.explain === true });
       break;
     case "json":
       writeJson(stdout, format, toJson(GetContextWindowResponseSchema, shown.message));
@@ -143,31 +137,11 @@ async function window(
   return undefined;
 }
 
-type Shown = Omit<ContextWindow, "rendered">;
-
-async function writeLines(stdout: DataOutput, { message }: Shown, explain: boolean) {
+async function writeLines(stdout: DataOutput, { message }: ShownWindow, explain: boolean) {
   const values = explain
     ? message.groups.map((group) => toJson(GroupExplanationSchema, group))
     : message.items.map((item) => toJson(WindowItemSchema, item));
   const writer = jsonWriter(stdout, "jsonl");
   for (const value of values) await writer.write(value);
   writer.end();
-}
-
-async function writeText(
-  { stdout, stderr }: Host,
-  shown: Shown,
-  { id, explain }: { id: string; explain: boolean },
-) {
-  const { tokens, budget, reservedOutput, ratio, encoding, accuracy, headRevision } = shown;
-  const facts = [
-    `${safe(id)} at revision ${headRevision}:`,
-    `${numberText(tokens.total)} of ${numberText(budget - reservedOutput)} tokens,`,
-    `${(100 * ratio).toFixed(1)}%, ${encoding}${accuracy === "exact" ? "" : `, ${accuracy}`}`,
-  ];
-  stdout.write(`${wrapped(facts.join(" "), stdout.columns()).join("\n")}\n`);
-  stdout.write(`${tokenBar(stdout, usesOf(shown))}\n`);
-  if (explain) await writeExplanation(stdout, shown.groups);
-  else stdout.write(itemLines(stdout, shown.items));
-  if (shown.items.length === 0) stderr.write("there is nothing in it\n");
 }

@@ -49,6 +49,7 @@ export function commandLine(argv: readonly string[], env: Record<string, string>
       drained: async () => {},
     },
     stderr: { ...pipe, write: collect("stderr") },
+    terminal: undefined,
     onSignal: (listener) => subscribe(signals, listener),
     onCrash: (listener) => subscribe(crashes, listener),
     flushed: async () => {},
