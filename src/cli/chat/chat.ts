@@ -10,6 +10,7 @@ import { changeOf } from "./fingerprint.ts";
 import type { ChatInput } from "./input.ts";
 import { pipeInput } from "./pipe-input.ts";
 import { findSession } from "./resume.ts";
+import { serverInfo } from "./server-info.ts";
 import { type Status, statusOn } from "./status.ts";
 import { terminalInput } from "./terminal-input.ts";
 
@@ -88,7 +89,7 @@ async function resume(
 ) {
   if (wish === undefined) {
     // Somebody who types a message is to know before whether it can be kept.
-    await sessiond.clients.server.getServerInfo({}, { signal });
+    await serverInfo(sessiond, signal);
     return undefined;
   }
   const note = (line: string) => status.note(line);

@@ -4,6 +4,7 @@ import { safe } from "../text/safe.ts";
 import { writeWindow } from "../window/write-window.ts";
 import type { View } from "./answerer.ts";
 import type { ChatSession } from "./chat-session.ts";
+import { serverInfo } from "./server-info.ts";
 import type { Status } from "./status.ts";
 import { writeCaches, writeSessions } from "./tables.ts";
 
@@ -64,7 +65,7 @@ const commands: Readonly<Record<string, ChatCommand>> = {
     usage: "!cache",
     help: "hits, misses and size of the server's caches",
     async run({ host, sessiond }, _, signal) {
-      const { server } = await sessiond.clients.server.getServerInfo({}, { signal });
+      const server = await serverInfo(sessiond, signal);
       await writeCaches(host.stdout, server?.caches ?? []);
       return undefined;
     },
