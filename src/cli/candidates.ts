@@ -33,7 +33,8 @@ export function candidatesFor(program: Command, words: readonly string[]): Candi
   }
   const options = helper.visibleOptions(command);
   const taking = options.find((option) => takesValue(option) && isFlag(option, before.at(-1)));
-  if (taking !== undefined) return valuesOf(taking);
+  const isAnother = taking?.optional === true && current.startsWith("-");
+  if (!isAnother && taking !== undefined) return valuesOf(taking);
   const [, flag] = /^(--[^=]+)=/.exec(current) ?? [];
   if (flag !== undefined) {
     const option = options.find((candidate) => takesValue(candidate) && isFlag(candidate, flag));
@@ -51,9 +52,12 @@ export function candidatesFor(program: Command, words: readonly string[]): Candi
   return { kind: "sessions", ...(are && { are }) };
 }
 
+/** Options whose value is the id of a session. */
+const sessionOptions: ReadonlySet<string> = new Set(["--session", "--resume"]);
+
 function valuesOf(option: Option): Candidates {
   if (option.argChoices !== undefined) return { kind: "words", words: option.argChoices };
-  return option.long === "--session" ? { kind: "sessions" } : { kind: "none" };
+  return sessionOptions.has(option.long ?? "") ? { kind: "sessions" } : { kind: "none" };
 }
 
 function takesValue(option: Option): boolean {

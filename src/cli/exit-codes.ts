@@ -14,7 +14,10 @@ export const exitCodes = {
   refused: 5,
   /** No server answers at the address, or not in time. The same command may work later. */
   noServer: 6,
-  /** A part was not done or is not well: lines that were not imported, findings of `doctor`. */
+  /**
+   * A part was not done or is not well: lines that were not imported, messages of a chat that were
+   * not answered, findings of `doctor`.
+   */
   incomplete: 7,
   /** Interrupted, or a server's stop was cut short: 128 and the signal's number, as shells do. */
   SIGINT: 130,
@@ -31,5 +34,5 @@ Exit codes:
   4    no such session
   5    refused: the session has ended, somebody else wrote, a limit is reached
   6    no server at the address, or no answer in time
-  7    done in part: lines that were not imported, findings of doctor
+  7    done in part: lines not imported, messages not answered, findings of doctor
   130  interrupted (143: ended by SIGTERM)`;

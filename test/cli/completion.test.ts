@@ -45,6 +45,8 @@ test("ids of sessions complete from the running server, where an id belongs", as
   expect(await complete("show", "user-")).toEqual(["user-2", "user-1"]);
   expect(await complete("tail", "-f", "--session", "")).toHaveLength(6);
   expect(await complete("delete", "user-1", "user-")).toHaveLength(2);
+  expect(await complete("chat", "--resume", "user-")).toEqual(["user-2", "user-1"]);
+  expect(await complete("chat", "--resume", "--reo")).toEqual(["--reopen"]);
   expect(await complete("append", "user-1", "")).toEqual([]);
   expect(await complete("show", "--namespace", "elsewhere", "")).toEqual([]);
 });
