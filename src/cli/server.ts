@@ -1,4 +1,4 @@
-import type { Sessiond, SessiondError } from "@sessiond/client";
+import type { RetryOptions, Sessiond, SessiondError } from "@sessiond/client";
 import type { Command } from "commander";
 import { CommandError } from "./command-error.ts";
 import type { CommandLine } from "./command-line.ts";
@@ -32,7 +32,8 @@ export function addServerOptions(command: Command): Command {
  * Runs a command against a server: connects, stops at signals and when stdout is closed, and turns
  * the client's errors into lines for people and exit codes.
  *
- * `work` may return an exit code of its own; otherwise the command is done when it returns.
+ * `work` may return an exit code of its own; otherwise the command is done when it returns. `retry`
+ * is how calls are repeated; default: as clients do.
  *
  * Errors: CommandError.
  */
@@ -40,6 +41,7 @@ export async function withServer(
   { host, endsWith }: CommandLine,
   flags: ServerFlags,
   work: (server: Server) => Promise<number | undefined>,
+  retry?: RetryOptions,
 ): Promise<void> {
   // Loaded only now: `serve` and `--help` do without the client.
   const sdk = await import("@sessiond/client");
@@ -49,6 +51,7 @@ export async function withServer(
     await using sessiond = new sdk.Sessiond({
       address: flags.address ?? (SESSIOND_ADDRESS || undefined),
       namespace: flags.namespace,
+      retry,
     });
     try {
       const exitCode = await work({ host, sessiond, interruption });

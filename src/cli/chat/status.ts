@@ -40,7 +40,7 @@ export function statusOn(output: Output): Status {
   };
 }
 
-export function messagesText(count: number): string {
+function messagesText(count: number): string {
   return count === 1 ? "1 message" : `${count} messages`;
 }
 

@@ -29,6 +29,11 @@ interface Flags extends ServerFlags {
 const defaultUrl = "https://api.openai.com/v1";
 /** Models that think say nothing for a while. */
 const defaultSilentMs = 300_000;
+/**
+ * A chat outlives its server. When that is back, the connection waits up to 600 ms before it tries
+ * again, and a message is not to fail meanwhile.
+ */
+const retry = { attempts: 5, minMs: 200 };
 
 const help = `
 Every message and answer is kept in a session, which expires 45 minutes after the last one. stdout has
@@ -74,7 +79,7 @@ export function addChat(program: Command, line: CommandLine): void {
   addServerOptions(command);
   command.action((flags: Flags) => {
     check(flags, line.host);
-    return withServer(line, flags, (server) => start(server, flags));
+    return withServer(line, flags, (server) => start(server, flags), retry);
   });
 }
 
