@@ -85,7 +85,7 @@ describe.runIf(hasTmux)("on a terminal", () => {
     terminal.press("C-c");
     await terminal.shows(/^> *\n> $/m);
     terminal.type("whole");
-    await terminal.shows(/> whole\n🆕.*\nYes\./);
+    await terminal.shows(/> whole\n🆕.*\nYes\.\n💾/);
     expect(await texts()).toEqual(["whole", "Yes."]);
   });
 
