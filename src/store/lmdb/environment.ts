@@ -189,7 +189,8 @@ function environment(args: {
     // Behind the driver's own task, which makes that promise.
     setImmediate(() => {
       handled = false;
-      root.committed.then(undefined, () => {});
+      // Both are needed: when a write of another turn is under way, the driver calls the first.
+      root.committed.then(ignore, ignore);
     });
   }
   return {
@@ -223,3 +224,5 @@ function startMessage(path: string, error: unknown): string {
   }
   return `cannot open a store in ${path} (${text}); choose another folder with --data`;
 }
+
+function ignore(): void {}
