@@ -63,20 +63,21 @@ export class Sweeper {
 
   /**
    * Sweeps what is due now, batch by batch. Resolves when nothing is left, or at a stop. `rest` is
-   * called between batches. Sessions that cannot be swept are passed over.
+   * called between batches. Sessions that cannot be swept are passed over; gives their uids.
    *
    * Errors: those of `Store.dueDeadlines`.
    */
-  async sweep(rest: () => Promise<void> = () => Promise.resolve()): Promise<void> {
+  async sweep(rest: () => Promise<void> = () => Promise.resolve()): Promise<ReadonlySet<string>> {
     const failed = new Set<string>();
     while (!this.#stop.signal.aborted && failed.size < maxFailed) {
       const limit = failed.size + batchSessions;
       const due = await this.#store.dueDeadlines({ nowMs: this.#clock(), limit });
       const batch = due.filter(({ key }) => !failed.has(key.uid));
-      if (batch.length === 0) return;
+      if (batch.length === 0) break;
       await Promise.all(batch.map((deadline) => this.#sweepOne(deadline, failed)));
       await rest();
     }
+    return failed;
   }
 
   async #sweepOne({ key }: Deadline, failed: Set<string>): Promise<void> {
@@ -115,8 +116,7 @@ export class Sweeper {
       this.#restUntilMs = Number.POSITIVE_INFINITY;
       let restMs = maxRestMs;
       try {
-        await this.sweep(rest);
-        restMs = await this.#restMs();
+        restMs = await this.#restMs(await this.sweep(rest));
       } catch {
         // The store fails to read: whoever calls hears of it, and this tries again.
       }
@@ -126,12 +126,14 @@ export class Sweeper {
     }
   }
 
-  /** Time until the next session is due. */
-  async #restMs(): Promise<number> {
+  /** Time until the next session is due, beside those that could not be swept; these can wait. */
+  async #restMs(failed: ReadonlySet<string>): Promise<number> {
     const nowMs = this.#clock();
-    const [next] = await this.#store.dueDeadlines({ nowMs: nowMs + maxRestMs, limit: 1 });
-    // What is due now could not be swept.
-    const restMs = next === undefined || next.dueMs <= nowMs ? maxRestMs : next.dueMs - nowMs;
+    const limit = failed.size + 1;
+    const due = await this.#store.dueDeadlines({ nowMs: nowMs + maxRestMs, limit });
+    const next = due.find(({ key }) => !failed.has(key.uid));
+    // Not negative: a session may have become due since the sweep looked.
+    const restMs = next === undefined ? maxRestMs : Math.max(0, next.dueMs - nowMs);
     this.#restUntilMs = nowMs + restMs;
     return restMs;
   }

@@ -4,6 +4,7 @@ import { SessionState, UpdateSessionRequestSchema } from "@sessiond/contract";
 import { describe, expect, test } from "vitest";
 import { DataLossError } from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
+import type { Store } from "../../../src/store/store.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
 import { cancel, expiryOf, kindsOf, listed, sessionId } from "./support.ts";
 
@@ -12,6 +13,15 @@ async function createMany(domain: TestDomain, count: number): Promise<void> {
   const expiry = expiryOf({ ttl: 1_000 });
   const ids = Array.from({ length: count }, (_, index) => `s${index}`);
   await Promise.all(ids.map((id) => domain.create({ session: { sessionId: id, expiry } })));
+}
+
+/** Resolves when the next end of a session is stored. */
+function sessionEnded(store: Store): Promise<void> {
+  return new Promise((resolve) => {
+    store.onCommit(({ change }) => {
+      if (kindsOf(change.events).includes("sessionEnded")) resolve();
+    });
+  });
 }
 
 describe("the sweep", () => {
@@ -120,14 +130,54 @@ describe("the sweep", () => {
     expect(due.map(({ key }) => key.sessionId)).toEqual(["s0"]);
   });
 
+  test("takes at once what becomes due while it looks for the next due time", async () => {
+    const store = await MemoryStore.open();
+    const domain = await openTestDomain({ store });
+    const { dueDeadlines } = store;
+    store.dueDeadlines = async (query) => {
+      const due = await dueDeadlines.call(store, query);
+      // The sweep found nothing; a millisecond later there is something.
+      if (due.length === 0) domain.now += 1;
+      return due;
+    };
+    await createMany(domain, 1);
+    const ended = sessionEnded(store);
+    domain.now += 999;
+    domain.sweeper.start();
+    await ended;
+    await domain.close();
+    await store.close();
+  });
+
+  test("goes by the due time of the others when one session cannot be swept", async () => {
+    const store = await MemoryStore.open();
+    const domain = await openTestDomain({ store });
+    await createMany(domain, 1);
+    const expiry = expiryOf({ ttl: 1_020 });
+    await domain.create({ session: { sessionId, expiry } });
+    const { commit, dueDeadlines } = store;
+    store.commit = (change) =>
+      change.key.sessionId === sessionId
+        ? commit.call(store, change)
+        : Promise.reject(new DataLossError({ record: "head" }));
+    store.dueDeadlines = async (query) => {
+      const due = await dueDeadlines.call(store, query);
+      // Time goes on while the sweep rests, and nobody changes a session.
+      if (query.nowMs > domain.now) domain.now += 20;
+      return due;
+    };
+    const ended = sessionEnded(store);
+    domain.now += 1_000;
+    domain.sweeper.start();
+    await ended;
+    await domain.close();
+    await store.close();
+  });
+
   test("begins by itself when the next session is due, and ends with the domain", async () => {
     const domain = await openTestDomain();
     domain.sweeper.start();
-    const ended = new Promise<void>((resolve) => {
-      domain.store.onCommit(({ change }) => {
-        if (kindsOf(change.events).includes("sessionEnded")) resolve();
-      });
-    });
+    const ended = sessionEnded(domain.store);
     await createMany(domain, 1);
     // Due by now: whatever changes a session makes the sweeper look again.
     domain.now += 1_000;
