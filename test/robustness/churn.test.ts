@@ -1,0 +1,28 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { runChurn } from "./churn/churn.ts";
+
+const sessionsPerWave = 400;
+const waves = 3;
+const timeout = 120_000;
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sessiond-churn-"));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+it("nothing is left of sessions that were deleted and removed", { timeout }, async () => {
+  const data = join(folder, "data");
+  const churn = await runChurn({ data, waves, sessionsPerWave, seed: 7_377 });
+  expect(churn.waves).toHaveLength(waves);
+  expect(churn.complaints).toEqual([]);
+  const { entries, faults } = churn.check;
+  expect(faults).toEqual([]);
+  // The log of the namespace still tells of them; nothing else does.
+  const { meta: _meta, log, ...others } = entries;
+  expect(Object.values(others)).toEqual(Object.values(others).map(() => 0));
+  expect(log).toBeGreaterThan(waves * sessionsPerWave);
+});
