@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { runChurn } from "./churn/churn.ts";
 
-const sessionsPerWave = 400;
-const waves = 3;
+const sessionsPerWave = 300;
+const waves = 2;
 const timeout = 120_000;
 
 let folder: string;

@@ -1,0 +1,46 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import fc from "fast-check";
+import type { Fields } from "./session.ts";
+
+/** Names that calls are made with; `~` ones appear when ended sessions are kept. */
+export const names = ["a", "b", "c", "a~1", "b~1"] as const;
+export const someName = fc.constantFrom("a", "a", "b", "b", "c", "a~1", "b~1");
+
+const maybe = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined, freq: 1 });
+/** Times that clock jumps now and then just reach. */
+const span = maybe(fc.constantFrom(1, 50, 1_000, 30_000, 3_600_000, 90_000_000));
+
+/** What callers may ask of the life of a session, all of it and a part of it. */
+export const bounds = fc.record({
+  maxSteps: fc.constantFrom(0, 0, 0, 1, 3, 8),
+  maxTokens: fc.constantFrom(0, 0, 0, 5, 60),
+  timeoutMs: span,
+  ttlMs: span,
+  idleTtlMs: span,
+  retentionMs: maybe(fc.constantFrom(0, 1_000, 3_600_000)),
+});
+
+export const plainFields: Fields = {
+  ...{ title: "", agentId: "", userId: "", maxSteps: 0, maxTokens: 0, storesThinking: true },
+};
+
+type Bounds = typeof bounds extends fc.Arbitrary<infer T> ? T : never;
+
+/** The same as a request says it. */
+export function limitsOf({ maxSteps, maxTokens, timeoutMs }: Partial<Bounds>) {
+  return {
+    ...(maxSteps !== undefined && { maxSteps }),
+    ...(maxTokens !== undefined && { maxTokens }),
+    ...(timeoutMs !== undefined && { timeout: durationFromMs(timeoutMs) }),
+  };
+}
+
+export function expiryOf({ ttlMs, idleTtlMs, retentionMs }: Partial<Bounds>) {
+  return {
+    ...(ttlMs !== undefined && { ttl: durationFromMs(ttlMs) }),
+    ...(idleTtlMs !== undefined && { idleTtl: durationFromMs(idleTtlMs) }),
+    ...(retentionMs !== undefined && { retention: durationFromMs(retentionMs) }),
+  };
+}
+
+export type { Bounds };
