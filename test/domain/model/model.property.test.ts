@@ -4,7 +4,8 @@ import { expect, test } from "vitest";
 import { runModel } from "./run.ts";
 
 /** By hand many times as many, with `MODEL_RUNS=20` in front of the command that runs this file. */
-const times = Number(process.env.MODEL_RUNS ?? 1);
+const { MODEL_RUNS = "1" } = process.env;
+const times = Number(MODEL_RUNS);
 const timeout = 120_000 * times;
 
 test("sessions in memory behave as the model does", { timeout }, () =>
