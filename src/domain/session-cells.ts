@@ -237,7 +237,9 @@ export class SessionCells {
     return entry;
   }
 
-  async #load(name: SessionName): Promise<SessionCell> {
+  async #load({ namespace, sessionId }: SessionName): Promise<SessionCell> {
+    // Of what the caller handed over nothing but the name: the next session may get it.
+    const name = { namespace, sessionId };
     return new SessionCell(this.#store, name, await this.#store.getSession(name));
   }
 

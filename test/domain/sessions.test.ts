@@ -1,4 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   CreateSessionRequestSchema,
   DeleteSessionRequestSchema,
@@ -323,6 +324,16 @@ describe("delete", () => {
     const other = await domain.create({ session: demo });
     expect(other).toMatchObject({ title: "", headRevision: 1, etag: "1" });
     expect(other.uid).not.toBe(uid);
+  });
+
+  test("leaves nothing of the session to one that an append creates under its name", async () => {
+    await using domain = await openTestDomain();
+    const expiry = { ttl: durationFromMs(1_000) };
+    await domain.create({ session: { ...demo, userId: "ada", goal: "secret", expiry } });
+    await remove(domain);
+    await domain.append({ ...demo, events: [userText("hello")], createIfMissing: true });
+    const { userId, goal, expiry: left } = await domain.get("demo");
+    expect({ userId, goal, left }).toEqual({ userId: "", goal: "", left: undefined });
   });
 
   test("of a session that is not there fails, unless it may be missing", async () => {
