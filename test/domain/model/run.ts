@@ -33,7 +33,7 @@ export async function runModel(
   engine: Engine,
   parameters: fc.Parameters<unknown> & { readonly maxCommands?: number },
 ): Promise<void> {
-  const { maxCommands = 30, ...rest } = parameters;
+  const { maxCommands = 40, ...rest } = parameters;
   const all = happenings.map((arbitrary) => arbitrary.map(command));
   const commands = fc.commands(all, { maxCommands, size: "max" });
   await fc.assert(

@@ -19,6 +19,8 @@ export class World {
   readonly remembered: Remembered[] = [];
   /** Etags that sessions had, by uid; the newest last. */
   readonly etags = new Map<string, string[]>();
+  /** The clock was set back, so that what its time had ended may go on. */
+  wasSetBack = false;
   #requests = 0;
 
   /** A request id that was not used before; "" for a call that cannot be repeated. */

@@ -11,8 +11,10 @@ export const passing: fc.Arbitrary<Happening> = fc
   )
   .map((ms) => ({
     toString: () => `pass ${ms} ms`,
-    async run({ model }, { domain }) {
+    async run(world, { domain }) {
+      const { model } = world;
       model.nowMs += ms;
+      world.wasSetBack ||= ms < 0;
       domain.now = model.nowMs;
     },
   }));
