@@ -21,6 +21,8 @@ export interface StoreCheck {
   /** Size of the file, and what of it is free for new content. */
   readonly fileBytes: number;
   readonly freeBytes: number;
+  /** What the logs of the namespaces take of it. */
+  readonly logBytes: number;
   /** Sentences about entries that belong to nothing, or lack what they belong to. */
   readonly faults: readonly string[];
 }
@@ -38,6 +40,9 @@ export async function checkStore(path: string, nowMs: number = Date.now()): Prom
   try {
     const { root, tables } = environment;
     const { fileBytes, freeBytes } = pagesOf(root, Object.values(tables));
+    // Without them there would be so much more that is free.
+    const others = TABLE_NAMES.filter((name) => name !== "log").map((name) => tables[name]);
+    const logBytes = pagesOf(root, others).freeBytes - freeBytes;
     const stored = storedSessions(tables);
     const faults = [
       ...headFaults(tables, stored),
@@ -48,7 +53,7 @@ export async function checkStore(path: string, nowMs: number = Date.now()): Prom
       ...requestFaults(tables, nowMs),
     ];
     const counts = TABLE_NAMES.map((name) => [name, tables[name].getKeysCount()]);
-    return { entries: Object.fromEntries(counts), fileBytes, freeBytes, faults };
+    return { entries: Object.fromEntries(counts), fileBytes, freeBytes, logBytes, faults };
   } finally {
     await environment.close();
   }

@@ -12,9 +12,9 @@ export async function churnCommand(args: {
   const { minutes, ...rest } = args;
   const churn = await runChurn({ ...rest, durationMs: minutes * 60_000, onWave: printWave });
   const { complaints } = churn;
-  const { entries, fileBytes, freeBytes, faults } = churn.check;
+  const { entries, fileBytes, freeBytes, logBytes, faults } = churn.check;
   print(`${churn.waves.length} waves, ${churn.deletedSessions} sessions deleted`);
-  print(`file ${fileBytes} bytes, ${freeBytes} of them free for new content`);
+  print(`file ${fileBytes} bytes: ${freeBytes} free for new content, ${logBytes} namespace log`);
   print(`entries ${JSON.stringify(entries)}, ${churn.unfreedSessions} freed after the stop`);
   for (const line of complaints) print(`stderr: ${line}`);
   for (const fault of faults.slice(0, shownFaults)) print(`fault: ${fault}`);
