@@ -8,6 +8,7 @@ import { memoryBench } from "./memory.ts";
 import { profileBench } from "./profile.ts";
 import { startBench } from "./start.ts";
 import { type Bench, describeMachine, textReport } from "./support/report.ts";
+import { sweepBench } from "./sweep.ts";
 import { tokensBench } from "./tokens.ts";
 import { watchBench } from "./watch.ts";
 import { watchCostBench } from "./watch-cost.ts";
@@ -26,6 +27,7 @@ const benches = {
   start: startBench,
   memory: memoryBench,
   disk: diskBench,
+  sweep: sweepBench,
   image: imageBench,
   tokens: tokensBench,
   windows: windowsBench,
