@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type Event,
   type RequestMetrics,
@@ -16,7 +16,9 @@ import { sideOf, traitsOf } from "./payloads.ts";
 
 /** Callers report what they like; a sum stops at the largest number its field can carry. */
 const maxUint32 = 0xffff_ffff;
-const maxDurationMs = 315_576_000_000_000;
+const nsPerMs = 1e6;
+const nsPerSecond = 1_000_000_000n;
+const maxDurationNs = 315_576_000_000n * nsPerSecond;
 
 /** The numbers of a head while events are counted into it. */
 export class Counts {
@@ -91,18 +93,23 @@ function withRequest(
   const { processingTime: sum } = known;
   const count = known.count + (isCounted ? 1 : 0);
   const errors = known.errors + (error === undefined ? 0 : 1);
-  const totalMs =
-    (sum === undefined ? 0 : durationMs(sum)) +
-    (processingTime === undefined ? 0 : durationMs(processingTime));
-  const timeMs = Math.min(totalMs, maxDurationMs);
+  // In whole nanoseconds: requests of less than a millisecond add up, and in any order to the same.
+  const totalNs = nanoseconds(sum) + nanoseconds(processingTime);
+  const timeNs = totalNs < maxDurationNs ? totalNs : maxDurationNs;
   return create(RequestMetricsSchema, {
     count,
     errors,
     errorRate: count === 0 ? 0 : Math.min(1, errors / count),
-    ...(timeMs > 0 && { processingTime: durationFromMs(timeMs) }),
-    ...(timeMs > 0 &&
+    ...(timeNs > 0n && {
+      processingTime: { seconds: timeNs / nsPerSecond, nanos: Number(timeNs % nsPerSecond) },
+    }),
+    ...(timeNs > 0n &&
       count > 0 && {
-        averageProcessingTime: durationFromMs(Math.round(timeMs / count)),
+        averageProcessingTime: durationFromMs(Math.round(Number(timeNs) / nsPerMs / count)),
       }),
   });
+}
+
+function nanoseconds(duration: Duration | undefined): bigint {
+  return duration === undefined ? 0n : duration.seconds * nsPerSecond + BigInt(duration.nanos);
 }

@@ -60,6 +60,17 @@ describe("RecordRequest", () => {
     expect(await requests(domain)).toMatchObject({ errorRate: 1 });
   });
 
+  test("adds up requests of less than a millisecond", async () => {
+    await using domain = await openTestDomain();
+    await domain.create({ session: { sessionId } });
+    const processingTime = { seconds: 0n, nanos: 300_000 };
+    for (let i = 0; i < 10; i++) await record(domain, { processingTime });
+    const found = await requests(domain);
+    expect(found).toMatchObject({ processingTime: { nanos: 3_000_000 } });
+    await record(domain, { processingTime: { seconds: 315_576_000_000n, nanos: 0 } });
+    expect((await requests(domain))?.processingTime?.seconds).toBe(315_576_000_000n);
+  });
+
   test("Idempotent: counts a repeated request once", async () => {
     await using domain = await openTestDomain();
     await domain.create({ session: { sessionId } });
