@@ -5,106 +5,146 @@ import { hasEnded } from "../lifecycle/states.ts";
 
 /** A session that has not ended, as the ledger knows it. */
 export interface ActiveSession {
+  readonly uid: string;
   readonly sessionId: string;
   readonly lastActivityMs: number;
   /** When time ends it, whether or not that is written down. */
   readonly dueMs: number;
 }
 
+/** What the store has, while it is read. */
+class Filling {
+  readonly entries = new Map<string, ActiveSession>();
+  /** Bytes of every session that was read, by uid. */
+  readonly bytes = new Map<string, number>();
+  /** Sessions a commit told of meanwhile: what the store says of them later is older. */
+  readonly told = new Set<string>();
+}
+
 /**
  * What a namespace has: its sessions that have not ended, the longest idle first, and the bytes of its
  * logs. Filled from the store once, then kept up to date by the commits.
  *
- * A session that is about to become active holds a **place**, so that sessions created at once do not
- * pass the quota together.
+ * A session that is about to become active holds a **place**, by its uid, so that sessions created at
+ * once do not pass the quota together. Room that was made for one that is not decided on yet is a
+ * **reservation**.
  */
 export class Ledger {
+  /** By uid. */
   readonly #active = new Map<string, ActiveSession>();
   readonly #places = new Set<string>();
-  /** Sessions a commit told of while the ledger was filled: what the store says of them is older. */
-  #told: Set<string> | undefined = new Set();
+  #reservations = 0;
+  /** Time ends no active session before then. */
+  #nextDueMs = Number.POSITIVE_INFINITY;
   #storedBytes = 0;
+  #filling: Filling | undefined = new Filling();
 
   get storedBytes(): number {
     return this.#storedBytes;
   }
 
-  /** Puts in what the store has. */
-  fill(sessions: readonly StoredSession[]): void {
-    const found = sessions.filter(({ session }) => !this.#told?.has(session.sessionId));
-    for (const stored of found) this.#storedBytes += bytesOf(stored);
-    const active = found.filter((stored) => !hasEnded(stored)).map(entryOf);
-    const byActivity = [...active, ...this.#active.values()].sort(
-      (a, b) => a.lastActivityMs - b.lastActivityMs,
-    );
+  get isEmpty(): boolean {
+    return this.#active.size + this.#places.size + this.#reservations + this.#storedBytes === 0;
+  }
+
+  /** Takes in a session that the store has. */
+  fill(stored: StoredSession): void {
+    const { uid } = stored.session;
+    if (this.#filling === undefined || this.#filling.told.has(uid)) return;
+    const bytes = bytesOf(stored);
+    this.#filling.bytes.set(uid, bytes);
+    this.#storedBytes += bytes;
+    if (!hasEnded(stored)) this.#filling.entries.set(uid, entryOf(stored));
+  }
+
+  /** The store has no more. */
+  filled(): void {
+    const read = this.#filling?.entries.values() ?? [];
+    const all = [...read, ...this.#active.values()];
+    this.#filling = undefined;
     this.#active.clear();
-    for (const entry of byActivity) this.#active.set(entry.sessionId, entry);
-    this.#told = undefined;
+    for (const entry of all.sort((a, b) => a.lastActivityMs - b.lastActivityMs)) this.#put(entry);
   }
 
   /** Takes note of a commit that is durable. */
   note({ change: { key, before, after } }: Committed): void {
-    const told = this.#told;
-    // While the ledger is filled the session is counted whole here, and left out there.
-    const known = told === undefined || told.has(key.sessionId);
-    this.#storedBytes += (after ? bytesOf(after) : 0) - (known && before ? bytesOf(before) : 0);
-    told?.add(key.sessionId);
-    this.#places.delete(key.sessionId);
-    const sessionId = after?.session.sessionId ?? key.sessionId;
-    if (sessionId !== key.sessionId) {
-      told?.add(sessionId);
-      this.#active.delete(key.sessionId);
-    }
+    const { uid } = key;
+    this.#storedBytes += bytesOf(after) - this.#countedBytes(uid, before);
     if (after === undefined || hasEnded(after)) {
-      this.#active.delete(sessionId);
+      this.#active.delete(uid);
       return;
     }
+    this.#places.delete(uid);
     const entry = entryOf(after);
     // The order is that of the last activity; a change of fields is none.
-    if (this.#active.get(sessionId)?.lastActivityMs !== entry.lastActivityMs) {
-      this.#active.delete(sessionId);
-    }
-    this.#active.set(sessionId, entry);
+    if (this.#active.get(uid)?.lastActivityMs !== entry.lastActivityMs) this.#active.delete(uid);
+    this.#put(entry);
   }
 
-  /** Sessions that have not ended as of now, and places. */
+  /** Sessions that have not ended as of now, places and reservations. */
   countActive(nowMs: number): number {
-    return this.longestIdle(nowMs).length + this.#places.size;
-  }
-
-  /** True when there is room for another session. Looks at each of them only when it must. */
-  hasRoom(limit: number, nowMs: number): boolean {
-    return this.#active.size + this.#places.size < limit || this.countActive(nowMs) < limit;
+    if (nowMs >= this.#nextDueMs) this.#dropDue(nowMs);
+    return this.#active.size + this.#places.size + this.#reservations;
   }
 
   /** Sessions that have not ended as of now, the longest idle first. */
-  longestIdle(nowMs: number): ActiveSession[] {
-    return [...this.#active.values()].filter(({ dueMs }) => dueMs > nowMs);
+  longestIdle(nowMs: number): Iterable<ActiveSession> {
+    if (nowMs >= this.#nextDueMs) this.#dropDue(nowMs);
+    return this.#active.values();
   }
 
-  holdsPlace(sessionId: string): boolean {
-    return this.#places.has(sessionId);
+  reserve(): void {
+    this.#reservations++;
   }
 
-  takePlace(sessionId: string): void {
-    this.#places.add(sessionId);
+  giveBackReservation(): void {
+    this.#reservations--;
   }
 
-  /** Gives a place back that no commit has filled. */
-  release(sessionId: string): void {
-    this.#places.delete(sessionId);
+  takePlace(uid: string): void {
+    this.#places.add(uid);
   }
+
+  /** Gives a place back, unless a commit has filled it. */
+  giveBackPlace(uid: string): void {
+    this.#places.delete(uid);
+  }
+
+  #put(entry: ActiveSession): void {
+    this.#active.set(entry.uid, entry);
+    this.#nextDueMs = Math.min(this.#nextDueMs, entry.dueMs);
+  }
+
+  /** What time has ended counts no more; its end will be written, and may be undone by a reopening. */
+  #dropDue(nowMs: number): void {
+    this.#nextDueMs = Number.POSITIVE_INFINITY;
+    for (const [uid, { dueMs }] of this.#active) {
+      if (dueMs <= nowMs) this.#active.delete(uid);
+      else this.#nextDueMs = Math.min(this.#nextDueMs, dueMs);
+    }
+  }
+
+  /** What is in the sum for a session before a commit. */
+  #countedBytes(uid: string, before: StoredSession | undefined): number {
+    const filling = this.#filling;
+    if (filling === undefined || filling.told.has(uid)) return bytesOf(before);
+    filling.told.add(uid);
+    filling.entries.delete(uid);
+    return filling.bytes.get(uid) ?? 0;
+  }
+}
+
+/** Bytes of a session's log. */
+export function bytesOf(stored: StoredSession | undefined): number {
+  return stored?.head.metrics?.storedBytes ?? 0;
 }
 
 function entryOf(stored: StoredSession): ActiveSession {
   const { session, head } = stored;
   return {
+    uid: session.uid,
     sessionId: session.sessionId,
     lastActivityMs: head.lastActivityTime ? timestampMs(head.lastActivityTime) : 0,
     dueMs: dueOf(stored)?.atMs ?? Number.POSITIVE_INFINITY,
   };
-}
-
-function bytesOf({ head }: StoredSession): number {
-  return head.metrics?.storedBytes ?? 0;
 }

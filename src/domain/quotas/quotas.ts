@@ -8,13 +8,14 @@ import { endSession } from "../lifecycle/end.ts";
 import { asOf } from "../lifecycle/lapse.ts";
 import { hasEnded } from "../lifecycle/states.ts";
 import type { SessionCells, SessionName } from "../session-cells.ts";
-import { Ledger } from "./ledger.ts";
+import { Admission } from "./admission.ts";
+import { bytesOf, Ledger } from "./ledger.ts";
 import type { Quota, QuotaOf } from "./quota.ts";
-import { readLedger } from "./read-ledger.ts";
+import { readSessions } from "./read-sessions.ts";
 
 /**
  * Says whether a decision keeps to the quota of its namespace. To be called in the same turn of the
- * event loop as the decision and its commit.
+ * event loop as the decision; the place that a session takes is kept until the call is over.
  *
  * Errors: SessionQuotaExceededError, NamespaceFullError.
  */
@@ -26,8 +27,10 @@ const admitAll: Admit = () => {};
 interface Book {
   readonly ledger: Ledger;
   readonly filled: Promise<void>;
-  /** Those who make room do so one after another, lest each of them expires a session for the same place. */
-  turn: Promise<void>;
+  /** Calls that look into it. */
+  users: number;
+  /** Those who need room made follow one another: a session of theirs may be there by then. */
+  turn: Promise<unknown>;
 }
 
 /**
@@ -59,69 +62,82 @@ export class Quotas {
     });
   }
 
+  /** Namespaces that are counted now. */
+  get size(): number {
+    return this.#books.size;
+  }
+
   /**
    * Runs a decision that may make a session active or its log longer. When the namespace is full and
-   * its quota says so, the longest idle session is expired, and the decision made a second time.
+   * its quota says so, the decision is made anew, in turn, after the longest idle session was expired.
    *
    * Errors: SessionQuotaExceededError, NamespaceFullError, and those of `decide`.
    */
   async within<T>(name: SessionName, decide: (admit: Admit) => Promise<T>): Promise<T> {
-    const quota = this.#quotaOf(name.namespace);
+    const { namespace } = name;
+    const quota = this.#quotaOf(namespace);
     if (quota === undefined) return decide(admitAll);
-    const book = await this.#book(name.namespace, quota);
-    const { ledger } = book;
-    const place = new Place(ledger, name.sessionId);
+    const book = this.#open(namespace, quota);
+    const admission = new Admission(book.ledger);
     const admit: Admit = (before, after) => {
-      checkBytes(ledger, quota, before, after);
-      this.#checkSessions(ledger, quota, place, before, after);
+      checkBytes(book.ledger, quota, before, after);
+      this.#checkSessions(quota, admission, before, after);
     };
     try {
+      await book.filled;
       return await decide(admit);
     } catch (error) {
       const isFull = error instanceof SessionQuotaExceededError;
       if (!isFull || quota.whenFull === "refuse") throw error;
-      await inTurn(book, () => this.#makeRoom(ledger, quota, place, error));
-      return await decide(admit);
+      return await inTurn(book, async () => {
+        try {
+          return await decide(admit);
+        } catch (full) {
+          if (!(full instanceof SessionQuotaExceededError)) throw full;
+          await this.#makeRoom({ namespace, quota, admission, full });
+          return await decide(admit);
+        }
+      });
     } finally {
-      place.release();
+      admission.close();
+      this.#close(namespace, book);
     }
   }
 
   #checkSessions(
-    ledger: Ledger,
     { activeSessions: limit }: Quota,
-    place: Place,
+    admission: Admission,
     before: StoredSession | undefined,
     after: StoredSession,
   ): void {
     const nowMs = this.#clock();
     const wasActive = before !== undefined && !hasEnded(asOf(before, nowMs));
-    if (limit === undefined || wasActive || hasEnded(after) || place.isHeld) return;
-    if (!ledger.hasRoom(limit, nowMs)) {
-      throw new SessionQuotaExceededError({
-        namespace: after.session.namespace,
-        activeSessions: ledger.countActive(nowMs),
-        limitSessions: limit,
-      });
-    }
-    place.take();
+    if (limit === undefined || wasActive || hasEnded(after)) return;
+    const { namespace, uid } = after.session;
+    const activeSessions = admission.enter(uid, limit, nowMs);
+    if (activeSessions === undefined) return;
+    throw new SessionQuotaExceededError({ namespace, activeSessions, limitSessions: limit });
   }
 
-  /** Expires the longest idle sessions until there is a place. Errors: `full` when that is not enough. */
-  async #makeRoom(
-    ledger: Ledger,
-    { activeSessions: limit = 0, minIdleMs }: Quota,
-    place: Place,
-    full: SessionQuotaExceededError,
-  ): Promise<void> {
-    const { namespace = "" } = full.details;
+  /** Expires the longest idle sessions until there is room. Errors: `full` when that is not enough. */
+  async #makeRoom(args: {
+    namespace: string;
+    quota: Quota;
+    admission: Admission;
+    full: SessionQuotaExceededError;
+  }): Promise<void> {
+    const { namespace, quota, admission, full } = args;
+    const { activeSessions: limit = 0, minIdleMs } = quota;
+    const { ledger } = admission;
     const nowMs = this.#clock();
+    const sinceMs = nowMs - minIdleMs;
+    // A session that could not be ended stays where it is, and the walk goes on behind it.
     for (const { sessionId, lastActivityMs } of ledger.longestIdle(nowMs)) {
-      if (ledger.hasRoom(limit, nowMs) || nowMs - lastActivityMs < minIdleMs) break;
-      await this.#expire({ namespace, sessionId }, nowMs - minIdleMs);
+      if (ledger.countActive(nowMs) < limit || lastActivityMs > sinceMs) break;
+      await this.#expire({ namespace, sessionId }, sinceMs);
     }
-    if (!ledger.hasRoom(limit, nowMs)) throw full;
-    place.take();
+    if (ledger.countActive(nowMs) >= limit) throw full;
+    admission.reserve();
   }
 
   /** Ends a session that had no event since `sinceMs`, also in commits under way. */
@@ -144,50 +160,40 @@ export class Quotas {
     }
   }
 
-  async #book(namespace: string, quota: Quota): Promise<Book> {
-    let book = this.#books.get(namespace);
-    if (book === undefined) {
-      const ledger = new Ledger();
-      const nowMs = this.#clock();
-      const from = { store: this.#store, cells: this.#cells, namespace, nowMs };
-      const sessions = readLedger({ ...quota, ...from });
-      const filled = sessions.then((found) => ledger.fill(found));
-      book = { ledger, filled, turn: Promise.resolve() };
-      this.#books.set(namespace, book);
-      // A store that fails to read is asked again by the next call.
-      filled.catch(() => this.#books.delete(namespace));
+  #open(namespace: string, quota: Quota): Book {
+    const known = this.#books.get(namespace);
+    if (known !== undefined) {
+      known.users++;
+      return known;
     }
-    await book.filled;
+    const ledger = new Ledger();
+    const from = { store: this.#store, cells: this.#cells, namespace, nowMs: this.#clock() };
+    const filled = readSessions({ ...quota, ...from, take: (stored) => ledger.fill(stored) });
+    const book = {
+      ledger,
+      filled: filled.then(() => ledger.filled()),
+      users: 1,
+      turn: Promise.resolve(),
+    };
+    this.#books.set(namespace, book);
+    // A store that fails to read is asked again by the next call.
+    book.filled.catch(() => this.#books.delete(namespace));
     return book;
+  }
+
+  /** A namespace that has nothing needs no book, or every name somebody tries would leave one. */
+  #close(namespace: string, book: Book): void {
+    book.users--;
+    const isOver = book.users === 0 && book.ledger.isEmpty;
+    if (isOver && this.#books.get(namespace) === book) this.#books.delete(namespace);
   }
 }
 
 /** Runs after those before it, whatever became of them. */
-async function inTurn(book: Book, run: () => Promise<void>): Promise<void> {
+function inTurn<T>(book: Book, run: () => Promise<T>): Promise<T> {
   const turn = book.turn.then(run);
   book.turn = turn.catch(() => {});
-  await turn;
-}
-
-/** The place of one call in a ledger; a commit that fills it takes it out there. */
-class Place {
-  readonly #ledger: Ledger;
-  readonly #sessionId: string;
-  isHeld = false;
-
-  constructor(ledger: Ledger, sessionId: string) {
-    this.#ledger = ledger;
-    this.#sessionId = sessionId;
-  }
-
-  take(): void {
-    this.isHeld = true;
-    this.#ledger.takePlace(this.#sessionId);
-  }
-
-  release(): void {
-    if (this.isHeld) this.#ledger.release(this.#sessionId);
-  }
+  return turn;
 }
 
 function checkBytes(
@@ -197,15 +203,13 @@ function checkBytes(
   after: StoredSession,
 ): void {
   if (limit === undefined) return;
-  const growth = bytesOf(after) - bytesOf(before);
+  // A session that takes the name of another leaves that one's log where it is.
+  const isSame = before?.session.uid === after.session.uid;
+  const growth = bytesOf(after) - (isSame ? bytesOf(before) : 0);
   if (growth <= 0 || ledger.storedBytes + growth <= limit) return;
   throw new NamespaceFullError({
     namespace: after.session.namespace,
     storedBytes: ledger.storedBytes,
     limitBytes: limit,
   });
-}
-
-function bytesOf(stored: StoredSession | undefined): number {
-  return stored?.head.metrics?.storedBytes ?? 0;
 }

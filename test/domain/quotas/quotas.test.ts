@@ -8,7 +8,13 @@ import {
 } from "@sessiond/contract";
 import { describe, expect, test } from "vitest";
 import type { Quota } from "../../../src/domain/quotas/quota.ts";
-import { NamespaceFullError, SessionQuotaExceededError } from "../../../src/errors.ts";
+import { Quotas } from "../../../src/domain/quotas/quotas.ts";
+import { SessionCells } from "../../../src/domain/session-cells.ts";
+import {
+  NamespaceFullError,
+  SessionNotFoundError,
+  SessionQuotaExceededError,
+} from "../../../src/errors.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
 import { cancel, expiryOf, listed, reopen } from "../lifecycle/support.ts";
@@ -157,6 +163,21 @@ describe("a quota that expires the longest idle session", () => {
     expect(await listed(domain, SessionState.EXPIRED)).toEqual(ids.slice(0, 5));
   });
 
+  test("ends one session for calls that make the same one", async () => {
+    await using domain = await open({ ...expiring, activeSessions: 8 });
+    await createEach(domain, ...Array.from({ length: 8 }, (_, index) => `s${index}`));
+    domain.now += 60 * minuteMs;
+    const session = { sessionId: "new" };
+    await Promise.all(
+      Array.from({ length: 8 }, () => domain.create({ session, ifExists: IfExists.RETURN })),
+    );
+    expect(await listed(domain, SessionState.EXPIRED)).toEqual(["s0"]);
+    const events = [userText("hi")];
+    const append = { sessionId: "newer", events, createIfMissing: true };
+    await Promise.all(Array.from({ length: 8 }, () => domain.append(append)));
+    expect(await listed(domain, SessionState.EXPIRED)).toEqual(["s0", "s1"]);
+  });
+
   test("makes room for an append that creates, and for a reopening", async () => {
     await using domain = await open({ ...expiring, activeSessions: 1 });
     await createEach(domain, "a");
@@ -191,6 +212,17 @@ describe("a quota of bytes", () => {
     await append("c");
   });
 
+  test("counts a renewed session's log besides the one it leaves", async () => {
+    let storedBytes = 1_000_000;
+    await using domain = await openTestDomain({ quotaOf: () => quota({ storedBytes }) });
+    await createEach(domain, "a");
+    await domain.append({ sessionId: "a", events: [userText("x".repeat(800))] });
+    await end(domain, "a");
+    storedBytes = (await domain.get("a")).metrics?.storedBytes ?? 0;
+    const renewed = domain.create({ session: { sessionId: "a" }, ifExists: IfExists.RENEW });
+    await expect(renewed).rejects.toThrow(NamespaceFullError);
+  });
+
   test("counts what the store had before the start", async () => {
     const store = await MemoryStore.open();
     const before = await open({}, store);
@@ -203,4 +235,17 @@ describe("a quota of bytes", () => {
       /quota is 1100; delete/,
     );
   });
+});
+
+test("Bounded: a namespace that has nothing leaves nothing in memory", async () => {
+  const store = await MemoryStore.open();
+  const cells = new SessionCells({ store, limit: 10, limitBytes: 1_000_000 });
+  const quotas = new Quotas({ store, cells, clock: () => 0, quotaOf: () => quota({}) });
+  for (let index = 0; index < 100; index++) {
+    const name = { namespace: `n${index}`, sessionId: "nobody" };
+    const nobody = new SessionNotFoundError(name);
+    await expect(quotas.within(name, () => Promise.reject(nobody))).rejects.toThrow(nobody);
+  }
+  expect(quotas.size).toBe(0);
+  await store.close();
 });

@@ -10,29 +10,28 @@ const active: readonly SessionIndex[] = [
 ];
 
 /**
- * What a ledger begins with, as it is durable: the sessions of a namespace that have not ended, or all
- * of them where bytes are counted.
+ * Reads what a ledger begins with, as it is durable: the sessions of a namespace that have not ended,
+ * or all of them where bytes are counted. None is kept here.
  *
  * Errors: those of `Store.listSessions`.
  */
-export async function readLedger(args: {
+export async function readSessions(args: {
   store: Store;
   cells: SessionCells;
   namespace: string;
   nowMs: number;
   storedBytes?: number;
-}): Promise<StoredSession[]> {
-  const { store, cells, namespace, nowMs, storedBytes } = args;
-  const sessions: StoredSession[] = [];
+  take: (stored: StoredSession) => void;
+}): Promise<void> {
+  const { store, cells, namespace, nowMs, storedBytes, take } = args;
   for (const index of storedBytes === undefined ? active : [{ by: "all" } as const]) {
     for (let after: SessionPosition | undefined, isLast = false; !isLast; ) {
       const query = { namespace, index, limit: walkChunk, ...(after && { after }) };
       const seen = await walk({ store, cells, query, nowMs });
-      for (const { current } of seen) if (current !== undefined) sessions.push(current);
+      for (const { current } of seen) if (current !== undefined) take(current);
       after = seen.at(-1)?.position;
       isLast = seen.length < walkChunk;
       await nextTurn();
     }
   }
-  return sessions;
 }
