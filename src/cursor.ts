@@ -7,6 +7,8 @@ import { CursorInvalidError, PageTokenInvalidError } from "./errors.ts";
  *
  *   kind (1 byte) | scope (16 bytes) | position (0 to 300 bytes) | CRC-32 of all before (4 bytes)
  *
+ * The position of a cursor is a place (8 bytes), and if it lies behind it, what is known through (8).
+ *
  * `scope` is a hash of what the position belongs to (store and session, or a list query), so that
  * a position is never taken for one of another place.
  */
@@ -54,30 +56,43 @@ function unseal(kind: Kind, scope: Uint8Array, text: string): Opened {
   return { ok: true, position: body.subarray(1 + scopeBytes) };
 }
 
-/** Places in the log of one session (revisions) or of one namespace (offsets). */
+/** A place in the log of one session (a revision) or of one namespace (an offset). */
+export interface CursorPlace {
+  readonly place: number;
+  /**
+   * Not before `place`. Deletions up to here, told or not, are no news to the reader: it began at the
+   * beginning when they were gone already, so it has seen nothing of those sessions.
+   */
+  readonly knownThrough: number;
+}
+
 export interface CursorCodec {
-  encode(place: number): string;
+  encode(place: number, knownThrough?: number): string;
   /** Errors: CursorInvalidError for one that is damaged or from elsewhere. */
-  decode(cursor: string): number;
+  decode(cursor: string): CursorPlace;
 }
 
 export function cursorCodec(kind: "session" | "namespace", scope: Uint8Array): CursorCodec {
   return {
-    encode(place) {
-      const position = Buffer.alloc(8);
-      position.writeBigUInt64BE(BigInt(place));
+    encode(place, knownThrough = place) {
+      const numbers = knownThrough > place ? [place, knownThrough] : [place];
+      const position = Buffer.alloc(8 * numbers.length);
+      for (const [i, number] of numbers.entries()) position.writeBigUInt64BE(BigInt(number), 8 * i);
       return seal(kind, scope, position);
     },
     decode(cursor) {
       const opened = unseal(kind, scope, cursor);
-      if (!opened.ok || opened.position.length !== 8) {
+      if (!opened.ok || ![8, 16].includes(opened.position.length)) {
         throw new CursorInvalidError(
           opened.ok || opened.why === "malformed"
             ? "is malformed"
             : `is from another store, or not of this ${kind}`,
         );
       }
-      return Number(opened.position.readBigUInt64BE());
+      const { position } = opened;
+      const place = Number(position.readBigUInt64BE());
+      if (position.length === 8) return { place, knownThrough: place };
+      return { place, knownThrough: Math.max(place, Number(position.readBigUInt64BE(8))) };
     },
   };
 }

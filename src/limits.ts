@@ -122,6 +122,8 @@ export const limits = {
 
   /** How long a request id is remembered. */
   requestIdTtlMs: 24 * 60 * 60 * 1000,
+  /** How long a watch of a namespace that continues is told of a session that was deleted. */
+  deletionNoticeTtlMs: 7 * 24 * 60 * 60 * 1000,
   /** A commit that has not settled by then counts as failed with unknown outcome. */
   commitTimeoutMs: 30_000,
   /** How long running calls may take to finish at shutdown. */

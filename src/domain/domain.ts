@@ -100,6 +100,7 @@ export function wireDomain(options: DomainOptions): Domain {
   // Before the hub: a watch that is woken must find the durable head already moved.
   const cells = new SessionCells({
     store,
+    clock: options.clock,
     limit: limits.cachedSessions,
     limitBytes: limits.cachedSessionBytes,
   });

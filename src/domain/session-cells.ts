@@ -1,6 +1,7 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { SessionSchema } from "@sessiond/contract";
 import { RevisionConflictError, SessionNotFoundError } from "../errors.ts";
+import type { Clock } from "../ids.ts";
 import type { Change, Committed, SessionKey, Store, StoredSession } from "../store/store.ts";
 import type { CacheStats } from "./cache-stats.ts";
 
@@ -12,6 +13,9 @@ export interface SessionName {
 /** Uid in a change that is about no session: it keeps an answer, or changes states. */
 export const noUid = "00000000-0000-0000-0000-000000000000";
 
+/** A change without what the cell knows. Without `after` it deletes the session, if there is one. */
+export type Decision = Omit<Change, "key" | "before" | "deleteTimeMs">;
+
 /**
  * One session in memory: what the next decision starts from, and what is durable.
  *
@@ -22,17 +26,24 @@ export const noUid = "00000000-0000-0000-0000-000000000000";
 export class SessionCell {
   readonly name: SessionName;
   readonly #store: Store;
+  readonly #clock: Clock;
   #speculative: StoredSession | undefined;
   #durable: StoredSession | undefined;
   #underWay = 0;
   #failure: unknown;
   #newest: Promise<void> = Promise.resolve();
 
-  constructor(store: Store, name: SessionName, stored: StoredSession | undefined) {
-    this.#store = store;
-    this.name = name;
-    this.#speculative = stored;
-    this.#durable = stored;
+  constructor(args: {
+    store: Store;
+    clock: Clock;
+    name: SessionName;
+    stored: StoredSession | undefined;
+  }) {
+    this.#store = args.store;
+    this.#clock = args.clock;
+    this.name = args.name;
+    this.#speculative = args.stored;
+    this.#durable = args.stored;
   }
 
   /** What the next decision starts from; undefined: there is no such session. */
@@ -80,7 +91,7 @@ export class SessionCell {
    *
    * Errors: those of `Store.commit`.
    */
-  commit(change: Omit<Change, "key" | "before">): Promise<Committed> {
+  commit(change: Decision): Promise<Committed> {
     return this.#commit(change, change.after);
   }
 
@@ -90,26 +101,22 @@ export class SessionCell {
    *
    * Errors: those of `Store.commit`.
    */
-  async rename(
-    change: Omit<Change, "key" | "before"> & { after: StoredSession },
-    target: SessionCell,
-  ): Promise<void> {
+  async rename(change: Decision & { after: StoredSession }, target: SessionCell): Promise<void> {
     const commit = this.#commit(change, undefined);
     await Promise.all([commit, target.#follow(commit, change.after)]);
   }
 
-  async #commit(
-    change: Omit<Change, "key" | "before">,
-    latest: StoredSession | undefined,
-  ): Promise<Committed> {
+  async #commit(change: Decision, latest: StoredSession | undefined): Promise<Committed> {
     if (this.#failure !== undefined) throw this.#failure;
     const before = this.#speculative;
     const uid = (change.after ?? before)?.session.uid ?? noUid;
     const key: SessionKey = { ...this.name, uid };
+    const deletes = before !== undefined && change.after === undefined;
     const commit = this.#store.commit({
       ...change,
       key,
       ...(before === undefined ? {} : { before }),
+      ...(deletes && { deleteTimeMs: this.#clock() }),
     });
     return this.#follow(commit, latest);
   }
@@ -149,6 +156,7 @@ interface Entry {
 /** The sessions in memory, by name; the least recently used leave when there are too many. */
 export class SessionCells {
   readonly #store: Store;
+  readonly #clock: Clock;
   readonly #limit: number;
   readonly #limitBytes: number;
   readonly #entries = new Map<string, Entry>();
@@ -156,8 +164,9 @@ export class SessionCells {
   #hits = 0;
   #misses = 0;
 
-  constructor(args: { store: Store; limit: number; limitBytes: number }) {
+  constructor(args: { store: Store; clock: Clock; limit: number; limitBytes: number }) {
     this.#store = args.store;
+    this.#clock = args.clock;
     this.#limit = args.limit;
     this.#limitBytes = args.limitBytes;
     args.store.onCommit(({ change: { key, before, after } }) => {
@@ -240,7 +249,8 @@ export class SessionCells {
   async #load({ namespace, sessionId }: SessionName): Promise<SessionCell> {
     // Of what the caller handed over nothing but the name: the next session may get it.
     const name = { namespace, sessionId };
-    return new SessionCell(this.#store, name, await this.#store.getSession(name));
+    const stored = await this.#store.getSession(name);
+    return new SessionCell({ store: this.#store, clock: this.#clock, name, stored });
   }
 
   #weigh(entry: Entry, stored: StoredSession | undefined): void {

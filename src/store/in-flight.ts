@@ -96,13 +96,20 @@ function nameOf({ namespace, sessionId }: SessionName): string {
   return `${namespace.length}:${namespace}${sessionId}`;
 }
 
-function assertConsistent({ before, after, events, key, request, states = [] }: Change): void {
+function assertConsistent(change: Change): void {
+  const { before, after, events, key, request, states = [] } = change;
   const concernsSession = before !== undefined || after !== undefined;
   if (!concernsSession && request === undefined && states.length === 0) {
     throw new RangeError(`change of "${key.sessionId}" changes nothing`);
   }
   if (after === undefined && events.length > 0) {
     throw new RangeError(`change of "${key.sessionId}" deletes the session and adds events`);
+  }
+  const deletes = before !== undefined && after === undefined;
+  if (deletes !== (change.deleteTimeMs !== undefined)) {
+    throw new RangeError(
+      `change of "${key.sessionId}" needs a delete time if it deletes, only then`,
+    );
   }
   let revision = before?.head.revision ?? 0;
   for (const event of events) {

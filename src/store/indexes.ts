@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
+import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Session } from "@sessiond/contract";
 import { type NamespaceLogEntry, NamespaceLogEntrySchema } from "@sessiond/contract/store";
 import { newNameOf } from "./in-flight.ts";
@@ -54,6 +54,9 @@ function logEntryOf(change: Change): NamespaceLogEntry | undefined {
     firstRevision: deleted ? Math.min(1, revision) : revision + 1,
     lastRevision: revision + change.events.length,
     deleted,
+    ...(change.deleteTimeMs === undefined
+      ? {}
+      : { deleteTime: timestampFromMs(change.deleteTimeMs) }),
   });
 }
 

@@ -10,6 +10,7 @@ import type { SessionIndex, SessionKey, SessionPosition, StateScope } from "./st
  *   head       uid (16)
  *   event      uid (16), revision (4)
  *   log        name, offset (8)
+ *   gone       "gone", name
  *   index      name, kind (1), length of value (2), value, create time in ms (8), session id
  *   deadline   due time in ms (8), uid (16), name, session id
  *   request    hash (16)
@@ -18,6 +19,9 @@ import type { SessionIndex, SessionKey, SessionPosition, StateScope } from "./st
 
 /** What the engines take. Names are limited far below, see `limits.ts`. */
 export const MAX_KEY_BYTES = 1_977;
+
+/** First bytes of a gone key, so that it is none of the other keys of its table. */
+const GONE = Buffer.from("gone");
 
 const UID_BYTES = 16;
 const REQUEST_KEY_BYTES = 16;
@@ -149,6 +153,11 @@ export function parseLogKey(key: Uint8Array): { namespace: string; offset: numbe
   const offset = reader.uint64();
   reader.end();
   return { namespace, offset };
+}
+
+/** Key of how far the deletions in a namespace's log were removed. */
+export function goneKey(namespace: string): Buffer {
+  return Buffer.concat([GONE, nameBytes(namespace)]);
 }
 
 /** What the keys of one list of sessions begin with. */

@@ -58,6 +58,8 @@ export interface Change {
   readonly after?: StoredSession;
   /** Events that follow `before.head.revision`, with their revisions set. */
   readonly events: readonly Event[];
+  /** When the session is deleted. Present in a change that deletes one, and in no other. */
+  readonly deleteTimeMs?: number;
   /** The request's answer, so that a retry finds it. Absent: not repeatable. */
   readonly request?: {
     /** 16 bytes, see `requestKey` in `keys.ts`. */
@@ -178,7 +180,10 @@ export interface Store {
   /** Sessions in order. A damaged one is left out, and reported in the way of the engine. */
   listSessions(query: SessionQuery): Promise<StoredSession[]>;
 
-  /** Entries behind `afterOffset`, oldest first. */
+  /**
+   * Entries behind `afterOffset`, oldest first. Offsets between them that are missing were those of
+   * sessions that are deleted; of a session that is there no entry ever goes.
+   */
   readNamespaceLog(args: {
     namespace: string;
     afterOffset: number;
@@ -187,6 +192,15 @@ export interface Store {
 
   /** Offset of the newest durable entry in the log of a namespace; 0 for none. */
   namespaceOffset(namespace: string): number;
+
+  /**
+   * Offset of the newest deletion that was removed from the log of a namespace; 0 for none. Every
+   * deletion before it was, and none behind it. Who reads entries first and then this knows whether
+   * the entries lack a deletion.
+   *
+   * Errors: DataLossError.
+   */
+  namespaceGoneThrough(namespace: string): number;
 
   /** Errors: DataLossError. */
   getRequest(key: Uint8Array): Promise<RequestRecord | undefined>;
@@ -198,8 +212,10 @@ export interface Store {
   dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]>;
 
   /**
-   * Does a bounded piece of housekeeping: removes the logs of deleted sessions, and request records
-   * that expired before `nowMs`, these at the latest a quarter of an hour after they did. Returns true while there is more to do.
+   * Does a bounded piece of housekeeping: removes the logs of deleted sessions, what the logs of their
+   * namespaces have of them (of each the deletion itself only after `limits.deletionNoticeTtlMs`, and
+   * the newest entry of a namespace never), and request records that expired before `nowMs`, these at
+   * the latest a quarter of an hour after they did. Returns true while there is more to do.
    */
   maintain(args: { nowMs: number; limit: number }): Promise<boolean>;
 

@@ -41,7 +41,7 @@ class HeldStore {
 
 async function setUp(limit = 100) {
   const held = new HeldStore(await MemoryStore.open());
-  const cells = new SessionCells({ store: held.store, limit, limitBytes: 1e9 });
+  const cells = new SessionCells({ store: held.store, clock: () => 0, limit, limitBytes: 1e9 });
   return { held, cells };
 }
 

@@ -99,8 +99,8 @@ export function rename(of: Change, sessionId: string, events: readonly Event[] =
 }
 
 /** A change that deletes what a change before left. */
-export function deletion(of: Change): Change {
-  return { key: of.key, before: afterOf(of), events: [] };
+export function deletion(of: Change, deleteTimeMs = 0): Change {
+  return { key: of.key, before: afterOf(of), events: [], deleteTimeMs };
 }
 
 export function afterOf({ after }: Change): StoredSession {

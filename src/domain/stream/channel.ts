@@ -29,7 +29,7 @@ export class Channel {
   isDeleted = false;
   /** Watches that are open on it. */
   watches = 0;
-  readonly #steps = new Map<number, Promise<Step>>();
+  readonly #steps = new Map<number | string, Promise<Step>>();
   readonly #waiting = new Set<() => void>();
 
   constructor(key: string, { place, hasEnded }: { place: number; hasEnded: boolean }) {
@@ -52,9 +52,10 @@ export class Channel {
 
   /**
    * The next step from a place. Watches that come to the same place at about the same time get the
-   * same one, so that it is read, and its message encoded, once for all of them.
+   * same one, so that it is read, and its message encoded, once for all of them. Places that need more
+   * than a number come as texts.
    */
-  step(place: number, read: () => Promise<Step>): Promise<Step> {
+  step(place: number | string, read: () => Promise<Step>): Promise<Step> {
     if (this.watches === 1) return read();
     const known = this.#steps.get(place);
     if (known !== undefined) return known;

@@ -7,13 +7,13 @@ import {
   type WatchEventsResponse,
   WatchEventsResponseSchema,
 } from "@sessiond/contract";
-import type { CursorCodec } from "../../cursor.ts";
-import { DataLossError, HistoryGoneError } from "../../errors.ts";
+import type { CursorCodec, CursorPlace } from "../../cursor.ts";
+import { DataLossError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { uidText } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
 import type { Channel, Step } from "./channel.ts";
-import type { Feed } from "./session-feed.ts";
+import { deletionsGone, type Feed } from "./session-feed.ts";
 
 interface Log {
   readonly store: Store;
@@ -27,17 +27,34 @@ type Commit = Awaited<ReturnType<Store["readNamespaceLog"]>>[number];
 /** Commits looked at for one message; those of one session that follow each other travel together. */
 const commitsPerStep = 16;
 
-/** The events of all sessions of a namespace, by the offsets of their commits. */
+/**
+ * The events of all sessions of a namespace, by the offsets of their commits. Commits of sessions that
+ * were deleted since are passed over; their deletion follows.
+ */
 export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed {
-  return { channel, cursor, read: (place) => channel.step(place, () => read(place)) };
+  return {
+    channel,
+    cursor,
+    goneThrough: () => store.namespaceGoneThrough(namespace),
+    read: (from) => channel.step(keyOf(from), () => read(from)),
+  };
 
-  async function read(place: number): Promise<Step> {
-    const limit = Math.min(commitsPerStep, channel.place - place);
-    const entries = await store.readNamespaceLog({ namespace, afterOffset: place, limit });
-    const [head] = entries;
-    if (head?.offset !== place + 1) {
-      throw new HistoryGoneError(`the log of namespace "${namespace}" behind ${place} is gone`);
+  async function read(from: CursorPlace): Promise<Step> {
+    const end = channel.place;
+    const afterOffset = from.place;
+    const found = await store.readNamespaceLog({ namespace, afterOffset, limit: commitsPerStep });
+    // Read behind the entries: what they lack is known by then.
+    if (store.namespaceGoneThrough(namespace) > from.knownThrough) {
+      throw deletionsGone(from);
     }
+    // Those behind it may not be on disk yet.
+    const entries = found.filter(({ offset }) => offset <= end);
+    const [head] = entries;
+    if (head === undefined) return { place: end };
+    const step = (place: number, message: WatchEventsResponse["message"]): Step => {
+      const at = cursor.encode(place, from.knownThrough);
+      return { place, message: create(WatchEventsResponseSchema, { cursor: at, message }) };
+    };
     const { sessionId, deleted, firstRevision, lastRevision } = head.entry;
     const sessionUid = uidText(head.entry.sessionUid);
     if (deleted) {
@@ -83,9 +100,9 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
       return commits.length > 1 ? readBatches(uid, commits.slice(0, 1)) : undefined;
     }
   }
+}
 
-  function step(place: number, message: WatchEventsResponse["message"]): Step {
-    const at = cursor.encode(place);
-    return { place, message: create(WatchEventsResponseSchema, { cursor: at, message }) };
-  }
+/** Tells apart readers that come to a place with different knowledge, as long as it matters. */
+function keyOf({ place, knownThrough }: CursorPlace): number | string {
+  return knownThrough > place ? `${place} ${knownThrough}` : place;
 }

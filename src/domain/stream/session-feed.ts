@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { WatchEventsResponseSchema } from "@sessiond/contract";
-import type { CursorCodec } from "../../cursor.ts";
+import type { CursorCodec, CursorPlace } from "../../cursor.ts";
 import { HistoryGoneError, SessionDeletedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Store } from "../../store/store.ts";
@@ -10,12 +10,21 @@ import type { Channel, Step } from "./channel.ts";
 export interface Feed {
   readonly channel: Channel;
   readonly cursor: CursorCodec;
+  /** Place up to which deletions are told no more; 0 for none. Errors: DataLossError. */
+  goneThrough(): number;
   /**
    * The next step behind a place that is before the channel's.
    *
    * Errors: HistoryGoneError, SessionDeletedError, DataLossError.
    */
-  read(place: number): Promise<Step>;
+  read(from: CursorPlace): Promise<Step>;
+}
+
+/** The error of a reader that may have missed deletions. */
+export function deletionsGone({ knownThrough }: CursorPlace): HistoryGoneError {
+  return new HistoryGoneError(
+    `sessions were deleted behind ${knownThrough} so long ago that it is told no more`,
+  );
 }
 
 interface Log {
@@ -28,7 +37,12 @@ interface Log {
 
 /** The events of one session, by revision. */
 export function sessionFeed({ store, channel, cursor, sessionId, uid }: Log): Feed {
-  return { channel, cursor, read: (place) => channel.step(place, () => read(place)) };
+  return {
+    channel,
+    cursor,
+    goneThrough: () => 0,
+    read: ({ place }) => channel.step(place, () => read(place)),
+  };
 
   async function read(place: number): Promise<Step> {
     const events = await store.readEvents({

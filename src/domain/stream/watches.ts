@@ -6,7 +6,7 @@ import {
   WatchEventsResponseSchema,
   WatchStart,
 } from "@sessiond/contract";
-import { cursorCodec, scopeOf } from "../../cursor.ts";
+import { type CursorPlace, cursorCodec, scopeOf } from "../../cursor.ts";
 import {
   CursorInvalidError,
   InvalidFieldError,
@@ -24,7 +24,7 @@ import { validate } from "../validation/validate.ts";
 import type { Channel, Step } from "./channel.ts";
 import type { Hub } from "./hub.ts";
 import { namespaceFeed } from "./namespace-feed.ts";
-import { type Feed, sessionFeed } from "./session-feed.ts";
+import { deletionsGone, type Feed, sessionFeed } from "./session-feed.ts";
 import { waitForWake } from "./wait.ts";
 
 /** A watch that is ready to run. */
@@ -82,9 +82,10 @@ export class Watches {
     try {
       const { feed, created } = await this.#openFeed(request);
       channel = feed.channel;
-      const place = startOf(feed, request);
-      yield create(WatchEventsResponseSchema, { ...created, cursor: feed.cursor.encode(place) });
-      yield* this.#follow({ feed, place, request, signal });
+      const from = startOf(feed, request);
+      const cursor = feed.cursor.encode(from.place, from.knownThrough);
+      yield create(WatchEventsResponseSchema, { ...created, cursor });
+      yield* this.#follow({ feed, from, request, signal });
     } finally {
       this.#open--;
       if (channel !== undefined) this.#hub.release(channel);
@@ -93,18 +94,19 @@ export class Watches {
 
   async *#follow(args: {
     feed: Feed;
-    place: number;
+    from: CursorPlace;
     request: WatchEventsRequest;
     signal: AbortSignal;
   }): AsyncGenerator<WatchEventsResponse> {
     const { feed, request, signal } = args;
     const { channel } = feed;
-    let { place } = args;
+    let { place, knownThrough } = args.from;
     while (!signal.aborted) {
       if (this.#shutdown.aborted) throw new ShuttingDownError();
       if (place < channel.place) {
-        let step: Step | undefined = await feed.read(place);
+        let step: Step | undefined = await feed.read({ place, knownThrough });
         place = step.place;
+        knownThrough = Math.max(place, knownThrough);
         const handover = step.message && new Handover(step.message);
         // Nothing here holds the message while its reader takes its time: the transport has bytes.
         step = undefined;
@@ -120,7 +122,7 @@ export class Watches {
       });
       if (woken === "timeout") {
         yield create(WatchEventsResponseSchema, {
-          cursor: feed.cursor.encode(place),
+          cursor: feed.cursor.encode(place, knownThrough),
           message: {
             case: "progress",
             value: { headRevision: request.sessionId === "" ? 0 : channel.place },
@@ -177,12 +179,18 @@ function createdMessage(value: {
   return create(WatchEventsResponseSchema, { message: { case: "created", value } });
 }
 
-/** Place behind which a watch begins. Errors: CursorInvalidError. */
-function startOf({ channel, cursor }: Feed, { cursor: given, start }: WatchEventsRequest): number {
-  if (given === "") return start === WatchStart.NOW ? channel.place : 0;
-  const place = cursor.decode(given);
-  if (place > channel.place) {
+/** Where a watch begins. Errors: CursorInvalidError, HistoryGoneError. */
+function startOf(feed: Feed, { cursor: given, start }: WatchEventsRequest): CursorPlace {
+  const { channel, cursor } = feed;
+  const newest = { place: channel.place, knownThrough: channel.place };
+  if (given === "" && start === WatchStart.NOW) return newest;
+  const from = given === "" ? { place: 0, knownThrough: 0 } : cursor.decode(given);
+  const goneThrough = feed.goneThrough();
+  // Who has seen nothing misses no deletion.
+  if (from.place === 0) return { place: 0, knownThrough: goneThrough };
+  if (from.knownThrough > channel.place) {
     throw new CursorInvalidError("is ahead of the log, which was restored or replaced since");
   }
-  return place;
+  if (goneThrough > from.knownThrough) throw deletionsGone(from);
+  return from;
 }

@@ -132,6 +132,7 @@ export class LmdbStore implements Store {
     const done = this.#write(writes, kind, () => {
       this.#inFlight.end(change);
       if (logged) this.#offsets.settle(namespace, offset);
+      if (change.deleteTimeMs !== undefined) this.#maintenance.noteDeletion();
       this.#listeners.notify(committed);
     });
     if (logged) this.#offsets.take(namespace);
@@ -171,6 +172,10 @@ export class LmdbStore implements Store {
   namespaceOffset(namespace: string): number {
     this.#assertOpen();
     return this.#offsets.durable(namespace);
+  }
+
+  namespaceGoneThrough(namespace: string): number {
+    return this.#read((reads) => reads.goneThrough(namespace));
   }
 
   async getRequest(key: Uint8Array): Promise<RequestRecord | undefined> {

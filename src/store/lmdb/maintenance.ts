@@ -1,8 +1,11 @@
 import { DataLossError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { eventKey, uidText } from "../keys.ts";
+import { LogSweep } from "../log-sweep.ts";
 import { decodeRecord } from "../records.ts";
+import { SweptTables } from "./swept-tables.ts";
 import { REQUEST_TIME_BYTES, type Tables, type Write } from "./tables.ts";
+import { sweepWrites } from "./writes.ts";
 
 const LAST_REVISION = 0xffff_ffff;
 /** Requests are looked through again when the first of them has expired so long ago. */
@@ -16,6 +19,7 @@ interface Piece {
 /** Finds records that nobody needs any more, a piece at a time. */
 export class Maintenance {
   readonly #tables: Tables;
+  readonly #logSweep: LogSweep;
   /** Where the sweep of the requests goes on; undefined: at the first. */
   #sweptTo: Buffer | undefined;
   /** Earliest expiry that the sweep under way has left. */
@@ -24,16 +28,25 @@ export class Maintenance {
 
   constructor(tables: Tables) {
     this.#tables = tables;
+    this.#logSweep = new LogSweep(new SweptTables(tables));
+  }
+
+  /** Takes note that a session was deleted. */
+  noteDeletion(): void {
+    this.#logSweep.noteDeletion();
   }
 
   /**
-   * Looks at up to `limit` records: events of deleted sessions, then as many requests. `more` says
-   * that there may be others.
+   * Looks at up to `limit` records: events of deleted sessions, then as many entries of namespace logs
+   * or requests. `more` says that there may be others.
    */
   find(piece: Piece): { writes: Write[]; more: boolean } {
     // Logs first: their room may be what a full disk waits for.
     const logs = deletedLogs(this.#tables, piece.limit);
-    if (logs.more || piece.nowMs < this.#nextSweepMs) return logs;
+    if (logs.more) return logs;
+    const swept = this.#logSweep.find(piece);
+    if (swept) return { writes: [...logs.writes, ...sweepWrites(swept)], more: true };
+    if (piece.nowMs < this.#nextSweepMs) return logs;
     return { writes: [...logs.writes, ...this.#sweep(piece)], more: true };
   }
 

@@ -1,4 +1,4 @@
-import { logKey, parseLogKey, prefixEnd } from "../keys.ts";
+import { newestOffset } from "./swept-tables.ts";
 import type { Table } from "./tables.ts";
 
 interface Offsets {
@@ -47,19 +47,10 @@ export class NamespaceOffsets {
     const known = this.#offsets.get(namespace);
     if (known !== undefined) return known;
     this.#makeRoom();
-    const newest = this.#newest(namespace);
+    const newest = newestOffset(this.#log, namespace);
     const offsets = { allocated: newest, durable: newest };
     this.#offsets.set(namespace, offsets);
     return offsets;
-  }
-
-  #newest(namespace: string): number {
-    const first = logKey({ namespace, offset: 0 });
-    const end = prefixEnd(first.subarray(0, first.length - 8));
-    for (const key of this.#log.getKeys({ start: end, end: first, reverse: true, limit: 1 })) {
-      return parseLogKey(key).offset;
-    }
-    return 0;
   }
 
   /** Forgets the longest known namespace that has nothing under way. */

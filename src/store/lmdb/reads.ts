@@ -14,6 +14,7 @@ import { DataLossError } from "../../errors.ts";
 import type { SessionPlace } from "../in-flight.ts";
 import {
   eventKey,
+  goneKey,
   indexKey,
   indexPrefix,
   logKey,
@@ -154,6 +155,16 @@ export class Reads {
     }
     if (entries.length < limit) this.#assertAlive();
     return entries;
+  }
+
+  goneThrough(namespace: string): number {
+    const key = goneKey(namespace);
+    const value = this.#tables.meta.getBinary(key);
+    if (value === undefined) return 0;
+    const content = decodeRecord(key, value, () => ({
+      record: `deletions gone from namespace "${namespace}"`,
+    }));
+    return Number(Buffer.from(content).readBigUInt64BE());
   }
 
   request(key: Uint8Array): RequestRecord | undefined {

@@ -4,6 +4,7 @@ import type { Database } from "lmdb";
  * The named databases. Keys are laid out in `keys.ts`, values in `records.ts`.
  *
  *   meta        "header"   → StoreHeader
+ *               gone       → offset of the newest deletion removed from a namespace's log (8)
  *   sessions    session    → Session, without what the head carries
  *   heads       uid        → SessionHead
  *   events      event      → Event
@@ -40,7 +41,7 @@ export interface Write {
   readonly value?: Uint8Array;
 }
 
-/** Key of the only record in "meta". */
+/** Key of the header in "meta". */
 export const HEADER_KEY = Buffer.from("header");
 
 export const NO_VALUE = Buffer.alloc(0);

@@ -9,7 +9,8 @@ import {
 import { encodedEvent } from "../encoded.ts";
 import { newNameOf } from "../in-flight.ts";
 import type { Derived, KeyChanges } from "../indexes.ts";
-import { eventKey, logKey, sessionKey, stateKey, uidBytes } from "../keys.ts";
+import { eventKey, goneKey, logKey, sessionKey, stateKey, uidBytes } from "../keys.ts";
+import type { SweptPiece } from "../log-sweep.ts";
 import { encodeRecord } from "../records.ts";
 import { stateChangesOf } from "../states.ts";
 import type { Change } from "../store.ts";
@@ -25,6 +26,18 @@ export function writesOf(change: Change, derived: Derived, offset: number): Writ
     ...logWrites(change, derived, offset),
     ...requestWrites(change),
     ...stateWrites(change),
+  ];
+}
+
+/** What a piece of the sweep through the namespace logs writes. */
+export function sweepWrites({ entries, goneThrough }: SweptPiece): Write[] {
+  return [
+    ...entries.map((place): Write => ({ table: "log", key: logKey(place) })),
+    ...[...goneThrough].map(([namespace, offset]) => {
+      const content = Buffer.alloc(8);
+      content.writeBigUInt64BE(BigInt(offset));
+      return record("meta", goneKey(namespace), content);
+    }),
   ];
 }
 

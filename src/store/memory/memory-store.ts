@@ -103,6 +103,11 @@ export class MemoryStore implements Store {
     return this.#tables.offset(namespace);
   }
 
+  namespaceGoneThrough(namespace: string): number {
+    this.#assertOpen();
+    return this.#tables.goneThrough(namespace);
+  }
+
   async getRequest(key: Uint8Array): Promise<RequestRecord | undefined> {
     this.#assertOpen();
     return this.#tables.request(key);
@@ -120,7 +125,7 @@ export class MemoryStore implements Store {
 
   async maintain(args: { nowMs: number; limit: number }): Promise<boolean> {
     this.#assertOpen();
-    return this.#queue.add(() => this.#tables.removeExpired(args));
+    return this.#queue.add(() => this.#tables.maintain(args));
   }
 
   writesRefused(): string | undefined {

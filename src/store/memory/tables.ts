@@ -2,7 +2,6 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { type Event, EventSchema, SessionSchema } from "@sessiond/contract";
 import {
   type NamespaceLogEntry,
-  NamespaceLogEntrySchema,
   type RequestRecord,
   RequestRecordSchema,
   SessionHeadSchema,
@@ -19,8 +18,10 @@ import {
   type SessionName,
   stateKey,
 } from "../keys.ts";
+import { LogSweep } from "../log-sweep.ts";
 import type { Deadline, EventRange, SessionQuery, StateScope, StoredSession } from "../store.ts";
 import type { Effects, EventBytes, SessionBytes } from "./effects.ts";
+import { NamespaceLogs } from "./namespace-logs.ts";
 import { OrderedKeys } from "./ordered-keys.ts";
 
 /** What is in a memory store: applies effects, and reads like any engine. */
@@ -29,8 +30,15 @@ export class MemoryTables {
   readonly #sessions = new Map<string, Map<string, SessionBytes>>();
   /** Uid → events; revision r stands at r - 1. */
   readonly #events = new Map<string, EventBytes[]>();
-  /** Namespace → entries; offset o stands at o - 1. */
-  readonly #logs = new Map<string, Uint8Array[]>();
+  /** Uids of the sessions that are there. */
+  readonly #uids = new Set<string>();
+  readonly #logs = new NamespaceLogs();
+  readonly #logSweep = new LogSweep({
+    entries: (args) => this.#logs.entries(args),
+    newestOffset: (namespace) => this.#logs.newestOffset(namespace),
+    entryCount: () => this.#logs.entryCount(),
+    hasSession: (uid) => this.#uids.has(uid),
+  });
   /** Hexadecimal request key → record. */
   readonly #requests = new Map<string, { record: Uint8Array; expireTimeMs: number }>();
   /** Hexadecimal state key → record. */
@@ -45,7 +53,9 @@ export class MemoryTables {
     if (after === undefined) {
       sessions.delete(key.sessionId);
       this.#events.delete(key.uid);
+      if (this.#uids.delete(key.uid)) this.#logSweep.noteDeletion();
     } else {
+      this.#uids.add(key.uid);
       if (newName !== key.sessionId) sessions.delete(key.sessionId);
       sessions.set(newName, after);
       if (events.length > 0) getOrAdd(this.#events, key.uid, () => []).push(...events);
@@ -60,7 +70,7 @@ export class MemoryTables {
       else this.#states.set(hex(state.key), state.record);
     }
     if (effects.logEntry === undefined) return 0;
-    return getOrAdd(this.#logs, key.namespace, () => []).push(effects.logEntry);
+    return this.#logs.add(key.namespace, effects.logEntry);
   }
 
   place({ namespace, sessionId }: SessionName): SessionPlace | undefined {
@@ -120,16 +130,16 @@ export class MemoryTables {
     afterOffset: number;
     limit: number;
   }): { offset: number; entry: NamespaceLogEntry }[] {
-    const log = this.#logs.get(args.namespace) ?? [];
-    const from = args.afterOffset;
-    return log.slice(from, from + args.limit).map((entry, i) => ({
-      offset: from + i + 1,
-      entry: fromBinary(NamespaceLogEntrySchema, Uint8Array.from(entry)),
-    }));
+    const { namespace, afterOffset: offset, limit } = args;
+    return this.#logs.after({ namespace, offset }, limit);
   }
 
   offset(namespace: string): number {
-    return this.#logs.get(namespace)?.length ?? 0;
+    return this.#logs.newestOffset(namespace);
+  }
+
+  goneThrough(namespace: string): number {
+    return this.#logs.goneThrough(namespace);
   }
 
   request(key: Uint8Array): RequestRecord | undefined {
@@ -152,8 +162,16 @@ export class MemoryTables {
     return due;
   }
 
+  /** A piece of housekeeping; true when there may be more. */
+  maintain(piece: { nowMs: number; limit: number }): boolean {
+    const swept = this.#logSweep.find(piece);
+    if (swept === undefined) return this.#removeExpired(piece);
+    this.#logs.remove(swept);
+    return true;
+  }
+
   /** Removes up to `limit` requests that expired; true when there may be more. */
-  removeExpired({ nowMs, limit }: { nowMs: number; limit: number }): boolean {
+  #removeExpired({ nowMs, limit }: { nowMs: number; limit: number }): boolean {
     let removed = 0;
     for (const [key, { expireTimeMs }] of this.#requests) {
       if (removed >= limit) return true;

@@ -184,7 +184,7 @@ test("Bounded: a call deletes as many sessions as it may, the next one the rest"
     ids.map((sessionId) => domain.create({ session: { sessionId, userId: "ann" } })),
   );
   const { store } = domain;
-  const cells = new SessionCells({ store, limit: 100, limitBytes: 1_000_000 });
+  const cells = new SessionCells({ store, clock: () => 0, limit: 100, limitBytes: 1_000_000 });
   const { signal } = new AbortController();
   const { state } = domain;
   const userData = new UserData({ store, cells, state, shutdown: signal, limit: 40 });

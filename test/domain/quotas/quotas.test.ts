@@ -239,7 +239,7 @@ describe("a quota of bytes", () => {
 
 test("Bounded: a namespace that has nothing leaves nothing in memory", async () => {
   const store = await MemoryStore.open();
-  const cells = new SessionCells({ store, limit: 10, limitBytes: 1_000_000 });
+  const cells = new SessionCells({ store, clock: () => 0, limit: 10, limitBytes: 1_000_000 });
   const quotas = new Quotas({ store, cells, clock: () => 0, quotaOf: () => quota({}) });
   for (let index = 0; index < 100; index++) {
     const name = { namespace: `n${index}`, sessionId: "nobody" };

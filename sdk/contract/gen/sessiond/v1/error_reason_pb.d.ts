@@ -144,7 +144,8 @@ export enum ErrorReason {
   CURSOR_INVALID = 12,
 
   /**
-   * OUT_OF_RANGE. Events behind the cursor were removed and cannot be streamed.
+   * OUT_OF_RANGE. Events behind the cursor were removed and cannot be streamed, or sessions were deleted
+   * behind it so long ago that it is not told any more.
    *
    * Watch again from the start; what lies between is lost to this reader.
    *

@@ -717,7 +717,8 @@ export declare type EventsDamaged = Message<"sessiond.v1.EventsDamaged"> & {
 export declare const EventsDamagedSchema: GenMessage<EventsDamaged>;
 
 /**
- * A session was deleted.
+ * A session was deleted. Told for seven days; after that, watches that continue from before it fail with
+ * HISTORY_GONE.
  *
  * @generated from message sessiond.v1.SessionDeleted
  */
@@ -902,6 +903,10 @@ export declare const EventService: GenService<{
    * a hole; a batch that was appended together comes together. After a break, pass the newest
    * `cursor` to continue; cursors stay good over restarts of the server. A reader that does not
    * read holds nothing up and costs no more than one message.
+   *
+   * Of a session that was deleted, a watch of the namespace says so, and shows no events it has not
+   * shown before. Deletions are told for seven days; a watch that may have missed one that is told no
+   * more fails with HISTORY_GONE. One from the beginning has missed none: it shows what there is.
    *
    * Errors: SESSION_NOT_FOUND, SESSION_DELETED, HISTORY_GONE, CURSOR_INVALID, TOO_MANY_WATCHES,
    * SHUTTING_DOWN (continue from the cursor), DATA_LOSS.

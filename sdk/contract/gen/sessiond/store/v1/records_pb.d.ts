@@ -476,7 +476,7 @@ export declare type StateRecord = Message<"sessiond.store.v1.StateRecord"> & {
 export declare const StateRecordSchema: GenMessage<StateRecord>;
 
 /**
- * One commit in the log of a namespace.
+ * One commit in the log of a namespace. Those of a session that was deleted go, its deletion last.
  *
  * @generated from message sessiond.store.v1.NamespaceLogEntry
  */
@@ -515,6 +515,13 @@ export declare type NamespaceLogEntry = Message<"sessiond.store.v1.NamespaceLogE
    * @generated from field: bool deleted = 5;
    */
   deleted: boolean;
+
+  /**
+   * When it was deleted: some time later the entry goes. Absent: it was not.
+   *
+   * @generated from field: google.protobuf.Timestamp delete_time = 6;
+   */
+  deleteTime?: Timestamp | undefined;
 };
 
 /**
