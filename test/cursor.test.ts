@@ -10,7 +10,18 @@ test("a cursor gives back its place", () => {
   fc.assert(
     fc.property(place, fc.constantFrom("session" as const, "namespace" as const), (at, kind) => {
       const codec = cursorCodec(kind, scope);
-      expect(codec.decode(codec.encode(at))).toBe(at);
+      expect(codec.decode(codec.encode(at))).toEqual({ place: at, knownThrough: at });
+    }),
+  );
+});
+
+test("a cursor gives back what is known through, where that lies behind its place", () => {
+  const codec = cursorCodec("namespace", scope);
+  fc.assert(
+    fc.property(place, place, (at, known) => {
+      const knownThrough = Math.max(at, known);
+      expect(codec.decode(codec.encode(at, known))).toEqual({ place: at, knownThrough });
+      expect(codec.encode(at, known).length).toBe(codec.encode(at).length + (known > at ? 11 : 0));
     }),
   );
 });

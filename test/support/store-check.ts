@@ -1,10 +1,13 @@
 import { fromBinary } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Session, SessionSchema } from "@sessiond/contract";
 import { NamespaceLogEntrySchema, SessionHeadSchema } from "@sessiond/contract/store";
+import { limits } from "../../src/limits.ts";
 import { derive } from "../../src/store/indexes.ts";
-import { parseEventKey, parseLogKey, sessionKey, uidText } from "../../src/store/keys.ts";
+import { goneKey, parseEventKey, parseLogKey, sessionKey, uidText } from "../../src/store/keys.ts";
 import { DEFAULT_MAP_BYTES, openEnvironment } from "../../src/store/lmdb/environment.ts";
 import { pagesOf } from "../../src/store/lmdb/pages.ts";
+import { newestOffset } from "../../src/store/lmdb/swept-tables.ts";
 import {
   REQUEST_TIME_BYTES,
   TABLE_NAMES,
@@ -27,8 +30,8 @@ export interface StoreCheck {
   readonly faults: readonly string[];
 }
 
-/** An expired request record may stay for so long: they are looked through every quarter of an hour. */
-const requestGraceMs = 16 * 60_000;
+/** What has expired may stay for so long: it is looked through every quarter of an hour. */
+const graceMs = 16 * 60_000;
 
 /**
  * Walks through every table of a store that nobody has open, and holds each entry against the sessions
@@ -49,7 +52,7 @@ export async function checkStore(path: string, nowMs: number = Date.now()): Prom
       ...eventFaults(tables, stored),
       ...derivedFaults(tables, stored),
       ...garbageFaults(tables, stored),
-      ...logFaults(tables, stored),
+      ...logFaults(tables, stored, nowMs),
       ...requestFaults(tables, nowMs),
     ];
     const counts = TABLE_NAMES.map((name) => [name, tables[name].getKeysCount()]);
@@ -141,26 +144,46 @@ function garbageFaults({ garbage }: Tables, stored: Stored): string[] {
     .map((uid) => `${uid} is there, and noted as deleted`);
 }
 
-/** Every session a log names is there, or its deletion is in the log, too. */
-function logFaults({ log }: Tables, stored: Stored): string[] {
+/**
+ * Of each session its namespace's log has every revision, one commit behind the other; of one that is
+ * gone nothing but its deletion, and that only for its time, or as the newest entry.
+ */
+function logFaults(tables: Tables, stored: Stored, nowMs: number): string[] {
   const faults: string[] = [];
-  const newest = new Map<string, number>();
-  const named = new Map<string, boolean>();
-  for (const { key, value } of log.getRange()) {
+  const logged = new Map<string, number>();
+  for (const { key, value } of tables.log.getRange()) {
     const { namespace, offset } = parseLogKey(key);
-    const before = newest.get(namespace);
-    if (before !== undefined && offset !== before + 1) {
-      faults.push(`log of ${namespace}: hole behind ${before}`);
+    const entry = fromBinary(NamespaceLogEntrySchema, content(key, value));
+    const uid = uidText(entry.sessionUid);
+    const what = `log of ${namespace}: entry ${offset} of ${uid}`;
+    if (entry.deleted === stored.has(uid)) {
+      faults.push(`${what}, which is ${entry.deleted ? "there" : "gone"}`);
+    } else if (entry.deleted) {
+      const gone = goneThrough(tables, namespace);
+      if (offset <= gone) faults.push(`${what}: it should be gone with those up to ${gone}`);
+      const time = entry.deleteTime === undefined ? 0 : timestampMs(entry.deleteTime);
+      const isOld = time < nowMs - limits.deletionNoticeTtlMs - graceMs;
+      if (isOld && offset !== newestOffset(tables.log, namespace))
+        faults.push(`${what} is too old`);
+    } else {
+      const before = logged.get(uid) ?? 0;
+      if (entry.firstRevision !== before + 1) faults.push(`${what}: hole behind ${before}`);
+      logged.set(uid, entry.lastRevision);
     }
-    newest.set(namespace, offset);
-    const { sessionUid, deleted } = fromBinary(NamespaceLogEntrySchema, content(key, value));
-    named.set(uidText(sessionUid), deleted);
   }
-  for (const [uid, isDeleted] of named) {
-    if (isDeleted === stored.has(uid))
-      faults.push(`log: ${uid} ${isDeleted ? "is there" : "is gone"}`);
+  for (const [uid, { head }] of stored) {
+    const last = logged.get(uid) ?? 0;
+    if (last !== head.revision) {
+      faults.push(`log: ${uid} up to ${last}, its head says ${head.revision}`);
+    }
   }
   return faults;
+}
+
+function goneThrough({ meta }: Tables, namespace: string): number {
+  const key = goneKey(namespace);
+  const value = meta.getBinary(key);
+  return value === undefined ? 0 : Number(Buffer.from(content(key, value)).readBigUInt64BE());
 }
 
 function requestFaults({ requests }: Tables, nowMs: number): string[] {
@@ -168,7 +191,7 @@ function requestFaults({ requests }: Tables, nowMs: number): string[] {
   for (const { key, value } of requests.getRange()) {
     const time = Buffer.from(content(key, value).subarray(0, REQUEST_TIME_BYTES));
     const expireTimeMs = Number(time.readBigUInt64BE());
-    if (expireTimeMs < nowMs - requestGraceMs) {
+    if (expireTimeMs < nowMs - graceMs) {
       faults.push(`request ${hex(key)} expired at ${new Date(expireTimeMs).toISOString()}`);
     }
   }

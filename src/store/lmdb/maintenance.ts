@@ -109,13 +109,15 @@ function deletedLogs(tables: Tables, limit: number): { writes: Write[]; more: bo
   return { writes, more: left <= 0 };
 }
 
+/** Newest first: a watch of the namespace may show what is left, and what it shows has no holes. */
 function eventsOf(tables: Tables, uid: Buffer, limit: number): Write[] {
   const log = uidText(uid);
   const writes: Write[] = [];
   for (const key of tables.events.getKeys({
-    start: eventKey({ uid: log, revision: 0 }),
-    end: eventKey({ uid: log, revision: LAST_REVISION }),
+    start: eventKey({ uid: log, revision: LAST_REVISION }),
+    end: eventKey({ uid: log, revision: 0 }),
     inclusiveEnd: true,
+    reverse: true,
     limit,
   })) {
     writes.push({ table: "events", key });

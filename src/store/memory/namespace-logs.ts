@@ -70,11 +70,14 @@ export class NamespaceLogs {
   }
 
   remove({ entries, goneThrough }: SweptPiece): void {
-    const removed = Map.groupBy(entries, ({ namespace }) => namespace);
-    for (const [namespace, places] of removed) {
+    const removed = new Map<string, Set<number>>();
+    for (const { namespace, offset } of entries) {
+      const offsets = removed.get(namespace) ?? new Set();
+      removed.set(namespace, offsets.add(offset));
+    }
+    for (const [namespace, offsets] of removed) {
       const log = this.#logs.get(namespace);
       if (log === undefined) continue;
-      const offsets = new Set(places.map(({ offset }) => offset));
       log.entries = log.entries.filter(({ offset }) => !offsets.has(offset));
       log.goneThrough = goneThrough.get(namespace) ?? log.goneThrough;
     }

@@ -51,6 +51,8 @@ export class Real {
   /** Ends everything. On disk, no table may have an entry that belongs to nothing. */
   async close(): Promise<void> {
     const { now } = this.#domain;
+    // A store that was just opened looks through everything, not only when it has been a while.
+    await this.restart();
     await this.#free();
     await this.#domain[Symbol.asyncDispose]();
     if (this.#engine === "memory") return;

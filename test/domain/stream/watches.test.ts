@@ -9,6 +9,7 @@ import { expect, test } from "vitest";
 import {
   CursorInvalidError,
   DataLossError,
+  HistoryGoneError,
   SessionDeletedError,
   SessionNotFoundError,
   ShuttingDownError,
@@ -153,6 +154,71 @@ test("a namespace watch says that a session was deleted; its own watch ends with
   const late = domain.watch({});
   await late.next();
   expect((await late.next()).value?.message.case).toBe("sessionDeleted");
+});
+
+const dayMs = 24 * 60 * 60_000;
+
+/** Has the store forget that sessions were deleted; one that stays is appended to. */
+async function forgetDeletions(domain: TestDomain): Promise<void> {
+  domain.now += 8 * dayMs;
+  await appendTexts(domain, ["later"], "stays");
+  while (await domain.store.maintain({ nowMs: domain.now, limit: 10 }));
+}
+
+async function deleteSession(domain: TestDomain, sessionId: string): Promise<void> {
+  await domain.sessions.delete(create(DeleteSessionRequestSchema, { sessionId }));
+}
+
+test("Resumable: a namespace watch that may have missed a deletion fails with HISTORY_GONE", async () => {
+  await using domain = await openTestDomain({ progressIntervalMs: 1 });
+  await appendTexts(domain, ["a"], "goes");
+  await appendTexts(domain, ["a", "b"], "stays");
+  const first = domain.watch({});
+  const { cursor } = await readEvents(first, 5);
+  await first.return(undefined);
+  const open = domain.watch({});
+  await readEvents(open, 2);
+  await deleteSession(domain, "goes");
+  // For days it is told.
+  domain.now += 6 * dayMs;
+  while (await domain.store.maintain({ nowMs: domain.now, limit: 10 }));
+  const told = domain.watch({ cursor });
+  await told.next();
+  expect((await told.next()).value?.message.case).toBe("sessionDeleted");
+  const behind = await told.next();
+  await forgetDeletions(domain);
+
+  await expect(domain.watch({ cursor }).next()).rejects.toThrow(HistoryGoneError);
+  await expect(open.next()).rejects.toThrow(HistoryGoneError);
+  // Who was told goes on, and who begins anew sees what there is.
+  const rest = domain.watch({ cursor: behind.value?.cursor ?? "" });
+  expect((await readEvents(rest, 1)).seen).toEqual(["stays:4"]);
+  expect((await readEvents(domain.watch({}), 4)).seen).toEqual(revisions("stays", 1, 4));
+});
+
+test("Resumable: a watch that began when deletions were forgotten continues from before them", async () => {
+  await using domain = await openTestDomain();
+  await appendTexts(domain, ["a"], "stays");
+  await appendTexts(domain, ["a"], "goes");
+  await deleteSession(domain, "goes");
+  await appendTexts(domain, ["a"], "another");
+  await forgetDeletions(domain);
+  let cursor = "";
+  const seen: string[] = [];
+  for (let i = 0; i < 2; i++) {
+    const read = await readEvents(domain.watch({ cursor }), 2);
+    seen.push(...read.seen);
+    cursor = read.cursor;
+  }
+  expect(seen).toEqual([...revisions("stays", 1, 2), ...revisions("another", 1, 2)]);
+  // It is told of those that follow, or that it was not.
+  await appendTexts(domain, ["a"], "goes");
+  const { cursor: early } = await readEvents(domain.watch({}), 1);
+  await deleteSession(domain, "goes");
+  await forgetDeletions(domain);
+  for (const missed of [cursor, early]) {
+    await expect(domain.watch({ cursor: missed }).next()).rejects.toThrow(HistoryGoneError);
+  }
 });
 
 test("until_ended ends the stream after the last event; without it the watch stays", async () => {

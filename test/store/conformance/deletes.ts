@@ -1,3 +1,4 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
 import { RevisionConflictError } from "../../../src/errors.ts";
 import {
@@ -44,9 +45,40 @@ export function describeDeletes({ open }: Engine): void {
         deleted.push(created.key.uid);
       }
       await maintainAll(store, 0, 10);
+      const log = await store.readNamespaceLog({ namespace: NAMESPACE, afterOffset: 0, limit: 99 });
+      expect(log.map(({ entry }) => entry.deleted)).toEqual([false, true, true]);
       for (const uid of deleted) expect(await allEvents(store, uid)).toEqual([]);
       expect(await allEvents(store, kept.key.uid)).toEqual(kept.events);
       expect(await store.maintain({ nowMs: 0, limit: 10 })).toBe(false);
+      await store.close();
+    });
+
+    it("free the newest events first, so that what is left of a log has no holes", async () => {
+      const store = await open();
+      const created = creation({}, 9);
+      await store.commit(created);
+      await store.commit(deletion(created));
+      for (let more = true; more; ) {
+        more = await store.maintain({ nowMs: 0, limit: 2 });
+        const left = await allEvents(store, created.key.uid);
+        expect(left).toEqual(textEvents(1, left.length));
+      }
+      expect(await allEvents(store, created.key.uid)).toEqual([]);
+      await store.close();
+    });
+
+    it("say when they happen, and no other change does", async () => {
+      const store = await open();
+      const created = creation();
+      await store.commit(created);
+      const { deleteTimeMs: _, ...timeless } = deletion(created);
+      expect(await rejection(store.commit(timeless))).toBeInstanceOf(RangeError);
+      const timed = { ...addition(created), deleteTimeMs: 1 };
+      expect(await rejection(store.commit(timed))).toBeInstanceOf(RangeError);
+      await store.commit(deletion(created, 1_234));
+      const range = { namespace: NAMESPACE, afterOffset: 1, limit: 9 };
+      const [last] = await store.readNamespaceLog(range);
+      expect(last?.entry.deleteTime).toEqual(timestampFromMs(1_234));
       await store.close();
     });
 
