@@ -4,6 +4,7 @@ import { clientWatchBench } from "./client-watch.ts";
 import { diskBench } from "./disk.ts";
 import { imageBench } from "./image.ts";
 import { listBench } from "./list.ts";
+import { logSweepBench } from "./log-sweep.ts";
 import { memoryBench } from "./memory.ts";
 import { profileBench } from "./profile.ts";
 import { startBench } from "./start.ts";
@@ -28,6 +29,7 @@ const benches = {
   memory: memoryBench,
   disk: diskBench,
   sweep: sweepBench,
+  "log-sweep": logSweepBench,
   image: imageBench,
   tokens: tokensBench,
   windows: windowsBench,
@@ -35,7 +37,7 @@ const benches = {
 } satisfies Record<string, Bench>;
 
 /** Explain numbers, or take minutes: they run only when they are asked for. */
-const onlyByName: readonly string[] = ["profile", "image"];
+const onlyByName: readonly string[] = ["profile", "image", "log-sweep"];
 
 const chosen = process.argv.slice(2);
 const unknown = chosen.filter((name) => !(name in benches));

@@ -6,7 +6,16 @@ import { describe, expect, it } from "vitest";
 import { DataLossError } from "../../../src/errors.ts";
 import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
 import type { StateScope } from "../../../src/store/store.ts";
-import { addition, allEvents, creation, rejection, textEvent } from "../support.ts";
+import {
+  addition,
+  allEvents,
+  creation,
+  deletion,
+  maintainAll,
+  NAMESPACE,
+  rejection,
+  textEvent,
+} from "../support.ts";
 import { temporaryFolders } from "./folders.ts";
 
 const newFolder = temporaryFolders();
@@ -116,6 +125,31 @@ describe("damage on disk", () => {
     expect(await store.getSession(created.key)).toEqual(created.after);
     await store.commit({ ...addition(created), states: [{ scope: user }] });
     expect(await store.getState(user)).toBeUndefined();
+    await store.close();
+  });
+
+  it("of an entry in the log of a namespace is left for who reads it", async () => {
+    const path = newFolder();
+    const bad = creation({ sessionId: "an unmistakable name" });
+    const other = creation({ sessionId: "other" });
+    let store = await LmdbStore.open({ path });
+    for (const change of [other, bad, deletion(bad), deletion(other)]) await store.commit(change);
+    await store.commit(creation({ sessionId: "kept" }));
+    await store.close();
+
+    damage(path, "an unmistakable name");
+    store = await LmdbStore.open({ path });
+    await maintainAll(store, 0);
+    const read = (afterOffset: number, limit: number) =>
+      store.readNamespaceLog({ namespace: NAMESPACE, afterOffset, limit });
+    for (const offset of [2, 3]) {
+      const error = await rejection(read(offset - 1, 1));
+      expect(error).toMatchObject({
+        details: { record: `log entry ${offset} of namespace "${NAMESPACE}"` },
+      });
+    }
+    expect((await read(3, 9)).map(({ offset }) => offset)).toEqual([4, 5]);
+    expect(await rejection(read(0, 1))).toBeInstanceOf(DataLossError);
     await store.close();
   });
 });
