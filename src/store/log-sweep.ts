@@ -5,6 +5,8 @@ import { uidText } from "./keys.ts";
 
 /** A pass begins so long after the one before, or earlier, when the logs have grown by half. */
 const PASS_EVERY_MS = 15 * 60 * 1_000;
+/** Entries looked at in a piece: about a millisecond, where 500 took so much that appends queued. */
+const PIECE_ENTRIES = 100;
 /** By so many entries they grow before that counts. */
 const LEAST_GROWTH = 4_096;
 
@@ -69,7 +71,9 @@ export class LogSweep {
   }
 
   /** Looks at up to `limit` entries; undefined: no pass is due. */
-  find({ nowMs, limit }: { nowMs: number; limit: number }): SweptPiece | undefined {
+  find(args: { nowMs: number; limit: number }): SweptPiece | undefined {
+    const { nowMs } = args;
+    const limit = Math.min(args.limit, PIECE_ENTRIES);
     this.#pass ??= this.#begin(nowMs);
     if (this.#pass === undefined) return undefined;
     const entries = this.#logs.entries({ after: this.#pass.place, limit });
