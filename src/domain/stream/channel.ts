@@ -50,6 +50,11 @@ export class Channel {
     for (const callback of waiting) callback();
   }
 
+  /** Has every step read anew: what a session had may be gone in part. */
+  forgetSteps(): void {
+    this.#steps.clear();
+  }
+
   /**
    * The next step from a place. Watches that come to the same place at about the same time get the
    * same one, so that it is read, and its message encoded, once for all of them. Places that need more

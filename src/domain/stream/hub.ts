@@ -68,6 +68,7 @@ export class Hub {
     const namespace = this.#namespaces.get(key.namespace);
     if (namespace !== undefined) {
       namespace.place = offset;
+      if (after === undefined) namespace.forgetSteps();
       this.#wakeSoon(namespace);
     }
   }

@@ -158,6 +158,22 @@ test("a namespace watch says that a session was deleted; its own watch ends with
 
 const dayMs = 24 * 60 * 60_000;
 
+test("Gapless: a watch that comes to a deleted session shows no part of it that another has read", async () => {
+  await using domain = await openTestDomain();
+  const first = domain.watch({});
+  const second = domain.watch({});
+  await first.next();
+  await second.next();
+  // Each read as the other watch would come to it within a moment.
+  for (const text of ["a", "b"]) {
+    await appendTexts(domain, [text]);
+    await readEvents(first, 1);
+  }
+  await domain.sessions.delete(create(DeleteSessionRequestSchema, { sessionId: "demo" }));
+  const { value } = await second.next();
+  expect(value?.message).toMatchObject({ case: "sessionDeleted", value: { lastRevision: 3 } });
+});
+
 /** Has the store forget that sessions were deleted; one that stays is appended to. */
 async function forgetDeletions(domain: TestDomain): Promise<void> {
   domain.now += 8 * dayMs;
