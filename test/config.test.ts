@@ -465,6 +465,10 @@ agents:
       /is wrong at agents\.a: "3m" is no time; write it in seconds, such as "180s"/,
     ],
     ["agents: { a: { limits: { timeout: 0s } } }", /is wrong at agents\.a: limits\.timeout: \S/],
+    [
+      "agents: { a: { preset: execution, limits: { max_steps: 0 } } }",
+      /is wrong at agents\.a: limits\.max_steps: 0 would allow nothing; leave it out/,
+    ],
     ["agents: { a: { preset: fast } }", /is wrong at agents\.a: preset: \S/],
     ["agents: { a: { sessionId: x } }", /is wrong at agents\.a: session_id cannot be a default/],
     ["agents: { a: { uid: x } }", /is wrong at agents\.a: uid: \S/],

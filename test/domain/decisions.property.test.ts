@@ -56,15 +56,19 @@ const time = maybe(fc.integer({ min: 1, max: 300_000 }).map(durationFromMs));
 /** How long a session may live, in steps, tokens and time. */
 const bounds = fc
   .record({
-    maxSteps: fc.constantFrom(0, 0, 1, 3, 8),
-    maxTokens: fc.constantFrom(0, 0, 1, 2_000),
+    maxSteps: fc.constantFrom(undefined, undefined, 1, 3, 8),
+    maxTokens: fc.constantFrom(undefined, undefined, 1, 2_000),
     timeout: time,
     idleTtl: time,
     ttl: time,
     retention: time,
   })
   .map(({ maxSteps, maxTokens, timeout, idleTtl, ttl, retention }) => ({
-    limits: create(SessionLimitsSchema, { maxSteps, maxTokens, ...(timeout && { timeout }) }),
+    limits: create(SessionLimitsSchema, {
+      ...(maxSteps && { maxSteps }),
+      ...(maxTokens && { maxTokens }),
+      ...(timeout && { timeout }),
+    }),
     expiry: create(SessionExpirySchema, {
       ...(idleTtl && { idleTtl }),
       ...(ttl && { ttl }),

@@ -31,9 +31,10 @@ test("a session may name another preset than its agent", () => {
   const { preset, limits, expiry } = filledIn({ agentId: "researcher", preset: "managed" });
   expect({ preset, limits, expiry }).toMatchObject({
     preset: "managed",
-    limits: { maxSteps: 15, maxTokens: 0 },
+    limits: { maxSteps: 15 },
     expiry: { idleTtl: durationFromMs(1_800_000) },
   });
+  expect(limits?.maxTokens).toBeUndefined();
 });
 
 test("lists and maps are taken whole", () => {
@@ -44,6 +45,11 @@ test("lists and maps are taken whole", () => {
   });
   expect(own.labels).toEqual({ tier: "gold" });
   expect(own.tools.map(({ name }) => name)).toEqual(["code_exec"]);
+});
+
+test("a bound of health that is 0 is never, whatever the preset says", () => {
+  const { healthPolicy } = filledIn({ preset: "managed", healthPolicy: { failErrorRate: 0 } });
+  expect(healthPolicy).toMatchObject({ failErrorRate: 0, warnErrorRate: 0.3, warnErrors: 10 });
 });
 
 test("an agent without defaults gets none", () => {
@@ -57,3 +63,14 @@ test("the session that is created has them", async () => {
   const session = await domain.create({ session: { agentId: "researcher" } });
   expect(session).toMatchObject({ model: "gpt-5", limits: { maxSteps: 15 } });
 });
+
+test.each([{}, { preset: "execution" }, { agentId: "researcher" }])(
+  "a limit of 0 is refused, not filled in, for a session with %j",
+  async (fields) => {
+    await using domain = await openTestDomain({ agentDefaults: () => researcher });
+    const creation = domain.create({ session: { ...fields, limits: { maxSteps: 0 } } });
+    await expect(creation).rejects.toThrow(
+      "session.limits.max_steps: 0 would allow nothing; leave it out, or give a number from 1 on",
+    );
+  },
+);

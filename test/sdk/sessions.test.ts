@@ -45,6 +45,14 @@ describe("sessions", () => {
     expect(session.message.expiry?.idleTtl?.seconds).toBe(60n);
   });
 
+  test("a bound of health that is 0 is sent, and not left out", async () => {
+    const session = await sessiond.sessions.create({
+      preset: "managed",
+      healthPolicy: { failErrorRate: 0 },
+    });
+    expect(session.message.healthPolicy).toMatchObject({ failErrorRate: 0 });
+  });
+
   test("a name that is taken is a SessionAlreadyExistsError", async () => {
     await sessiond.sessions.create({ sessionId: "a" });
     await expect(sessiond.sessions.create({ sessionId: "a" })).rejects.toBeInstanceOf(

@@ -6,7 +6,7 @@ import type { PresetWord } from "./words.ts";
 
 type SessionInit = Exclude<MessageInitShape<typeof SessionSchema>, Session>;
 
-/** Limits of a run; reaching one ends the session. Absent fields: no limit. */
+/** Limits of a run; reaching one ends the session. Absent fields: no limit. 0 is refused. */
 export interface LimitsInput {
   readonly maxSteps?: number;
   readonly maxTokens?: number;
@@ -24,13 +24,13 @@ export interface ExpiryInput {
   readonly retentionMs?: number;
 }
 
-/** What happens when too many of a session's requests fail. Absent fields: nothing. */
+/** What happens when too many of a session's requests fail. Absent fields: as the preset says, else never. */
 export interface HealthInput {
-  /** Error rate above which answers carry the hint "high_error_rate". 0 to 1. */
+  /** Error rate above which answers carry the hint "high_error_rate". 0 to 1; 0: never. */
   readonly warnErrorRate?: number;
-  /** Failed requests above which answers carry the hint "many_errors". */
+  /** Failed requests above which answers carry the hint "many_errors". 0: never. */
   readonly warnErrors?: number;
-  /** Error rate above which the session ends as failed. 0 to 1. */
+  /** Error rate above which the session ends as failed. 0 to 1; 0: never. */
   readonly failErrorRate?: number;
   /** Requests from which on a rate counts. Default 10. */
   readonly minRequests?: number;

@@ -29,9 +29,9 @@ function reachedLimit(
   { session, head }: StoredSession,
   drafts: readonly EventDraft[],
 ): { name: "max_steps" | "max_tokens"; reason: string } | undefined {
-  const { maxSteps = 0, maxTokens = 0 } = session.limits ?? {};
+  const { maxSteps, maxTokens } = session.limits ?? {};
   // Most sessions have none, and every append comes by here.
-  if (maxSteps === 0 && maxTokens === 0) return undefined;
+  if (maxSteps === undefined && maxTokens === undefined) return undefined;
   const steps = head.metrics?.steps ?? 0;
   const tokens = head.metrics?.tokens?.total ?? 0;
   const outputs = drafts.filter(({ event }) => event.payload.case === "output");
@@ -44,13 +44,13 @@ function reachedLimit(
   return undefined;
 }
 
-/** Says whether a count is at its limit by what an append brought. A limit of 0 is none. */
+/** Says whether a count is at its limit by what an append brought. */
 function isReached(
-  limit: number,
+  limit: number | undefined,
   count: number,
   { brought, exempt }: { readonly brought: number; readonly exempt: number },
 ): boolean {
-  return limit > 0 && brought > 0 && count - exempt >= limit;
+  return limit !== undefined && brought > 0 && count - exempt >= limit;
 }
 
 function stepsOf(drafts: readonly EventDraft[]): number {

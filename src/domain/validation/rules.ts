@@ -15,6 +15,8 @@ export interface FieldRule {
   readonly maxBytes?: number;
   /** Most entries of a list or map. */
   readonly maxItems?: number;
+  /** What is wrong with an optional number that is set to 0, and what to do about it. */
+  readonly zero?: string;
   /** Smallest and largest number. */
   readonly min?: number;
   readonly max?: number;
@@ -49,6 +51,9 @@ const reason = { maxBytes: 4 * KiB };
 const structure = { maxBytes: limits.metadataBytes };
 const value = { maxBytes: 256 * KiB };
 const ratio = { min: 0, max: 1 };
+const limit = {
+  zero: "0 would allow nothing; leave it out, or give a number from 1 on",
+};
 const filter = { maxBytes: limits.ruleBytes };
 const labels = {
   maxItems: limits.labels,
@@ -98,7 +103,12 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     error_message: { maxBytes: 16 * KiB },
     limit: setByServer,
   },
-  "sessiond.v1.SessionLimits": { timeout: { minMs: 1 } },
+  "sessiond.v1.SessionLimits": {
+    max_steps: limit,
+    max_tokens: limit,
+    timeout: { minMs: 1 },
+    max_history: limit,
+  },
   "sessiond.v1.SessionExpiry": {
     idle_ttl: { minMs: 1 },
     ttl: { minMs: 1 },

@@ -33,8 +33,9 @@ export function tooLarge(bytes: number, limit: number): string {
 
 /** Checks a number. NaN and the infinities have no JSON form in a Struct, and add badly elsewhere. */
 export function checkNumber(value: number, rule: FieldRule, path: string, report: Report): void {
-  const { min, max } = rule;
-  if (!Number.isFinite(value)) report(path, "must be a finite number");
+  const { min, max, zero } = rule;
+  if (value === 0 && zero !== undefined) report(path, zero);
+  else if (!Number.isFinite(value)) report(path, "must be a finite number");
   else if (min !== undefined && value < min) report(path, `must be at least ${min}`);
   else if (max !== undefined && value > max) report(path, `must be at most ${max}`);
 }

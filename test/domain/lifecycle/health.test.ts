@@ -113,6 +113,15 @@ describe("a health policy", () => {
     expect((await domain.get(sessionId)).state).toBe(SessionState.FAILED);
   });
 
+  test("of the preset is softened by zeros: they are never", async () => {
+    await using domain = await openTestDomain();
+    const healthPolicy = { warnErrorRate: 0, warnErrors: 0, failErrorRate: 0 };
+    await domain.create({ session: { sessionId, preset: "managed", healthPolicy } });
+    const answers = await record(domain, "-".repeat(20));
+    expect(answers.flatMap(({ hints }) => hints)).toEqual([]);
+    expect(answers.at(-1)?.state).toBe(SessionState.ACTIVE);
+  });
+
   test("a limit that is reached by the same append ends the session", async () => {
     await using domain = await openTestDomain();
     const healthPolicy = { failErrorRate: 0.1, minRequests: 1 };

@@ -16,10 +16,13 @@ const seldom = <T>(arbitrary: fc.Arbitrary<T>) =>
 /** Times that clock jumps now and then just reach. */
 const span = seldom(fc.constantFrom(1, 50, 1_000, 30_000, 3_600_000, 90_000_000));
 
+/** Most sessions have no limit. */
+const none = Array<undefined>(4).fill(undefined);
+
 /** What callers may ask of the life of a session, all of it and a part of it. */
 export const bounds = fc.record({
-  maxSteps: fc.constantFrom(0, 0, 0, 0, 1, 3, 8),
-  maxTokens: fc.constantFrom(0, 0, 0, 0, 5, 60),
+  maxSteps: fc.constantFrom(...none, 1, 3, 8),
+  maxTokens: fc.constantFrom(...none, 5, 60),
   timeoutMs: span,
   ttlMs: span,
   idleTtlMs: span,
@@ -27,7 +30,7 @@ export const bounds = fc.record({
 });
 
 export const plainFields: Fields = {
-  ...{ title: "", agentId: "", userId: "", maxSteps: 0, maxTokens: 0, storesThinking: true },
+  ...{ title: "", agentId: "", userId: "", storesThinking: true },
 };
 
 type Bounds = typeof bounds extends fc.Arbitrary<infer T> ? T : never;

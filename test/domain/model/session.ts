@@ -6,8 +6,8 @@ export interface Fields {
   readonly title: string;
   readonly agentId: string;
   readonly userId: string;
-  readonly maxSteps: number;
-  readonly maxTokens: number;
+  readonly maxSteps?: number | undefined;
+  readonly maxTokens?: number | undefined;
   readonly timeoutMs?: number | undefined;
   readonly ttlMs?: number | undefined;
   readonly idleTtlMs?: number | undefined;
@@ -117,7 +117,8 @@ export function reachedLimit(
   const { steps, tokens } = counted(log);
   const brought = counted(events);
   const spared = counted(exempt);
-  const reaches = (max: number, count: number, by: number) => max > 0 && by > 0 && count >= max;
+  const reaches = (max: number | undefined, count: number, by: number) =>
+    max !== undefined && by > 0 && count >= max;
   if (reaches(fields.maxSteps, steps - spared.steps, brought.steps)) return "max_steps";
   const count = tokens.total - spared.tokens.total;
   return reaches(fields.maxTokens, count, brought.tokens.total) ? "max_tokens" : undefined;

@@ -29,7 +29,14 @@ export function expected(session: ModelSession): Shown {
   const { storesThinking: _, ...fields } = session.fields;
   const { uid, createMs, startMs, reopenMs, endMs, lastMs, end, log } = session;
   return {
-    ...{ timeoutMs: undefined, ttlMs: undefined, idleTtlMs: undefined, retentionMs: undefined },
+    ...{
+      maxSteps: undefined,
+      maxTokens: undefined,
+      timeoutMs: undefined,
+      ttlMs: undefined,
+      idleTtlMs: undefined,
+      retentionMs: undefined,
+    },
     ...fields,
     ...{ uid, createMs, startMs, reopenMs, endMs, lastMs },
     state: stateName(session.state),
@@ -54,8 +61,8 @@ export function actual(session: Session): Shown {
   const requests = metrics?.requests;
   return {
     ...{ title, agentId, userId, uid, headRevision },
-    maxSteps: limits?.maxSteps ?? 0,
-    maxTokens: limits?.maxTokens ?? 0,
+    maxSteps: limits?.maxSteps,
+    maxTokens: limits?.maxTokens,
     timeoutMs: spanMs(limits?.timeout),
     ttlMs: spanMs(expiry?.ttl),
     idleTtlMs: spanMs(expiry?.idleTtl),

@@ -1,4 +1,5 @@
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import {
   AppendEventsRequestSchema,
   ContextService,
@@ -62,6 +63,7 @@ describe("the table of rules", () => {
         const kinds = {
           pattern: "scalar",
           oneOf: "scalar",
+          zero: "scalar",
           min: "scalar",
           max: "scalar",
           maxItems: "list or map",
@@ -72,6 +74,8 @@ describe("the table of rules", () => {
         for (const [part, kind] of Object.entries(kinds)) {
           if (part in rule) expect(kind, `${type}.${name} ${part}`).toContain(field?.fieldKind);
         }
+        // Elsewhere nobody can tell a 0 from a field that is left out.
+        if (rule.zero) expect(field?.presence).toBe(FeatureSet_FieldPresence.EXPLICIT);
       }
     }
   });

@@ -450,6 +450,26 @@ export const rows: readonly Row[] = [
     { sessionId: "kept", end: { limit: "max_steps" } },
     { field: "end.limit" },
   ),
+  ...(["maxSteps", "maxTokens", "maxHistory"] as const).map((limit) =>
+    row(
+      `a zero for ${limit}`,
+      createSession,
+      { session: { sessionId: "fresh", preset: "execution", limits: { [limit]: 0 } } },
+      {
+        field: `session.limits.${limit.replace(/[A-Z]/, (letter) => `_${letter.toLowerCase()}`)}`,
+        says: "0 would allow nothing",
+      },
+    ),
+  ),
+  row(
+    "a change to a limit of zero",
+    updateSession,
+    {
+      session: { sessionId: "kept", limits: { maxTokens: 0 } },
+      updateMask: { paths: ["limits"] },
+    },
+    { field: "session.limits.max_tokens", says: "0 would allow nothing" },
+  ),
   row(
     "a timeout of zero",
     createSession,

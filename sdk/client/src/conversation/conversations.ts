@@ -17,7 +17,7 @@ export interface ConversationInput<D extends DialectWord = "openai-chat">
   readonly sessionId?: string | undefined;
   /** System prompt. */
   readonly systemOverride?: string | undefined;
-  /** Newest messages the agents see. Default: as many as their window has room for. */
+  /** Newest messages the agents see, from 1 on. Default: as many as their window has room for. */
   readonly maxHistory?: number | undefined;
 }
 

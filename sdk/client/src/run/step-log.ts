@@ -41,8 +41,8 @@ export class StepLog {
 
   /** The next step will reach the run's limit, as far as this client knows. */
   get isAtLastStep(): boolean {
-    const { maxSteps = 0 } = this.#session.message.limits ?? {};
-    return maxSteps > 0 && this.#newest + 1 >= maxSteps;
+    const { maxSteps } = this.#session.message.limits ?? {};
+    return maxSteps !== undefined && this.#newest + 1 >= maxSteps;
   }
 
   /** Records a step that is over, or a call without its work. */

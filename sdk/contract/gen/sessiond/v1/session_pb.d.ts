@@ -362,22 +362,25 @@ export declare const SessionEndSchema: GenMessage<SessionEnd>;
  * as COMPLETED. What it counts is counted; the next step, or the next tokens, end the session. A
  * reopened session keeps its counts: raise the limit, or its next step ends it again.
  *
+ * A limit that is absent at creation is that of the agent's defaults, else of the preset, else none. A
+ * limit of 0 is refused, because it would allow nothing.
+ *
  * @generated from message sessiond.v1.SessionLimits
  */
 export declare type SessionLimits = Message<"sessiond.v1.SessionLimits"> & {
   /**
-   * Steps the session may record. 0: no limit.
+   * Steps the session may record. Absent: no limit. From 1 on.
    *
-   * @generated from field: uint32 max_steps = 1;
+   * @generated from field: optional uint32 max_steps = 1;
    */
-  maxSteps: number;
+  maxSteps?: number | undefined;
 
   /**
-   * Tokens the session may record, by `SessionMetrics.tokens.total`. 0: no limit.
+   * Tokens the session may record, by `SessionMetrics.tokens.total`. Absent: no limit. From 1 on.
    *
-   * @generated from field: uint32 max_tokens = 2;
+   * @generated from field: optional uint32 max_tokens = 2;
    */
-  maxTokens: number;
+  maxTokens?: number | undefined;
 
   /**
    * Time from start, or from the last reopening, to end. Absent: no limit. At least 1 ms.
@@ -387,11 +390,11 @@ export declare type SessionLimits = Message<"sessiond.v1.SessionLimits"> & {
   timeout?: Duration | undefined;
 
   /**
-   * Newest messages a context window shows. 0: no limit.
+   * Newest messages a context window shows. Absent: no limit. From 1 on.
    *
-   * @generated from field: uint32 max_history = 4;
+   * @generated from field: optional uint32 max_history = 4;
    */
-  maxHistory: number;
+  maxHistory?: number | undefined;
 };
 
 /**
@@ -445,30 +448,33 @@ export declare const SessionExpirySchema: GenMessage<SessionExpiry>;
  * A warning is a hint in the answer that records the request, and once, when it begins, a line in
  * the server's log. Only a request that failed ends a session, so one that was reopened can recover.
  *
+ * A field that is absent at creation is that of the agent's defaults, else of the preset. One that is
+ * set to 0 stays 0, so that a preset's policy can be softened.
+ *
  * @generated from message sessiond.v1.HealthPolicy
  */
 export declare type HealthPolicy = Message<"sessiond.v1.HealthPolicy"> & {
   /**
-   * Error rate above which there is a warning: hint "high_error_rate". 0: none. 0 to 1.
+   * Error rate above which there is a warning: hint "high_error_rate". Absent or 0: never. 0 to 1.
    *
-   * @generated from field: double warn_error_rate = 1;
+   * @generated from field: optional double warn_error_rate = 1;
    */
-  warnErrorRate: number;
+  warnErrorRate?: number | undefined;
 
   /**
-   * Failed requests above which there is a warning: hint "many_errors". 0: none.
+   * Failed requests above which there is a warning: hint "many_errors". Absent or 0: never.
    *
-   * @generated from field: uint32 warn_errors = 2;
+   * @generated from field: optional uint32 warn_errors = 2;
    */
-  warnErrors: number;
+  warnErrors?: number | undefined;
 
   /**
-   * Error rate above which the session ends as FAILED, with error code "error_rate". 0: never.
-   * 0 to 1.
+   * Error rate above which the session ends as FAILED, with error code "error_rate". Absent or 0:
+   * never. 0 to 1.
    *
-   * @generated from field: double fail_error_rate = 3;
+   * @generated from field: optional double fail_error_rate = 3;
    */
-  failErrorRate: number;
+  failErrorRate?: number | undefined;
 
   /**
    * Requests from which on a rate counts: the first few say little. Absent: 10.
