@@ -2,12 +2,15 @@ import { create, fromJson, isFieldSet, type JsonObject } from "@bufbuild/protobu
 import { CreateSessionRequestSchema, type Session, SessionSchema } from "@sessiond/contract";
 import { InvalidFieldError } from "./errors.ts";
 
-/** Fields that name a session, which no two can share. */
-const names: readonly string[] = ["namespace", "session_id", "agent_id"];
+/**
+ * Fields that are each session's own: its names, which no two can share, and whether it is kept in
+ * memory only, which LMDB could do for none.
+ */
+const own: readonly string[] = ["namespace", "session_id", "agent_id", "ephemeral"];
 
 /**
  * What new sessions of an agent have unless they say otherwise: a Session in the contract's JSON form,
- * with the fields that a caller may set, but its names.
+ * with the fields that a caller may set, but its names and `ephemeral`.
  *
  * Errors: a text that says what is wrong and where.
  */
@@ -24,10 +27,10 @@ export async function parseAgent(json: JsonObject): Promise<Session | string> {
     if (time !== undefined) return `${time} is no time; write it in seconds, such as "180s"`;
     return text.replace(/^cannot decode (message|field) sessiond\.v1\.(\S+) from JSON: /, "$2 ");
   }
-  const name = SessionSchema.fields.find(
-    (field) => names.includes(field.name) && isFieldSet(session, field),
+  const field = SessionSchema.fields.find(
+    (field) => own.includes(field.name) && isFieldSet(session, field),
   );
-  if (name !== undefined) return `${name.name} cannot be a default; leave it out`;
+  if (field !== undefined) return `${field.name} cannot be a default; leave it out`;
   try {
     validate(CreateSessionRequestSchema, create(CreateSessionRequestSchema, { session }));
     const { protectionRules = [] } = session.contextPolicy ?? {};

@@ -122,6 +122,12 @@ async function parseAgents(file: ConfigFile): Promise<Record<string, Session> | 
 function take<T>(file: ConfigFile, key: string, schema: z.ZodType<T>): T | undefined {
   const value = file.content[key];
   if (value === undefined || value === null) return undefined;
+  const proto = protoIn(value, [key]);
+  if (proto !== undefined) {
+    throw new StartError(
+      `file ${file.name} is wrong at ${pathOf(proto)}: is a name that cannot be used; choose another`,
+    );
+  }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
@@ -129,6 +135,25 @@ function take<T>(file: ConfigFile, key: string, schema: z.ZodType<T>): T | undef
     `file ${file.name} is wrong at ${pathOf([key, ...(issue?.path ?? [])])}: ${issue?.message ?? "unknown"}`,
     parsed.error,
   );
+}
+
+/**
+ * Path of a key `__proto__`, if there is one: the parsers keep it, and all who copy the table drop it
+ * without a word. A file can hold a value within itself, so each is looked at once.
+ */
+function protoIn(
+  value: unknown,
+  path: readonly PropertyKey[],
+  seen = new Set<unknown>(),
+): readonly PropertyKey[] | undefined {
+  if (typeof value !== "object" || value === null || seen.has(value)) return undefined;
+  seen.add(value);
+  for (const [name, member] of Object.entries(value)) {
+    const place = [...path, Array.isArray(value) ? Number(name) : name];
+    const found = name === "__proto__" ? place : protoIn(member, place, seen);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 async function compile(

@@ -471,6 +471,17 @@ agents:
     ],
     ["agents: { a: { preset: fast } }", /is wrong at agents\.a: preset: \S/],
     ["agents: { a: { sessionId: x } }", /is wrong at agents\.a: session_id cannot be a default/],
+    ["agents: { a: { ephemeral: true } }", /is wrong at agents\.a: ephemeral cannot be a default/],
+    ...["namespaces", "costs", "agents"].map((table): [string, RegExp] => [
+      `${table}: { a: {}, __proto__: {} }`,
+      new RegExp(
+        `is wrong at ${table}\\.__proto__: is a name that cannot be used; choose another$`,
+      ),
+    ]),
+    [
+      "agents: { a: { labels: { __proto__: x } } }",
+      /is wrong at agents\.a\.labels\.__proto__: is a name that cannot be used; choose another$/,
+    ],
     ["agents: { a: { uid: x } }", /is wrong at agents\.a: uid: \S/],
     [
       "agents: { a: { contextPolicy: { protectionRules: [{ expression: '1 +', reason: r }] } } }",
