@@ -10,7 +10,9 @@ import {
   InvalidFieldError,
   RevisionConflictError,
   ServerUnavailableError,
+  type Sessiond,
   SessiondError,
+  UsageError,
 } from "@sessiond/client";
 import * as contractPackage from "@sessiond/contract";
 import { ErrorInfoSchema } from "@sessiond/contract/rpc";
@@ -136,6 +138,67 @@ describe("errors of the server", () => {
   test("what is no ConnectError is left as it is", () => {
     const error = new RangeError("mine");
     expect(fromConnectError(error)).toBe(error);
+  });
+});
+
+describe("a number that its field cannot hold is a UsageError, and nothing is sent:", () => {
+  const whole = "give a whole number from 0 to 4294967295";
+  const time = "give a time in milliseconds, within 10,000 years";
+  const created = { sessionId: "fresh" };
+  const calls: [string, (sessiond: Sessiond) => PromiseLike<unknown>, string][] = [
+    [
+      "a limit below 0",
+      (sessiond) => sessiond.sessions.create({ ...created, limits: { maxSteps: -1 } }),
+      `max_steps of SessionLimits is -1; ${whole}`,
+    ],
+    [
+      "a limit with a fraction",
+      (sessiond) => sessiond.sessions.create({ ...created, limits: { maxTokens: 1.5 } }),
+      `max_tokens of SessionLimits is 1.5; ${whole}`,
+    ],
+    [
+      "a timeout that is no number",
+      (sessiond) => sessiond.sessions.create({ ...created, limits: { timeoutMs: Number.NaN } }),
+      `timeoutMs is NaN; ${time}`,
+    ],
+    [
+      "an endless duration",
+      async (sessiond) => {
+        const session = await sessiond.sessions.create({ sessionId: "a" });
+        server.calls.length = 0;
+        await session.append({ role: "user", text: "x", durationMs: Number.POSITIVE_INFINITY });
+      },
+      `durationMs is Infinity; ${time}`,
+    ],
+    [
+      "a time to live beyond the calendar",
+      (sessiond) => sessiond.sessions.create({ ...created, expiry: { ttlMs: 1e30 } }),
+      `ttlMs is 1e+30; ${time}`,
+    ],
+    [
+      "a revision below 0",
+      async (sessiond) => {
+        const session = await sessiond.sessions.create({ sessionId: "a" });
+        server.calls.length = 0;
+        await session.append({ role: "user", text: "x" }, { expectedRevision: -1 });
+      },
+      `expected_revision of AppendEventsRequest is -1; ${whole}`,
+    ],
+    [
+      "half a page",
+      (sessiond) => sessiond.sessions.list({ pageSize: 0.5 }),
+      "page_size of ListSessionsRequest is 0.5; give a whole number from -2147483648 to 2147483647",
+    ],
+  ];
+
+  test.each(calls)("%s", async (_, call, message) => {
+    await using sessiond = quickClient(server.address);
+    const error = await Promise.resolve()
+      .then(() => call(sessiond))
+      .catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(UsageError);
+    expect(error).toMatchObject({ message, code: "INVALID_ARGUMENT", retryable: false });
+    expect(server.calls).toEqual([]);
   });
 });
 

@@ -51,6 +51,13 @@ describe("the address of the client for browsers", () => {
 });
 
 describe("a call over fetch", () => {
+  test("with a number that its field cannot hold is a UsageError", async () => {
+    await using sessiond = new Sessiond({ address });
+    const creation = sessiond.sessions.create({ limits: { maxSteps: -1 } });
+    await expect(creation).rejects.toBeInstanceOf(UsageError);
+    await expect(creation).rejects.toThrow("max_steps of SessionLimits is -1; give a whole number");
+  });
+
   test("that takes longer than it may is a CallAbandonedError", async () => {
     await using sessiond = new Sessiond({ address, timeoutMs: 20 });
     const error = await sessiond.sessions.get("a").catch((e: unknown) => e);

@@ -130,8 +130,8 @@ export class Cleanup implements PromiseLike<CleanupTotals>, AsyncIterable<Cleanu
       action: cleanupActions[action],
       dryRun,
       pageSize,
-      ...(idleMs === undefined ? {} : { idle: toDuration(idleMs) }),
-      ...(ageMs === undefined ? {} : { age: toDuration(ageMs) }),
+      ...(idleMs === undefined ? {} : { idle: toDuration("idleMs", idleMs) }),
+      ...(ageMs === undefined ? {} : { age: toDuration("ageMs", ageMs) }),
       ...(minErrorRate === undefined ? {} : { minErrorRate }),
     };
     const totals = { scanned: 0, matched: 0, changed: 0, failed: 0 };

@@ -102,7 +102,7 @@ function toFields(fields: EventFields): EventInit {
     ...(eventId === undefined ? {} : { eventId }),
     ...(author === undefined ? {} : { author }),
     ...(kind === undefined ? {} : { kind }),
-    ...(durationMs === undefined ? {} : { duration: toDuration(durationMs) }),
+    ...(durationMs === undefined ? {} : { duration: toDuration("durationMs", durationMs) }),
     ...(metadata === undefined ? {} : { metadata }),
     ...(usage === undefined ? {} : { usage }),
     ...(raw === undefined ? {} : { raw: { format: raw.format, json: toJsonText(raw.json) } }),

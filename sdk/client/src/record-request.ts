@@ -30,7 +30,7 @@ export async function recordRequest<T>(
       payload: {
         case: "requestRecorded" as const,
         value: {
-          processingTime: toDuration(context.elapsedMs() - startMs),
+          processingTime: toDuration("processing time", context.elapsedMs() - startMs),
           ...(error === undefined ? {} : { error: toError(error) }),
         },
       },

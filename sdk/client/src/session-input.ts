@@ -89,7 +89,9 @@ export function pathsOf(changes: SessionChanges): string[] {
 }
 
 function toLimits({ timeoutMs, ...counts }: LimitsInput): NonNullable<SessionInit["limits"]> {
-  return timeoutMs === undefined ? counts : { ...counts, timeout: toDuration(timeoutMs) };
+  return timeoutMs === undefined
+    ? counts
+    : { ...counts, timeout: toDuration("timeoutMs", timeoutMs) };
 }
 
 function toExpiry({
@@ -98,8 +100,8 @@ function toExpiry({
   retentionMs,
 }: ExpiryInput): NonNullable<SessionInit["expiry"]> {
   return {
-    ...(idleTtlMs === undefined ? {} : { idleTtl: toDuration(idleTtlMs) }),
-    ...(ttlMs === undefined ? {} : { ttl: toDuration(ttlMs) }),
-    ...(retentionMs === undefined ? {} : { retention: toDuration(retentionMs) }),
+    ...(idleTtlMs === undefined ? {} : { idleTtl: toDuration("idleTtlMs", idleTtlMs) }),
+    ...(ttlMs === undefined ? {} : { ttl: toDuration("ttlMs", ttlMs) }),
+    ...(retentionMs === undefined ? {} : { retention: toDuration("retentionMs", retentionMs) }),
   };
 }

@@ -4,6 +4,7 @@ import { isTransient } from "../retry/transient.ts";
 import { ServerUnavailableError } from "./client-errors.ts";
 import { CallAbandonedError, errorByReason } from "./server-errors.ts";
 import { type CodeName, SessiondError } from "./sessiond-error.ts";
+import { unsendable } from "./unsendable.ts";
 
 /** What a call was about, for the error it fails with. */
 export interface CallSubject {
@@ -28,6 +29,9 @@ export function fromConnectError(error: unknown, subject: CallSubject = {}): unk
   if (!(error instanceof ConnectError)) return error;
   if (error.cause instanceof SessiondError) return error.cause;
   const [info] = error.findDetails(ErrorInfoSchema);
+  // The server gives every error a reason, so one without was made here, maybe before anything was sent.
+  const unsent = info === undefined ? unsendable(error) : undefined;
+  if (unsent !== undefined) return unsent;
   const details = info?.metadata ?? {};
   const { session_id: sessionId = subject.sessionId, request_id: serverRequestId } = details;
   // The id that makes a retry safe is the one that was sent; the server may name one of its own.

@@ -50,7 +50,9 @@ export async function countRequest(
     sessionId,
     requestId,
     ...(count === undefined ? {} : { count }),
-    ...(processingTimeMs === undefined ? {} : { processingTime: toDuration(processingTimeMs) }),
+    ...(processingTimeMs === undefined
+      ? {}
+      : { processingTime: toDuration("processingTimeMs", processingTimeMs) }),
     ...(error === undefined ? {} : { error: error === true ? {} : error }),
   };
   const call = context.clients.metrics.recordRequest(request, toConnectOptions(record));

@@ -47,7 +47,7 @@ export function stepCompleted({ type, name = "", status, durationMs }: StepOutco
   const value = { type: stepTypes[type], name, status: stepStatuses[status] };
   return {
     payload: { case: "stepCompleted", value },
-    ...(durationMs === undefined ? {} : { duration: toDuration(durationMs) }),
+    ...(durationMs === undefined ? {} : { duration: toDuration("durationMs", durationMs) }),
   };
 }
 

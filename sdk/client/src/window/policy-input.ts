@@ -33,7 +33,7 @@ export function toPolicyInit({ compaction, callLeaseMs, ...same }: ContextPolicy
   return {
     ...same,
     ...(compaction === undefined ? {} : { compaction: toCompactionInit(compaction) }),
-    ...(callLeaseMs === undefined ? {} : { callLease: toDuration(callLeaseMs) }),
+    ...(callLeaseMs === undefined ? {} : { callLease: toDuration("callLeaseMs", callLeaseMs) }),
   };
 }
 
