@@ -103,7 +103,7 @@ export const settings: { readonly [K in keyof Settings]: Setting<Settings[K]> } 
     flag: "--max-map-size <bytes>",
     env: "SESSIOND_MAX_MAP_SIZE",
     help: 'how large the data may grow, for example "64GiB"',
-    expected: `bytes, at least "1MiB", such as "64GiB"`,
+    expected: values.sizeWords,
     schema: values.byteSize,
   },
   dangerouslyAllowRemote: {

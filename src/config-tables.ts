@@ -3,6 +3,7 @@ import type { Session } from "@sessiond/contract";
 import { z } from "zod";
 import { parseAgent } from "./config-agents.ts";
 import type { ConfigFile } from "./config-file.ts";
+import { wordsOf } from "./config-issues.ts";
 import { byteSize, span } from "./config-values.ts";
 import type { Quota } from "./domain/quotas/quota.ts";
 import { InvalidFieldError, StartError } from "./errors.ts";
@@ -49,6 +50,9 @@ const quota = z
     when_full: z.enum(["refuse", "expire-longest-idle"]).default("refuse"),
     min_idle: span.default(900_000),
   })
+  .refine((quota) => quota.active_sessions !== undefined || quota.stored_bytes !== undefined, {
+    error: "names no limit; set active_sessions, stored_bytes or both",
+  })
   .transform(
     ({ active_sessions, stored_bytes, when_full, min_idle }): Quota => ({
       whenFull: when_full,
@@ -60,7 +64,9 @@ const quota = z
 
 const tables = {
   namespaces: z.record(
-    bytes(limits.namespaceBytes).regex(/^([A-Za-z0-9._-]+|\*)$/),
+    bytes(limits.namespaceBytes).regex(/^([A-Za-z0-9._-]+|\*)$/, {
+      error: `must be "*", or letters, digits, '.', '_' and '-'`,
+    }),
     z
       .strictObject({ protection_rules: z.array(rule).default([]), quota: quota.optional() })
       .transform(
@@ -128,7 +134,7 @@ function take<T>(file: ConfigFile, key: string, schema: z.ZodType<T>): T | undef
       `file ${file.name} is wrong at ${pathOf(proto)}: is a name that cannot be used; choose another`,
     );
   }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: wordsOf });
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new StartError(

@@ -54,14 +54,18 @@ export const origins = list.refine((values) =>
   values.every((value) => URL.canParse(value) && new URL(value).origin === value),
 );
 
+/** What a size is, for messages. */
+export const sizeWords = `bytes, at least "1MiB", such as "64GiB"`;
+const noSize = `must be ${sizeWords}`;
+
 /** A number of bytes, also with a unit: `64GiB`. At least a MiB. */
 export const byteSize = z
-  .union([z.string(), z.int()])
+  .union([z.string(), z.int()], { error: noSize })
   .transform((value, context) => {
     const match = /^(\d+) ?([KMGT]iB|)$/.exec(String(value));
     const bytes = Number(match?.[1]) * units[match?.[2] as keyof typeof units];
     if (Number.isSafeInteger(bytes) && bytes >= units.MiB) return bytes;
-    context.addIssue("not a size");
+    context.addIssue(noSize);
     return z.NEVER;
   })
   .optional();
@@ -75,12 +79,14 @@ export const duration = z.string().transform((value, context) => {
   return z.NEVER;
 });
 
+const noSpan = `must be a time such as "15m" or "2h"`;
+
 /** A time from 0 up to 10 years, as `30s`, `15m`, `2h` or `30d`, in milliseconds. */
-export const span = z.string().transform((value, context) => {
+export const span = z.string({ error: noSpan }).transform((value, context) => {
   const match = /^(\d{1,9}) ?(ms|s|m|h|d)$/.exec(value);
   const ms = Number(match?.[1]) * spanUnits[match?.[2] as keyof typeof spanUnits];
   if (ms >= 0 && ms <= 3_650 * spanUnits.d) return ms;
-  context.addIssue(`must be a time such as "15m" or "2h"`);
+  context.addIssue(noSpan);
   return z.NEVER;
 });
 

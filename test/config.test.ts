@@ -439,12 +439,20 @@ agents:
   });
 
   test.each([
-    ["namespaces: 3", /^file sessiond\.yaml is wrong at namespaces: \S/],
-    ["namespaces: { a b: {} }", /^file sessiond\.yaml is wrong at namespaces\.a b: \S/],
-    ["namespaces: { a: { rules: [] } }", /is wrong at namespaces\.a: .*"rules"/],
+    ["namespaces: 3", /^file sessiond\.yaml is wrong at namespaces: must be a table$/],
+    [
+      "namespaces: { a b: {} }",
+      /^file sessiond\.yaml is wrong at namespaces\.a b: its name must be "\*", or letters, digits, '\.', '_' and '-'$/,
+    ],
+    ["namespaces: { '': {} }", /: its name must have 1 to 64 bytes$/],
+    [
+      "namespaces: { a: { rules: [] } }",
+      /is wrong at namespaces\.a: has the unknown key "rules"; known are protection_rules, quota$/,
+    ],
+    ["namespaces: { a: { protection_rules: 1 } }", /protection_rules: must be a list$/],
     [
       "namespaces: { a: { protection_rules: [{ expression: 'true' }] } }",
-      /is wrong at namespaces\.a\.protection_rules\[0\]\.reason: \S/,
+      /is wrong at namespaces\.a\.protection_rules\[0\]\.reason: is required; set it$/,
     ],
     [
       "namespaces: { a: { protection_rules: [{ expression: '', reason: r }] } }",
@@ -454,11 +462,43 @@ agents:
       "namespaces: { a: { protection_rules: [{ expression: event.txt == '', reason: r }] } }",
       /^file sessiond\.yaml is wrong at namespaces\.a\.protection_rules\[0\]\.expression: does not compile at 1:6: an event has no "txt"/,
     ],
-    ["costs: { m: { input_per_1000: -1 } }", /is wrong at costs\.m\.input_per_1000: \S/],
-    ["costs: { m: 1 }", /is wrong at costs\.m: \S/],
-    ["namespaces: { a: { quota: { active_sessions: 0 } } }", /quota\.active_sessions: \S/],
-    ["namespaces: { a: { quota: { min_idle: soon } } }", /quota\.min_idle: must be a time such as/],
-    ["namespaces: { a: { quota: { when_full: drop } } }", /quota\.when_full: \S/],
+    ["costs: { m: { input_per_1000: -1 } }", /costs\.m\.input_per_1000: must be at least 0$/],
+    ["costs: { m: { input_per_1000: free } }", /costs\.m\.input_per_1000: must be a number$/],
+    ["costs: { m: 1 }", /is wrong at costs\.m: must be a table$/],
+    ["agents: { a: 1 }", /is wrong at agents\.a: must be a table$/],
+    [
+      "agents: { a: { model: .nan } }",
+      /is wrong at agents\.a\.model: must be a value that JSON has$/,
+    ],
+    ["namespaces: { a: { quota: 5 } }", /namespaces\.a\.quota: must be a table$/],
+    [
+      "namespaces: { a: { quota: { active_sessions: 0 } } }",
+      /active_sessions: must be at least 1$/,
+    ],
+    [
+      "namespaces: { a: { quota: { active_sessions: 1.5 } } }",
+      /active_sessions: must be a whole number$/,
+    ],
+    [
+      "namespaces: { a: { quota: { active_sessions: 1e30 } } }",
+      /active_sessions: must be at most 9007199254740991$/,
+    ],
+    ...["20KiB", "much", "true", "1.5"].map((size): [string, RegExp] => [
+      `namespaces: { a: { quota: { stored_bytes: ${size} } } }`,
+      /quota\.stored_bytes: must be bytes, at least "1MiB", such as "64GiB"$/,
+    ]),
+    ...["soon", "15"].map((time): [string, RegExp] => [
+      `namespaces: { a: { quota: { min_idle: ${time}, active_sessions: 1 } } }`,
+      /quota\.min_idle: must be a time such as "15m" or "2h"$/,
+    ]),
+    [
+      "namespaces: { a: { quota: { when_full: drop } } }",
+      /quota\.when_full: must be "refuse" or "expire-longest-idle"$/,
+    ],
+    ...["{}", "{ when_full: refuse, min_idle: 1m }"].map((quota): [string, RegExp] => [
+      `namespaces: { a: { quota: ${quota} } }`,
+      /namespaces\.a\.quota: names no limit; set active_sessions, stored_bytes or both$/,
+    ]),
     ["agents: { a: { limits: { steps: 3 } } }", /is wrong at agents\.a: .*"steps"/],
     [
       "agents: { a: { limits: { timeout: 3m } } }",
