@@ -168,9 +168,11 @@ class Messages {
     if (this.#isLeftOut(field.parent, field)) return this.#rarely(this.#lazy(field), absent);
     const hint = this.#hints[key];
     if (hint !== undefined) return this.#rarely(this.#lazy(field), set(hint));
-    const value = set(this.#value(field));
-    const isRequired = rules[field.parent.typeName]?.[field.name]?.required;
-    return isRequired ? this.#rarely(absent, value) : fc.oneof(absent, value);
+    const rule = rules[field.parent.typeName]?.[field.name];
+    const some = this.#value(field);
+    const notZero = some.filter((number) => number !== 0);
+    const value = set(rule?.zero === undefined ? some : this.#rarely(fc.constant(0), notZero));
+    return rule?.required ? this.#rarely(absent, value) : fc.oneof(absent, value);
   }
 
   /** Made only when it is drawn, so that wild fields do not unfold the whole contract. */
