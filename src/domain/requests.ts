@@ -21,6 +21,16 @@ export interface Request<Req extends DescMessage, Res extends DescMessage> {
   readonly schema: Req;
   readonly message: MessageShape<Req> & { requestId: string };
   readonly responseSchema: Res;
+  /** Absent: the whole answer is remembered. */
+  readonly memory?: Memory<Res>;
+}
+
+/** Remembers a part of an answer, where the rest is too large or too secret to be stored with it. */
+export interface Memory<Res extends DescMessage> {
+  /** The part that is stored. Changes nothing. */
+  part(response: MessageShape<Res>): MessageShape<Res>;
+  /** Makes an answer to a repeat of the part that was stored. */
+  whole(part: MessageShape<Res>): Promise<MessageShape<Res>>;
 }
 
 /** Makes the record that a change carries, from the answer it leads to. */
@@ -31,7 +41,7 @@ export type Remember<Res extends DescMessage> = (
 /**
  * Gives every request id one effect and one answer (promise: Idempotent).
  *
- * The answer is stored in the same commit as the effect. A request whose twin is under way waits
+ * The answer, or the part of it that is remembered, is stored in the same commit as the effect. A request whose twin is under way waits
  * for it and shares its outcome.
  */
 export class Requests {
@@ -76,19 +86,20 @@ export class Requests {
   async #look<Req extends DescMessage, Res extends DescMessage>(
     key: Uint8Array,
     hash: Buffer,
-    { message: { requestId }, responseSchema }: Request<Req, Res>,
+    { message: { requestId }, responseSchema, memory }: Request<Req, Res>,
     run: (remember: Remember<Res>) => Promise<MessageShape<Res>>,
   ): Promise<MessageShape<Res>> {
     const record = await this.#store.getRequest(key);
     if (record !== undefined) {
       if (!hash.equals(record.payloadHash)) throw new RequestIdReusedError({ requestId });
-      return fromBinary(responseSchema, record.response);
+      const found = fromBinary(responseSchema, record.response);
+      return memory === undefined ? found : memory.whole(found);
     }
     return run((response) => ({
       key,
       record: create(RequestRecordSchema, {
         payloadHash: hash,
-        response: toBinary(responseSchema, response),
+        response: toBinary(responseSchema, memory?.part(response) ?? response),
       }),
       expireTimeMs: this.#clock() + limits.requestIdTtlMs,
     }));

@@ -425,6 +425,7 @@ export class Session {
    *
    * A key without a prefix belongs to the session, `user:` keys to all sessions of its user, `app:`
    * keys to all of the namespace; `temp:` keys come back and are stored nowhere.
+   * A repeat with the same `requestId` gives the state as it is by then.
    *
    * Errors: EtagMismatchError with `ifUnchanged`, StateTooLargeError, InvalidFieldError for a key
    * that is reserved or misspelt, SessionEndedError, RequestIdReusedError, WritesRefusedError,

@@ -1,4 +1,4 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type JsonObject } from "@bufbuild/protobuf";
 import {
   type GetStateRequest,
   GetStateRequestSchema,
@@ -8,14 +8,15 @@ import {
   PatchStateRequestSchema,
   type PatchStateResponse,
   PatchStateResponseSchema,
+  type Session,
 } from "@sessiond/contract";
-import { EtagMismatchError } from "../../errors.ts";
+import { EtagMismatchError, SessionNotFoundError } from "../../errors.ts";
 import type { Clock, Ids } from "../../ids.ts";
 import type { StateScope, Store, StoredSession } from "../../store/store.ts";
 import { remembered, withoutEffect } from "../answers.ts";
 import { namespaceOf } from "../names.ts";
 import type { Remember, Requests } from "../requests.ts";
-import { noUid, type SessionCell, type SessionCells } from "../session-cells.ts";
+import { noUid, type SessionCell, type SessionCells, type SessionName } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
 import { changedBy, patchState, type Sight, sightOf } from "./decision.ts";
 import { type ScopedPatch, scopedPatch } from "./keys.ts";
@@ -58,6 +59,10 @@ export class State {
         schema: PatchStateRequestSchema,
         message: request,
         responseSchema: PatchStateResponseSchema,
+        memory: {
+          part: (response) => ({ ...response, state: {} }),
+          whole: async (part) => ({ ...part, state: await this.#stateOfRepeat(name, patch) }),
+        },
       },
       (remember) =>
         this.#cells.use(name, async (cell) => {
@@ -75,18 +80,37 @@ export class State {
   async get(request: GetStateRequest): Promise<GetStateResponse> {
     validate(GetStateRequestSchema, request);
     const name = { namespace: namespaceOf(request.namespace), sessionId: request.sessionId };
+    const { session, records } = await this.#durable(name);
+    return create(GetStateResponseSchema, {
+      state: stateView(records),
+      etag: stateEtag(session, records),
+    });
+  }
+
+  #durable(name: SessionName): Promise<{ session: Session; records: Records }> {
     return this.#cells.use(name, async (cell) => {
       // A deletion under way takes the state along; the store may show that before it is durable.
       if (cell.latest?.session.uid !== cell.durable?.session.uid) {
         await cell.settled().catch(() => {});
       }
       const durable = cell.requireDurable();
-      const records = await this.#read(sightOf(durable));
-      return create(GetStateResponseSchema, {
-        state: stateView(records),
-        etag: stateEtag(durable.session, records),
-      });
+      return { session: durable.session, records: await this.#read(sightOf(durable)) };
     });
+  }
+
+  /**
+   * What a repeated patch shows: values are not stored a second time to remember an answer, and those
+   * under `temp:` not even once. Of a session that is gone only the latter are left.
+   */
+  async #stateOfRepeat(name: SessionName, { temp }: ScopedPatch): Promise<JsonObject> {
+    const values = patched({}, temp);
+    try {
+      const { records } = await this.#durable(name);
+      return stateView(records, values);
+    } catch (error) {
+      if (!(error instanceof SessionNotFoundError)) throw error;
+      return stateView({}, values);
+    }
   }
 
   /**

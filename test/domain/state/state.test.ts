@@ -432,12 +432,13 @@ describe("Durable before visible", () => {
 });
 
 describe("Idempotent", () => {
-  test("a repeated patch has one effect and the first answer, also after others", async () => {
+  test("a repeated patch has one effect, and the first answer with the state as it is", async () => {
     await using domain = await openTestDomain();
     await create1(domain);
     const first = await patch(domain, { n: 1, "temp:t": 1 }, { requestId: "r" });
     await patch(domain, { n: 2 });
-    expect(await patch(domain, { n: 1, "temp:t": 1 }, { requestId: "r" })).toEqual(first);
+    const repeated = await patch(domain, { n: 1, "temp:t": 1 }, { requestId: "r" });
+    expect(repeated).toEqual({ ...first, state: { n: 2, "temp:t": 1 } });
     expect(await seen(domain)).toEqual({ n: 2 });
     await expect(patch(domain, { n: 3 }, { requestId: "r" })).rejects.toBeInstanceOf(
       RequestIdReusedError,
@@ -455,7 +456,19 @@ describe("Idempotent", () => {
     await create1(domain);
     const first = await patch(domain, { "temp:t": 1 }, { requestId: "r" });
     await patch(domain, { n: 1 });
-    expect(await patch(domain, { "temp:t": 1 }, { requestId: "r" })).toEqual(first);
+    const repeated = await patch(domain, { "temp:t": 1 }, { requestId: "r" });
+    expect(repeated).toEqual({ ...first, state: { n: 1, "temp:t": 1 } });
+  });
+
+  test("a patch repeated after its session was deleted has no second effect", async () => {
+    await using domain = await openTestDomain();
+    await create1(domain);
+    const values = { n: 1, "user:x": 1, "temp:t": 1 };
+    const first = await patch(domain, values, { requestId: "r" });
+    await remove(domain);
+    const repeated = await patch(domain, values, { requestId: "r" });
+    expect(repeated).toEqual({ ...first, state: { "temp:t": 1 } });
+    await expect(getState(domain)).rejects.toBeInstanceOf(SessionNotFoundError);
   });
 });
 

@@ -639,14 +639,15 @@ export declare const PatchStateRequestSchema: GenMessage<PatchStateRequest>;
 export declare type PatchStateResponse = Message<"sessiond.v1.PatchStateResponse"> & {
   /**
    * The state as this session sees it now: its own keys, `user:` keys of its user, `app:` keys of
-   * its namespace, and the `temp:` keys of this patch.
+   * its namespace, and the `temp:` keys of this patch. In the answer to a repeat it can be newer than
+   * `etag`; of a session that was deleted since it has the `temp:` keys only.
    *
    * @generated from field: google.protobuf.Struct state = 1;
    */
   state?: JsonObject | undefined;
 
   /**
-   * Names this state. Changes with every change of a scope the session sees.
+   * Names the state after this patch. Changes with every change of a scope the session sees.
    *
    * @generated from field: string etag = 2;
    */
@@ -1286,7 +1287,9 @@ export declare const SessionService: GenService<{
    *
    * Atomic over all its keys: appends `state_changed` with them, `temp:` keys aside, in the same
    * commit, and starts a CREATED session. A patch that stores nothing appends nothing. Safe to
-   * repeat with the same `request_id`. With `etag` it only succeeds if the state is as it was read.
+   * repeat with the same `request_id`: that changes nothing more, and answers with the etag, the
+   * revision and the durability of the first answer, and with the state as it is by then, because
+   * values are not stored again for it. With `etag` it only succeeds if the state is as it was read.
    *
    * Errors: SESSION_NOT_FOUND, SESSION_ENDED, ETAG_MISMATCH, STATE_TOO_LARGE, SESSION_LOG_FULL,
    * REQUEST_ID_REUSED, DATA_LOSS.
