@@ -187,6 +187,20 @@ describe("with a program", () => {
       "❌ the program said nothing for 0.2 s",
     );
   });
+
+  test("what it leaves in the background holds up neither the answer nor the next message", async () => {
+    const ended = await chat("one\ntwo\n", "--command", "sleep 300 & echo hi");
+    expect(ended).toMatchObject({ code: 0, stdout: "hi\nhi\n" });
+  });
+
+  test("a signal ends it although what it left in the background ignores SIGTERM", async () => {
+    const command = "(trap '' TERM; echo begun; while :; do sleep 1; done) & wait";
+    const { child, says, ended } = sessiond.start("chat", "--user", user, "--command", command);
+    child.stdin?.write("one\n");
+    await says("begun");
+    child.kill("SIGINT");
+    expect((await ended).code).toBe(130);
+  });
 });
 
 describe("resumed", () => {

@@ -6,6 +6,8 @@ import { type Answerer, AnswerFailure, type View } from "./answerer.ts";
 
 /** How long a program that is to end may take before it is killed. */
 const graceMs = 2_000;
+/** How long what a program has left behind may hold its output open. */
+const leftBehindMs = 500;
 
 interface ProgramOptions extends View {
   /** As a shell reads it. */
@@ -44,6 +46,10 @@ export function programAnswerer(host: Host, options: ProgramOptions): Answerer {
       ended.catch(() => {});
       const end = () => endGroup(child);
       over.addEventListener("abort", end, { once: true });
+      let leftBehind: NodeJS.Timeout | undefined;
+      child.once("exit", () => {
+        leftBehind = setTimeout(end, leftBehindMs);
+      });
       if (over.aborted) end();
       // A program need not read what it is given.
       child.stdin.on("error", () => {});
@@ -72,6 +78,7 @@ export function programAnswerer(host: Host, options: ProgramOptions): Answerer {
         });
       } finally {
         over.removeEventListener("abort", end);
+        clearTimeout(leftBehind);
         end();
       }
     },
@@ -100,10 +107,14 @@ function endedWith(code: number | null, signal: NodeJS.Signals | null): AnswerFa
   });
 }
 
-/** Ends the program with all it started, first politely. Does nothing when it has ended. */
+/**
+ * Ends the program with all it started, first politely. That may outlive the program, and hold its
+ * output open. Does nothing when the output is closed as well: the group's number may be another's by then.
+ */
 function endGroup(child: ChildProcess): void {
-  const { pid } = child;
-  if (pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  const { pid, stdout, stderr } = child;
+  const hasExited = child.exitCode !== null || child.signalCode !== null;
+  if (pid === undefined || (hasExited && stdout?.closed && stderr?.closed)) return;
   const send = (signal: NodeJS.Signals) => {
     try {
       process.kill(-pid, signal);
