@@ -56,6 +56,48 @@ describe.runIf(hasTmux)("on a terminal", () => {
     await terminal.shows(/go on with: /);
   });
 
+  test("commands print what they are asked for, and one that is unknown says what there is", async () => {
+    terminal.type("sessiond chat; echo code $?");
+    await terminal.shows(/Ctrl\+D leaves\.\n> $/m);
+    terminal.type("hello");
+    const [, id] = await terminal.shows(/New session: (session-\S+)\n💾.*\n\n> $/m);
+    terminal.type("!sessions");
+    await terminal.shows(
+      new RegExp(`SESSION +TITLE +MESSAGES +TIME LEFT\n\\* +${id} +hello +1 +45`),
+    );
+    terminal.type("!cache");
+    await terminal.shows(/CACHE +HITS +MISSES +HIT RATE +ENTRIES +BYTES +OF AT MOST\n/);
+    await terminal.shows(/heads +\d+ +\d+ +\d+\.\d% +\d+ +[\d,]+ +67,108,864\n/);
+    terminal.type("!window");
+    await terminal.shows(new RegExp(`${id} at revision 2: `));
+    await terminal.shows(/2 {2}user +\d+ {2}hello\n/);
+    terminal.type("!help");
+    await terminal.shows(/!new \[TITLE\] {2}leave this session/);
+    terminal.type("!toString");
+    await terminal.shows(
+      /no "!toString"; there are !new, !sessions, !cache, !window, !help, !quit\./,
+    );
+    terminal.type(" !important");
+    await terminal.shows(/> +!important\n💾/);
+    expect(await texts()).toEqual(["hello", "!important"]);
+    terminal.type("!new Peru");
+    await terminal.shows(/the next message begins a new session\n> $/m);
+    terminal.type("llamas");
+    await terminal.shows(/> llamas\n🆕 New session: /);
+    terminal.type("!quit");
+    await terminal.shows(/code 0/);
+  });
+
+  test("the line that goes on with a chat has all that a resumed one needs", async () => {
+    terminal.type("sessiond chat --command cat --budget 9000 --timeout 90s --user 'a b'");
+    await terminal.shows(/Ctrl\+D leaves\.\n> $/m);
+    terminal.type("hello");
+    await terminal.shows(/💾.*\n\n> $/m);
+    terminal.type("!quit");
+    const more = "--command cat --budget 9000 --timeout 90s --user 'a b'";
+    await terminal.shows(new RegExp(`go on with: sessiond chat --resume \\S+ ${more}\n`));
+  });
+
   test("an answer is shown as it comes, Ctrl+C stops it and not the chat", async () => {
     const { answer, gone } = beginsOnly([chunk("To \u001b[31mred\u001b[2J and\nthen ")]);
     await begin([answer, streams(chunk("By train."), ...ending())]);

@@ -24,6 +24,7 @@ export class ChatSession {
   readonly #status: Status;
   readonly #fields: SessionFields;
   #title: string;
+  readonly #hasCommands: boolean;
   #session: Session | undefined;
   /** Hints that were shown about it. */
   #shown = new Set<string>();
@@ -34,12 +35,15 @@ export class ChatSession {
     status: Status;
     fields: SessionFields;
     resumed?: Session | undefined;
+    /** Lines such as `!new` are no messages. */
+    hasCommands: boolean;
   }) {
     this.#sessiond = args.sessiond;
     this.#status = args.status;
     this.#fields = args.fields;
     this.#title = args.fields.title ?? "";
     this.#session = args.resumed;
+    this.#hasCommands = args.hasCommands;
   }
 
   /** Undefined: the next message creates it. */
@@ -99,7 +103,7 @@ export class ChatSession {
     for (const { code, message: sentence } of message.hints) {
       if (this.#shown.has(code)) continue;
       this.#shown.add(code);
-      const what = code === "long_session" ? `${sentence}: !new` : sentence;
+      const what = code === "long_session" && this.#hasCommands ? `${sentence}: !new` : sentence;
       this.#status.hint(what);
     }
     return { session, isDurable };

@@ -40,14 +40,16 @@ export async function chat(server: Server, options: ChatOptions): Promise<number
   const { answerer, userId, view, fields } = options;
   const status = statusOn(host.stderr);
   const resumed = await resume(server, options, status);
-  const current = new ChatSession({ sessiond, status, fields, resumed });
+  // What comes through a pipe may be anybody's text: there each line is a message.
+  const hasCommands = host.terminal !== undefined;
+  const current = new ChatSession({ sessiond, status, fields, resumed, hasCommands });
   const parts = { host, sessiond, chat: current, status, userId, view, answerer };
   status.note(
     answerer === undefined
       ? "Nothing answers here: messages are recorded. --model asks a model, --command a program."
       : `${safe(answerer.name)} answers.`,
   );
-  if (host.terminal !== undefined) status.note("!help shows the commands, Ctrl+D leaves.");
+  if (hasCommands) status.note("!help shows the commands, Ctrl+D leaves.");
 
   using input = inputOf(server);
   let isComplete = true;
@@ -57,7 +59,7 @@ export async function chat(server: Server, options: ChatOptions): Promise<number
     if (line.trim() === "") continue;
     try {
       const done = await input.during(async (during) => {
-        if (line.startsWith("!")) return runCommand(line, parts, during);
+        if (hasCommands && line.startsWith("!")) return runCommand(line, parts, during);
         isComplete = (await exchange(line.trim(), during, parts)) && isComplete;
         return undefined;
       });

@@ -102,7 +102,7 @@ const commands: Readonly<Record<string, ChatCommand>> = {
 };
 
 /**
- * Runs a line that begins with "!". Errors: those of the client.
+ * Runs a line that begins with "!", of a terminal. Errors: those of the client.
  */
 export async function runCommand(
   line: string,

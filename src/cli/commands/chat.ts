@@ -37,7 +37,8 @@ const retry = { attempts: 5, minMs: 200 };
 
 const help = `
 Every message and answer is kept in a session, which expires 45 minutes after the last one. stdout has
-the answers, stderr everything else; in a pipe each line is a message. !help shows the commands of a chat.
+the answers, stderr everything else; in a pipe each line is a message. On a
+terminal !help shows the commands of a chat.
 
 With --model an OpenAI-compatible endpoint answers: --base-url or OPENAI_BASE_URL, and the key in
 OPENAI_API_KEY. With --command a program does: it is started for every message, reads the context
@@ -182,6 +183,9 @@ function resumeCommand(flags: Flags, sessionId: string): string {
     "--model": flags.model,
     "--base-url": flags.baseUrl,
     "--command": flags.command,
+    "--budget": flags.budget?.toString(),
+    "--timeout": flags.timeout === undefined ? undefined : `${flags.timeout / 1_000}s`,
+    "--user": flags.user,
     "--address": flags.address,
     "--namespace": flags.namespace,
   };
