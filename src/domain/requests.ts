@@ -41,8 +41,8 @@ export type Remember<Res extends DescMessage> = (
 /**
  * Gives every request id one effect and one answer (promise: Idempotent).
  *
- * The answer, or the part of it that is remembered, is stored in the same commit as the effect. A request whose twin is under way waits
- * for it and shares its outcome.
+ * The answer, or the part of it that is remembered, is stored in the same commit as the effect. A request
+ * whose twin is under way waits for it and shares its outcome.
  */
 export class Requests {
   readonly #store: Store;

@@ -15,6 +15,7 @@ import type { Clock, Ids } from "../../ids.ts";
 import type { StateScope, Store, StoredSession } from "../../store/store.ts";
 import { remembered, withoutEffect } from "../answers.ts";
 import { namespaceOf } from "../names.ts";
+import type { Admit, Quotas } from "../quotas/quotas.ts";
 import type { Remember, Requests } from "../requests.ts";
 import { noUid, type SessionCell, type SessionCells, type SessionName } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
@@ -29,6 +30,7 @@ export class State {
   readonly #cells: SessionCells;
   readonly #scopes: StateScopes;
   readonly #requests: Requests;
+  readonly #quotas: Quotas;
   readonly #clock: Clock;
   readonly #ids: Ids;
 
@@ -37,6 +39,7 @@ export class State {
     cells: SessionCells;
     scopes: StateScopes;
     requests: Requests;
+    quotas: Quotas;
     clock: Clock;
     ids: Ids;
   }) {
@@ -44,6 +47,7 @@ export class State {
     this.#cells = args.cells;
     this.#scopes = args.scopes;
     this.#requests = args.requests;
+    this.#quotas = args.quotas;
     this.#clock = args.clock;
     this.#ids = args.ids;
   }
@@ -65,15 +69,17 @@ export class State {
         },
       },
       (remember) =>
-        this.#cells.use(name, async (cell) => {
-          for (;;) {
-            const sight = sightOf(cell.requireLatest());
-            const response = await this.#scopes.hold(holdsFor(sight, patch, request.etag), () =>
-              this.#patch(cell, { sight, patch, etag: request.etag, remember }),
-            );
-            if (response !== undefined) return response;
-          }
-        }),
+        this.#quotas.within(name, (admit) =>
+          this.#cells.use(name, async (cell) => {
+            for (;;) {
+              const sight = sightOf(cell.requireLatest());
+              const response = await this.#scopes.hold(holdsFor(sight, patch, request.etag), () =>
+                this.#patch(cell, { sight, patch, etag: request.etag, admit, remember }),
+              );
+              if (response !== undefined) return response;
+            }
+          }),
+        ),
     );
   }
 
@@ -134,10 +140,11 @@ export class State {
       sight: Sight;
       patch: ScopedPatch;
       etag: string;
+      admit: Admit;
       remember: Remember<typeof PatchStateResponseSchema>;
     },
   ): Promise<PatchStateResponse | undefined> {
-    const { sight, patch, etag, remember } = args;
+    const { sight, patch, etag, admit, remember } = args;
     const found = await this.#read(sight);
     // From here to the commit nothing waits: the decision is made on the latest session.
     const before = cell.requireLatest();
@@ -161,6 +168,7 @@ export class State {
     });
     if (stored === undefined) return withoutEffect(cell, response, remember(response));
     const { outcome, states } = stored;
+    admit(before, outcome.after);
     await cell.commit({ ...outcome, states, ...remembered(remember(response)) });
     return response;
   }

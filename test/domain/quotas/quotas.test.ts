@@ -18,6 +18,7 @@ import {
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
 import { cancel, expiryOf, listed, reopen } from "../lifecycle/support.ts";
+import { patch, seen } from "../state/support.ts";
 
 const minuteMs = 60_000;
 
@@ -210,6 +211,16 @@ describe("a quota of bytes", () => {
     expect(deleted).toBe(true);
     await createEach(domain, "c");
     await append("c");
+  });
+
+  test("counts what changes of state add to a log, too", async () => {
+    await using domain = await open({ storedBytes: 2_000 });
+    await createEach(domain, "a");
+    const values = { note: "x".repeat(900) };
+    await patch(domain, values, { sessionId: "a" });
+    await patch(domain, values, { sessionId: "a" });
+    await expect(patch(domain, values, { sessionId: "a" })).rejects.toThrow(NamespaceFullError);
+    expect(await seen(domain, "a")).toEqual(values);
   });
 
   test("counts a renewed session's log besides the one it leaves", async () => {

@@ -1291,8 +1291,8 @@ export declare const SessionService: GenService<{
    * revision and the durability of the first answer, and with the state as it is by then, because
    * values are not stored again for it. With `etag` it only succeeds if the state is as it was read.
    *
-   * Errors: SESSION_NOT_FOUND, SESSION_ENDED, ETAG_MISMATCH, STATE_TOO_LARGE, SESSION_LOG_FULL,
-   * REQUEST_ID_REUSED, DATA_LOSS.
+   * Errors: SESSION_NOT_FOUND, SESSION_ENDED, ETAG_MISMATCH, STATE_TOO_LARGE, NAMESPACE_FULL,
+   * SESSION_LOG_FULL, REQUEST_ID_REUSED, DATA_LOSS.
    *
    * @generated from rpc sessiond.v1.SessionService.PatchState
    */
