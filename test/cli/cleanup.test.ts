@@ -64,7 +64,7 @@ describe("cleanup", () => {
     const args = ["--age", "0ms", "--action", "delete", "--dry-run"];
     const { stdout, stderr } = await run("cleanup", ...args);
     expect(linesOf<Line>(stdout)).toMatchObject([{ sessionId: "a", changed: false }]);
-    expect(stderr).toBe("1 sessions would be deleted; looked at 1\n");
+    expect(stderr).toBe("1 session would be deleted; looked at 1\n");
     expect(idsOf(await ok("sessions"))).toEqual(["a"]);
   });
 

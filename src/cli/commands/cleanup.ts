@@ -6,7 +6,7 @@ import { count, duration, share } from "../options.ts";
 import { jsonWriter, outputFormat, outputOption } from "../output-format.ts";
 import { progressBar } from "../progress-bar.ts";
 import { addServerOptions, type Server, type ServerFlags, withServer } from "../server.ts";
-import { numberText } from "../text/numbers.ts";
+import { numberText, sessionsText } from "../text/numbers.ts";
 import { safe } from "../text/safe.ts";
 
 interface Flags extends ServerFlags {
@@ -116,10 +116,12 @@ function summary(totals: CleanupTotals, action: CleanupActionWord, dryRun: boole
   const left = matched - changed;
   return [
     dryRun
-      ? `${numberText(matched)} sessions would be ${actionWords[action]}`
-      : `${numberText(changed)} sessions ${actionWords[action]}`,
+      ? `${sessionsText(matched)} would be ${actionWords[action]}`
+      : `${sessionsText(changed)} ${actionWords[action]}`,
     `looked at ${numberText(scanned)}`,
-    ...(left > 0 && !dryRun ? [`${numberText(left)} were left alone`] : []),
+    ...(left > 0 && !dryRun
+      ? [`${numberText(left)} ${left === 1 ? "was" : "were"} left alone`]
+      : []),
     ...(failed > 0 ? [`${numberText(failed)} could not be read, see the server's log`] : []),
   ].join("; ");
 }

@@ -2,3 +2,8 @@
 export function numberText(value: number): string {
   return value.toLocaleString("en-US");
 }
+
+/** So many sessions: `1 session`, `12,345 sessions`. */
+export function sessionsText(count: number): string {
+  return `${numberText(count)} ${count === 1 ? "session" : "sessions"}`;
+}

@@ -36,10 +36,16 @@ function reachedLimit(
   const tokens = head.metrics?.tokens?.total ?? 0;
   const outputs = drafts.filter(({ event }) => event.payload.case === "output");
   if (isReached(maxSteps, steps, { brought: stepsOf(drafts), exempt: stepsOf(outputs) })) {
-    return { name: "max_steps", reason: `${steps} steps of ${maxSteps}` };
+    return {
+      name: "max_steps",
+      reason: `${steps} of ${maxSteps} ${maxSteps === 1 ? "step" : "steps"}`,
+    };
   }
   if (isReached(maxTokens, tokens, { brought: tokensOf(drafts), exempt: tokensOf(outputs) })) {
-    return { name: "max_tokens", reason: `${tokens} tokens of ${maxTokens}` };
+    return {
+      name: "max_tokens",
+      reason: `${tokens} of ${maxTokens} ${maxTokens === 1 ? "token" : "tokens"}`,
+    };
   }
   return undefined;
 }
