@@ -137,6 +137,24 @@ export class RevisionConflictError extends SessiondError {
   }
 }
 
+/** The session has no such revision. */
+export class RevisionOutOfRangeError extends SessiondError {
+  readonly reason = "REVISION_OUT_OF_RANGE";
+  constructor(args: { sessionId: string; revision: number; headRevision: number }) {
+    const { sessionId, revision, headRevision } = args;
+    super(
+      headRevision === 0
+        ? `session "${sessionId}" has no events yet, so no revision ${revision}`
+        : `session "${sessionId}" has no revision ${revision}; choose one from 1 to ${headRevision}`,
+      {
+        session_id: sessionId,
+        revision: String(revision),
+        head_revision: String(headRevision),
+      },
+    );
+  }
+}
+
 export class EtagMismatchError extends SessiondError {
   readonly reason = "ETAG_MISMATCH";
   constructor(args: { sessionId: string; part?: "state"; expected: string; actual: string }) {

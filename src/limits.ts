@@ -99,6 +99,10 @@ export const limits = {
 
   /** Batches of one AppendStream that are under way at once. */
   appendStreamInFlight: 256,
+  /** Logs that the events of a fork are in; of a deeper chain of forks the newest are copied. */
+  logSegments: 16,
+  /** Bytes of the events that are copied then. */
+  forkCopyBytes: 32 * MiB,
   /** Sessions kept in memory between calls, by number and by the bytes of their own fields. */
   cachedSessions: 10_000,
   cachedSessionBytes: 64 * MiB,

@@ -1,6 +1,7 @@
 import type { Hint, ProtectionRule } from "@sessiond/contract";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
+import { readLog } from "../store/log.ts";
 import type { Store } from "../store/store.ts";
 import type { Caches } from "./cache-stats.ts";
 import { Cleanup } from "./cleanup/cleanup.ts";
@@ -20,6 +21,7 @@ import type { CountTokens, Summariser } from "./context/summarisers/summariser.t
 import { Windows } from "./context/windows.ts";
 import type { CostPer1000 } from "./costs.ts";
 import { Events } from "./events.ts";
+import { Forks } from "./history/forks.ts";
 import { newWarnings } from "./lifecycle/health.ts";
 import { Lifecycle } from "./lifecycle/lifecycle.ts";
 import { Sweeper } from "./lifecycle/sweeper.ts";
@@ -47,6 +49,7 @@ export interface Domain {
   readonly lifecycle: Lifecycle;
   readonly cleanup: Cleanup;
   readonly userData: UserData;
+  readonly forks: Forks;
   readonly events: Events;
   readonly state: State;
   readonly steps: StepList;
@@ -107,7 +110,7 @@ export function wireDomain(options: DomainOptions): Domain {
   const scopes = new StateScopes({ store });
   const requests = new Requests(options);
   const cache = new EventCache({ store });
-  const indexes = new Indexes({ readEvents: (range) => store.readEvents(range) });
+  const indexes = new Indexes({ readEvents: (range) => readLog(store, range) });
   store.onCommit(({ change: { key, before, after } }) => {
     if (after === undefined) indexes.drop(key.uid);
     else for (const warning of newWarnings(before, after)) options.onHealthWarning?.(warning, key);
@@ -133,6 +136,7 @@ export function wireDomain(options: DomainOptions): Domain {
     lifecycle: new Lifecycle(shared),
     cleanup: new Cleanup(shared),
     userData: new UserData({ ...shared, state }),
+    forks: new Forks(shared),
     sweeper,
     events: new Events(shared),
     state,

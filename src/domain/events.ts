@@ -18,6 +18,7 @@ import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
 import { InvalidFieldError, PageTokenInvalidError } from "../errors.ts";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
+import { placesOf, readLog } from "../store/log.ts";
 import type { Store, StoredSession } from "../store/store.ts";
 import type { BackgroundCompaction } from "./context/compaction/background.ts";
 import { sessionEncoding } from "./context/policy.ts";
@@ -136,8 +137,9 @@ export class Events {
     validate(ListEventsRequestSchema, request);
     const name = { namespace: namespaceOf(request.namespace), sessionId: request.sessionId };
     return this.#cells.use(name, async (cell) => {
-      const { session, head } = cell.requireDurable();
-      const { uid } = session;
+      const stored = cell.requireDurable();
+      const { head } = stored;
+      const { uid } = stored.session;
       const { firstRevision, lastRevision, order, pageToken } = request;
       const scope = scopeOf(uid, JSON.stringify([firstRevision, lastRevision, order]));
       const reverse = order === EventOrder.NEWEST_FIRST;
@@ -150,8 +152,8 @@ export class Events {
         else first = Math.max(first, next);
       }
       if (first > last) return create(ListEventsResponseSchema);
-      const events = await this.#store.readEvents({
-        uid,
+      const events = await readLog(this.#store, {
+        log: placesOf(stored),
         first,
         last,
         reverse,

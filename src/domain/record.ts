@@ -3,6 +3,7 @@ import { type Event, Role, type TokenCount } from "@sessiond/contract";
 import type { StoredSession } from "../store/store.ts";
 import { type ReasonOf, StateBuilder } from "./context/state.ts";
 import { Counts } from "./counts.ts";
+import { withCheckpoint } from "./history/checkpoints.ts";
 import { traitsOf } from "./payloads.ts";
 
 /** What a decision leads to; the first half of a `Change`. */
@@ -54,19 +55,14 @@ export function record(
     counts.add(event);
     return event;
   });
-  return {
-    after: {
-      session,
-      head: {
-        ...head,
-        ...counts.fields,
-        context: context.state,
-        windowTokens: context.windowTokens,
-        lastActivityTime: createTime,
-      },
-    },
-    events,
+  const recorded = {
+    ...head,
+    ...counts.fields,
+    context: context.state,
+    windowTokens: context.windowTokens,
+    lastActivityTime: createTime,
   };
+  return { after: { session, head: withCheckpoint(recorded) }, events };
 }
 
 /** The events of an append without the end that it led to. */

@@ -60,7 +60,7 @@ export function withPreset(session: Session): Session {
 }
 
 /** A message with the fields it lacks taken from another, also inside messages that both have. */
-function filled<Desc extends DescMessage>(
+export function filled<Desc extends DescMessage>(
   schema: Desc,
   given: MessageShape<Desc>,
   defaults: MessageShape<Desc>,

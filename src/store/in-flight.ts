@@ -97,7 +97,7 @@ function nameOf({ namespace, sessionId }: SessionName): string {
 }
 
 function assertConsistent(change: Change): void {
-  const { before, after, events, key, request, states = [] } = change;
+  const { before, after, copies = [], events, key, request, states = [] } = change;
   const concernsSession = before !== undefined || after !== undefined;
   if (!concernsSession && request === undefined && states.length === 0) {
     throw new RangeError(`change of "${key.sessionId}" changes nothing`);
@@ -111,8 +111,8 @@ function assertConsistent(change: Change): void {
       `change of "${key.sessionId}" needs a delete time if it deletes, only then`,
     );
   }
-  let revision = before?.head.revision ?? 0;
-  for (const event of events) {
+  let revision = before?.head.revision ?? after?.head.inherited.at(-1)?.lastRevision ?? 0;
+  for (const event of [...copies, ...events]) {
     revision += 1;
     if (event.revision !== revision) {
       throw new RangeError(

@@ -1,9 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Session } from "@sessiond/contract";
-import { type NamespaceLogEntry, NamespaceLogEntrySchema } from "@sessiond/contract/store";
+import {
+  type LogSegment,
+  type NamespaceLogEntry,
+  NamespaceLogEntrySchema,
+  type SessionHead,
+} from "@sessiond/contract/store";
 import { newNameOf } from "./in-flight.ts";
-import { deadlineKey, indexKey, uidBytes } from "./keys.ts";
+import { deadlineKey, indexKey, referenceKey, uidBytes } from "./keys.ts";
 import type { Change, SessionIndex, SessionKey } from "./store.ts";
 
 /** Keys to add and to remove. The keys say everything, they have no values. */
@@ -18,8 +23,17 @@ export interface Derived {
   readonly indexes: KeyChanges;
   /** Sessions by the time they expire, see `deadlineKey`. */
   readonly deadlines: KeyChanges;
+  /** Logs that the session shares, see `referenceKey`. */
+  readonly references: KeyChanges;
+  /** Logs whose events nobody may need any more: its own when it is deleted, and those it shared. */
+  readonly released: readonly Uint8Array[];
   /** Entry for the log of the namespace; absent when the change has no events and deletes nothing. */
   readonly logEntry?: NamespaceLogEntry;
+}
+
+/** A commit that leads to this head keeps it, so that the session can be forked there. */
+export function isCheckpoint({ revision, checkpointRevision }: SessionHead): boolean {
+  return revision > 0 && revision === checkpointRevision;
 }
 
 const NONE: KeyChanges = { puts: [], removes: [] };
@@ -39,7 +53,20 @@ export function derive(change: Change): Derived {
     deadlines: unchanged
       ? NONE
       : difference(deadlineKeysOf(change.key, before), deadlineKeysOf(keyAfter, after)),
+    ...inheritance(change),
     ...(logEntry === undefined ? {} : { logEntry }),
+  };
+}
+
+function inheritance({ key, before, after }: Change): Pick<Derived, "references" | "released"> {
+  const old = before?.head.inherited ?? [];
+  const now = after?.head.inherited ?? [];
+  const keys = (segments: readonly LogSegment[]) =>
+    segments.map(({ uid: log, lastRevision }) => referenceKey({ log, lastRevision, uid: key.uid }));
+  const isDeleted = before !== undefined && after === undefined;
+  return {
+    references: old === now ? NONE : difference(keys(old), keys(now)),
+    released: isDeleted ? [uidBytes(key.uid), ...old.map(({ uid }) => uid)] : [],
   };
 }
 
@@ -47,7 +74,9 @@ function logEntryOf(change: Change): NamespaceLogEntry | undefined {
   const deleted = change.after === undefined;
   const concernsSession = deleted ? change.before !== undefined : change.events.length > 0;
   if (!concernsSession) return undefined;
-  const revision = change.before?.head.revision ?? 0;
+  // Of a fork the log of the namespace has its own events only.
+  const [first] = change.events;
+  const revision = change.before?.head.revision ?? (first === undefined ? 0 : first.revision - 1);
   return create(NamespaceLogEntrySchema, {
     sessionId: change.key.sessionId,
     sessionUid: new Uint8Array(uidBytes(change.key.uid)),

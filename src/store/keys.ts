@@ -15,6 +15,8 @@ import type { SessionIndex, SessionKey, SessionPosition, StateScope } from "./st
  *   deadline   due time in ms (8), uid (16), name, session id
  *   request    hash (16)
  *   state      name, kind (1), then nothing (app), user id (user), or uid (16) (session)
+ *   reference  uid of the shared log (16), last revision shared (4), uid of the fork (16)
+ *   checkpoint as event
  */
 
 /** What the engines take. Names are limited far below, see `limits.ts`. */
@@ -141,6 +143,25 @@ export function parseEventKey(key: Uint8Array): { uid: string; revision: number 
   const revision = reader.take(4).readUInt32BE();
   reader.end();
   return { uid, revision };
+}
+
+/** Says that a session shares a log up to a revision. The newest shared revision is the last key. */
+export function referenceKey(args: { log: Uint8Array; lastRevision: number; uid: string }): Buffer {
+  const { log, lastRevision, uid } = args;
+  assertKey(log.length === UID_BYTES, `uid of ${log.length} bytes`);
+  const revision = Buffer.allocUnsafe(4);
+  revision.writeUInt32BE(lastRevision);
+  return Buffer.concat([log, revision, uidBytes(uid)]);
+}
+
+/** Last revision that is shared, by a reference. */
+export function parseReferenceKey(key: Uint8Array): { lastRevision: number } {
+  const reader = new KeyReader(key);
+  reader.take(UID_BYTES);
+  const lastRevision = reader.take(4).readUInt32BE();
+  reader.take(UID_BYTES);
+  reader.end();
+  return { lastRevision };
 }
 
 export function logKey({ namespace, offset }: { namespace: string; offset: number }): Buffer {

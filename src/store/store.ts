@@ -56,8 +56,16 @@ export interface Change {
    * the uid and the log stay.
    */
   readonly after?: StoredSession;
-  /** Events that follow `before.head.revision`, with their revisions set. */
+  /**
+   * Events that follow `before.head.revision`, or of a fork the events it inherits, with their
+   * revisions set.
+   */
   readonly events: readonly Event[];
+  /**
+   * Of a fork: events it takes over as copies, between those it inherits and `events`. They are no news
+   * to anybody. Absent: none.
+   */
+  readonly copies?: readonly Event[];
   /** When the session is deleted. Present in a change that deletes one, and in no other. */
   readonly deleteTimeMs?: number;
   /** The request's answer, so that a retry finds it. Absent: not repeatable. */
@@ -174,8 +182,17 @@ export interface Store {
   /** Errors: DataLossError. */
   getSession(name: { namespace: string; sessionId: string }): Promise<StoredSession | undefined>;
 
-  /** Events in order; fewer than asked for at a limit or at the end of the log. Errors: DataLossError. */
+  /**
+   * Events in order; fewer than asked for at a limit or at the end of the log. Only those that are kept
+   * under the uid: `log.ts` reads those that a fork inherits. Errors: DataLossError.
+   */
   readEvents(range: EventRange): Promise<Event[]>;
+
+  /**
+   * The newest head that was kept as a checkpoint under a uid, at or before a revision. A commit keeps
+   * the head it leads to when `head.checkpointRevision` is its own revision. Errors: DataLossError.
+   */
+  checkpoint(args: { uid: string; atMost: number }): Promise<SessionHead | undefined>;
 
   /** Sessions in order. A damaged one is left out, and reported in the way of the engine. */
   listSessions(query: SessionQuery): Promise<StoredSession[]>;
@@ -212,8 +229,8 @@ export interface Store {
   dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]>;
 
   /**
-   * Does a bounded piece of housekeeping: removes the logs of deleted sessions, what the logs of their
-   * namespaces have of them (of each the deletion itself only after `limits.deletionNoticeTtlMs`, and
+   * Does a bounded piece of housekeeping: removes the logs of deleted sessions as far as no
+   * fork shares them, what the logs of their namespaces have of them (of each the deletion itself only after `limits.deletionNoticeTtlMs`, and
    * the newest entry of a namespace never), and request records that expired before `nowMs`, these at
    * the latest a quarter of an hour after they did. Returns true while there is more to do.
    */

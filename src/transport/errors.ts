@@ -43,6 +43,7 @@ export const codeOfReason = {
   NAMESPACE_FULL: Code.ResourceExhausted,
   STATE_TOO_LARGE: Code.ResourceExhausted,
   FILTER_FAILED: Code.InvalidArgument,
+  REVISION_OUT_OF_RANGE: Code.OutOfRange,
 } satisfies Record<Reason, Code>;
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.

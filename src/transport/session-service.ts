@@ -3,12 +3,13 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { GetSessionResponseSchema, type SessionService } from "@sessiond/contract";
 import type { Domain } from "../domain/domain.ts";
 
-type Parts = "sessions" | "list" | "lifecycle" | "state" | "cleanup" | "userData";
+type Parts = "sessions" | "list" | "lifecycle" | "forks" | "state" | "cleanup" | "userData";
 
 export function sessionService({
   sessions,
   list,
   lifecycle,
+  forks,
   state,
   cleanup,
   userData,
@@ -22,6 +23,7 @@ export function sessionService({
     endSession: (request) => sessions.end(request),
     cancelSession: (request) => lifecycle.cancel(request),
     reopenSession: (request) => lifecycle.reopen(request),
+    forkSession: (request) => forks.fork(request),
     deleteSession: (request) => sessions.delete(request),
     patchState: (request) => state.patch(request),
     getState: (request) => state.get(request),

@@ -8,7 +8,9 @@ import {
   SessionSchema,
   SessionState,
 } from "@sessiond/contract";
-import { type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
+import { LogSegmentSchema, type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
+import { uidBytes } from "../../src/store/keys.ts";
+import { segmentsUpTo } from "../../src/store/log.ts";
 import type { Change, SessionKey, Store, StoredSession } from "../../src/store/store.ts";
 
 export const NAMESPACE = "default";
@@ -96,6 +98,20 @@ export function rename(of: Change, sessionId: string, events: readonly Event[] =
   const session: Session = { ...before.session, sessionId };
   const head = events.length === 0 ? before.head : headAt(before.head.revision + events.length);
   return { key: of.key, before, after: { session, head }, events };
+}
+
+/** A change that makes a fork of what a change before left, with one event of its own. */
+export function fork(of: Change, revision: number, sessionId: string): Change {
+  const parent = afterOf(of);
+  const { session } = storedSession({ sessionId });
+  const own = create(LogSegmentSchema, {
+    uid: new Uint8Array(uidBytes(parent.session.uid)),
+    lastRevision: parent.head.revision,
+  });
+  const log = { uid: parent.session.uid, inherited: parent.head.inherited };
+  const inherited = segmentsUpTo(log, own, revision);
+  const after = { session, head: { ...headAt(revision + 1), inherited } };
+  return { key: keyOf(after), after, events: textEvents(revision + 1, 1) };
 }
 
 /** A change that deletes what a change before left. */

@@ -1,18 +1,18 @@
 import type { Event } from "@sessiond/contract";
 import { DataLossError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
+import { type LogPlaces, placesOf, readLog } from "../../store/log.ts";
 import type { Store, StoredSession } from "../../store/store.ts";
 import type { CacheStats } from "../cache-stats.ts";
 import { textOf } from "../payloads.ts";
 
 /** A log up to the newest event that a reader may see. */
-export interface Log {
-  readonly uid: string;
+export interface Log extends LogPlaces {
   readonly head: number;
 }
 
-export function logOf({ session, head }: StoredSession): Log {
-  return { uid: session.uid, head: head.revision };
+export function logOf(stored: StoredSession): Log {
+  return { ...placesOf(stored), head: stored.head.revision };
 }
 
 interface CachedLog {
@@ -64,25 +64,26 @@ export class EventCache {
   }
 
   /** Events from `first` to the head. Errors: DataLossError. */
-  async tail({ uid, head }: Log, first: number): Promise<readonly Event[]> {
+  async tail(places: Log, first: number): Promise<readonly Event[]> {
+    const { uid, head } = places;
     if (first > head) return [];
     const log = this.#use(uid);
     this.#note({ isHit: firstOf(log) <= first && head <= lastOf(log) });
     if (lastOf(log) < head) {
-      const newer = await this.#read(uid, Math.max(first, lastOf(log) + 1), head);
+      const newer = await this.#read(places, Math.max(first, lastOf(log) + 1), head);
       if (lastOf(log) + 1 < (newer[0]?.revision ?? 0)) this.#clear(log);
       this.#append(log, newer);
     }
     const begin = firstOf(log);
     // A piece of a long log, far from what windows show, is not worth the memory.
-    if (head < begin) return this.#read(uid, first, head);
+    if (head < begin) return this.#read(places, first, head);
     if (first < begin) {
-      const older = await this.#read(uid, first, begin - 1);
+      const older = await this.#read(places, first, begin - 1);
       if (firstOf(log) === begin) {
         log.tail = [...older, ...log.tail];
         this.#account(log, sizeOf(older));
       } else {
-        return this.#read(uid, first, head);
+        return this.#read(places, first, head);
       }
     }
     const from = firstOf(log);
@@ -92,8 +93,8 @@ export class EventCache {
   }
 
   /** Events between two revisions, both included, wherever they are. Errors: DataLossError. */
-  async range({ uid }: Log, first: number, last: number): Promise<readonly Event[]> {
-    const log = this.#use(uid);
+  async range(places: Log, first: number, last: number): Promise<readonly Event[]> {
+    const log = this.#use(places.uid);
     const from = firstOf(log);
     if (log.tail.length > 0 && first >= from && last <= lastOf(log)) {
       this.#note({ isHit: true });
@@ -108,7 +109,7 @@ export class EventCache {
     const isHit = known.length === last - first + 1;
     this.#note({ isHit });
     if (isHit) return known;
-    const events = await this.#read(uid, first, last);
+    const events = await this.#read(places, first, last);
     for (const event of events) {
       if (!log.older.has(event.revision)) this.#account(log, sizeOf([event]));
       log.older.set(event.revision, event);
@@ -122,18 +123,18 @@ export class EventCache {
     else this.#misses++;
   }
 
-  async #read(uid: string, first: number, last: number): Promise<Event[]> {
+  async #read(log: LogPlaces, first: number, last: number): Promise<Event[]> {
     const events: Event[] = [];
     for (let next = first; next <= last; next = (events.at(-1)?.revision ?? last) + 1) {
-      const page = await this.#store.readEvents({
-        uid,
+      const page = await readLog(this.#store, {
+        log,
         first: next,
         last,
         maxEvents: limits.pageSize,
         maxBytes: limits.pageBytes,
       });
       if (page[0]?.revision !== next) {
-        throw new DataLossError({ record: `event ${next}`, sessionUid: uid });
+        throw new DataLossError({ record: `event ${next}`, sessionUid: log.uid });
       }
       events.push(...page);
     }

@@ -1,6 +1,7 @@
 import { Dialect, type Event, type Session } from "@sessiond/contract";
 import type { SessionHead } from "@sessiond/contract/store";
 import type { StoredSession } from "../../store/store.ts";
+import { asCheckpoint } from "../history/checkpoints.ts";
 import type { ModelEncoding } from "../tokens/encodings.ts";
 import { compactionPolicy } from "./compaction/compactor.ts";
 import type { Draft, Drafts } from "./drafts.ts";
@@ -125,7 +126,7 @@ export function reencoded(head: SessionHead, sizes: Reencoded): SessionHead {
   const appended = Math.ceil((head.windowTokens - tokensBefore) * scale);
   const context = stateOf({ head });
   const { compaction, holdBelowTokens } = context;
-  return {
+  return asCheckpoint({
     ...head,
     windowTokens: Math.max(0, windowTokens + appended),
     context: {
@@ -133,7 +134,7 @@ export function reencoded(head: SessionHead, sizes: Reencoded): SessionHead {
       holdBelowTokens: Math.ceil(holdBelowTokens * scale),
       ...(compaction && { compaction: { ...compaction, summaryTokens } }),
     },
-  };
+  });
 }
 
 /** Tokens of what stands in for results that are awaited, which heads do not count. */

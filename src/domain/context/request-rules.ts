@@ -7,6 +7,7 @@ import {
   ProtectedEventSchema,
 } from "@sessiond/contract/store";
 import { limits } from "../../limits.ts";
+import { readLog } from "../../store/log.ts";
 import type { Store } from "../../store/store.ts";
 import type { Protection } from "../protection/protection.ts";
 import type { Log } from "./event-cache.ts";
@@ -49,8 +50,8 @@ export class RequestRules {
     const found = this.#use(key);
     while (found.through < log.head) {
       const first = found.through + 1;
-      const events = await this.#store.readEvents({
-        uid: log.uid,
+      const events = await readLog(this.#store, {
+        log,
         first,
         last: log.head,
         maxEvents: limits.watchBatchEvents,

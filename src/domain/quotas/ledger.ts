@@ -51,7 +51,7 @@ export class Ledger {
   fill(stored: StoredSession): void {
     const { uid } = stored.session;
     if (this.#filling === undefined || this.#filling.told.has(uid)) return;
-    const bytes = bytesOf(stored);
+    const bytes = ownBytes(stored);
     this.#filling.bytes.set(uid, bytes);
     this.#storedBytes += bytes;
     if (!hasEnded(stored)) this.#filling.entries.set(uid, entryOf(stored));
@@ -69,7 +69,7 @@ export class Ledger {
   /** Takes note of a commit that is durable. */
   note({ change: { key, before, after } }: Committed): void {
     const { uid } = key;
-    this.#storedBytes += bytesOf(after) - this.#countedBytes(uid, before);
+    this.#storedBytes += ownBytes(after) - this.#countedBytes(uid, before);
     if (after === undefined || hasEnded(after)) {
       this.#active.delete(uid);
       return;
@@ -127,16 +127,17 @@ export class Ledger {
   /** What is in the sum for a session before a commit. */
   #countedBytes(uid: string, before: StoredSession | undefined): number {
     const filling = this.#filling;
-    if (filling === undefined || filling.told.has(uid)) return bytesOf(before);
+    if (filling === undefined || filling.told.has(uid)) return ownBytes(before);
     filling.told.add(uid);
     filling.entries.delete(uid);
     return filling.bytes.get(uid) ?? 0;
   }
 }
 
-/** Bytes of a session's log. */
-export function bytesOf(stored: StoredSession | undefined): number {
-  return stored?.head.metrics?.storedBytes ?? 0;
+/** Bytes of a session's own events; those that a fork inherits count where they came from. */
+export function ownBytes(stored: StoredSession | undefined): number {
+  if (stored === undefined) return 0;
+  return (stored.head.metrics?.storedBytes ?? 0) - stored.head.inheritedBytes;
 }
 
 function entryOf(stored: StoredSession): ActiveSession {

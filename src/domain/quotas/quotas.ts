@@ -9,7 +9,7 @@ import { asOf } from "../lifecycle/lapse.ts";
 import { hasEnded } from "../lifecycle/states.ts";
 import type { SessionCells, SessionName } from "../session-cells.ts";
 import { Admission } from "./admission.ts";
-import { bytesOf, Ledger } from "./ledger.ts";
+import { Ledger, ownBytes } from "./ledger.ts";
 import type { Quota, QuotaOf } from "./quota.ts";
 import { readSessions } from "./read-sessions.ts";
 
@@ -205,7 +205,7 @@ function checkBytes(
   if (limit === undefined) return;
   // A session that takes the name of another leaves that one's log where it is.
   const isSame = before?.session.uid === after.session.uid;
-  const growth = bytesOf(after) - (isSame ? bytesOf(before) : 0);
+  const growth = ownBytes(after) - (isSame ? ownBytes(before) : 0);
   if (growth <= 0 || ledger.storedBytes + growth <= limit) return;
   throw new NamespaceFullError({
     namespace: after.session.namespace,

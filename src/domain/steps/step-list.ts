@@ -11,6 +11,7 @@ import {
 import { decodePageToken, encodePageToken, scopeOf } from "../../cursor.ts";
 import { PageTokenInvalidError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
+import { type LogPlaces, type LogRange, placesOf, readLog } from "../../store/log.ts";
 import type { Store } from "../../store/store.ts";
 import { namespaceOf } from "../names.ts";
 import { pageSizeOf } from "../pages.ts";
@@ -21,6 +22,8 @@ import { StepReader } from "./step-reader.ts";
 /** Events read at once, and for one page: between two steps there may be many. */
 const chunkEvents = 256;
 const scannedPerPage = 5_000;
+
+type Range = Pick<LogRange, "log" | "first" | "last">;
 
 /** Lists the steps of sessions. A page costs by the events it is read from. */
 export class StepList {
@@ -37,11 +40,11 @@ export class StepList {
     validate(ListStepsRequestSchema, request);
     const { namespace, sessionId, pageToken } = request;
     return this.#cells.use({ namespace: namespaceOf(namespace), sessionId }, async (cell) => {
-      const { session, head } = cell.requireDurable();
-      const scope = scopeOf(session.uid, "steps");
+      const stored = cell.requireDurable();
+      const scope = scopeOf(stored.session.uid, "steps");
       const first = pageToken === "" ? 1 : parseRevision(decodePageToken(scope, pageToken));
-      const log = { uid: session.uid, first, last: head.revision };
-      const { steps, next } = await this.#read(log, pageSizeOf(request.pageSize));
+      const range = { log: placesOf(stored), first, last: stored.head.revision };
+      const { steps, next } = await this.#read(range, pageSizeOf(request.pageSize));
       return create(ListStepsResponseSchema, {
         steps,
         nextPageToken: next === undefined ? "" : encodePageToken(scope, String(next)),
@@ -51,7 +54,7 @@ export class StepList {
 
   /** Steps from a revision on, and the revision where the next page begins. */
   async #read(
-    { uid, first, last }: { uid: string; first: number; last: number },
+    { log, first, last }: Range,
     pageSize: number,
   ): Promise<{ steps: Step[]; next?: number }> {
     const reader = new StepReader();
@@ -63,9 +66,9 @@ export class StepList {
     };
     let next = first;
     while (next <= last && next - first < scannedPerPage) {
-      const events = await this.#events({ uid, first: next, last });
+      const events = await this.#events({ log, first: next, last });
       for (const event of events) {
-        const whole = reader.take(event, await this.#callOf(uid, event, events));
+        const whole = reader.take(event, await this.#callOf(log, event, events));
         if (whole === undefined) continue;
         add(whole);
         if (steps.length >= pageSize || bytes > limits.pageBytes) {
@@ -80,17 +83,17 @@ export class StepList {
   }
 
   /** The call that a result answers; undefined for any other event. */
-  async #callOf(uid: string, event: Event, near: readonly Event[]): Promise<Event | undefined> {
+  async #callOf(log: LogPlaces, event: Event, near: readonly Event[]): Promise<Event | undefined> {
     const { payload, callRevision } = event;
     if (payload.case !== "toolResult" || callRevision === 0) return undefined;
     const known = near.find(({ revision }) => revision === callRevision);
     if (known !== undefined) return known;
-    const [call] = await this.#events({ uid, first: callRevision, last: callRevision });
+    const [call] = await this.#events({ log, first: callRevision, last: callRevision });
     return call;
   }
 
-  #events(range: { uid: string; first: number; last: number }): Promise<Event[]> {
-    return this.#store.readEvents({
+  #events(range: Range): Promise<Event[]> {
+    return readLog(this.#store, {
       ...range,
       maxEvents: chunkEvents,
       maxBytes: limits.pageBytes,

@@ -3,6 +3,7 @@ import { WatchEventsResponseSchema } from "@sessiond/contract";
 import type { CursorCodec, CursorPlace } from "../../cursor.ts";
 import { HistoryGoneError, SessionDeletedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
+import { type LogPlaces, readLog } from "../../store/log.ts";
 import type { Store } from "../../store/store.ts";
 import type { Channel, Step } from "./channel.ts";
 
@@ -32,11 +33,11 @@ interface Log {
   readonly channel: Channel;
   readonly cursor: CursorCodec;
   readonly sessionId: string;
-  readonly uid: string;
+  readonly log: LogPlaces;
 }
 
 /** The events of one session, by revision. */
-export function sessionFeed({ store, channel, cursor, sessionId, uid }: Log): Feed {
+export function sessionFeed({ store, channel, cursor, sessionId, log }: Log): Feed {
   return {
     channel,
     cursor,
@@ -45,8 +46,8 @@ export function sessionFeed({ store, channel, cursor, sessionId, uid }: Log): Fe
   };
 
   async function read(place: number): Promise<Step> {
-    const events = await store.readEvents({
-      uid,
+    const events = await readLog(store, {
+      log,
       first: place + 1,
       last: channel.place,
       maxEvents: limits.watchBatchEvents,
@@ -62,7 +63,7 @@ export function sessionFeed({ store, channel, cursor, sessionId, uid }: Log): Fe
     }
     const message = create(WatchEventsResponseSchema, {
       cursor: cursor.encode(last),
-      message: { case: "events", value: { sessionId, sessionUid: uid, events } },
+      message: { case: "events", value: { sessionId, sessionUid: log.uid, events } },
     });
     return { place: last, message };
   }

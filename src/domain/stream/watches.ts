@@ -16,6 +16,7 @@ import {
 } from "../../errors.ts";
 import type { Clock } from "../../ids.ts";
 import { limits } from "../../limits.ts";
+import { placesOf } from "../../store/log.ts";
 import type { Store } from "../../store/store.ts";
 import { asOf } from "../lifecycle/lapse.ts";
 import { namespaceOf } from "../names.ts";
@@ -148,7 +149,8 @@ export class Watches {
       const { uid, state } = asOf(durable, this.#clock()).session;
       const cursor = cursorCodec("session", scopeOf(storeId, uid));
       const channel = this.#hub.openSession(durable);
-      const feed = sessionFeed({ store, channel, cursor, sessionId, uid });
+      const log = placesOf(durable);
+      const feed = sessionFeed({ store, channel, cursor, sessionId, log });
       const headRevision = durable.head.revision;
       return { feed, created: createdMessage({ headRevision, earliestRevision: 1, state }) };
     });

@@ -1,5 +1,10 @@
 import { Durability, type Event } from "@sessiond/contract";
-import type { NamespaceLogEntry, RequestRecord, StateRecord } from "@sessiond/contract/store";
+import type {
+  NamespaceLogEntry,
+  RequestRecord,
+  SessionHead,
+  StateRecord,
+} from "@sessiond/contract/store";
 import { type DataLossError, ShuttingDownError, WritesRefusedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { InFlight, type StoredPlaces } from "../in-flight.ts";
@@ -155,6 +160,10 @@ export class LmdbStore implements Store {
 
   async readEvents(range: EventRange): Promise<Event[]> {
     return this.#read((reads) => reads.events(range));
+  }
+
+  async checkpoint(args: { uid: string; atMost: number }): Promise<SessionHead | undefined> {
+    return this.#read((reads) => reads.checkpoint(args));
   }
 
   async listSessions(query: SessionQuery): Promise<StoredSession[]> {

@@ -1,6 +1,6 @@
 import { DataLossError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import { eventKey, uidText } from "../keys.ts";
+import { eventKey, parseReferenceKey, prefixEnd, uidText } from "../keys.ts";
 import { LogSweep } from "../log-sweep.ts";
 import { decodeRecord } from "../records.ts";
 import { SweptTables } from "./swept-tables.ts";
@@ -97,11 +97,11 @@ function deletedLogs(tables: Tables, limit: number): { writes: Write[]; more: bo
   const writes: Write[] = [];
   let left = limit;
   for (const uid of tables.garbage.getKeys({ limit })) {
-    const events = eventsOf(tables, uid, left);
-    writes.push(...events);
-    left -= events.length;
+    const records = recordsOf(tables, uid, left);
+    writes.push(...records);
+    left -= records.length;
     if (left <= 0) break;
-    // All of its events are among the writes, so the note about them goes, too.
+    // All that nobody needs is among the writes, so the note about it goes, too.
     writes.push({ table: "garbage", key: uid });
     left -= 1;
     if (left <= 0) break;
@@ -109,18 +109,41 @@ function deletedLogs(tables: Tables, limit: number): { writes: Write[]; more: bo
   return { writes, more: left <= 0 };
 }
 
-/** Newest first: a watch of the namespace may show what is left, and what it shows has no holes. */
-function eventsOf(tables: Tables, uid: Buffer, limit: number): Write[] {
+/**
+ * Events and checkpoints of a log that no session needs, newest first: a watch of the namespace may show
+ * what is left, and what it shows has no holes.
+ */
+function recordsOf(tables: Tables, uid: Buffer, limit: number): Write[] {
+  const first = firstUnneeded(tables, uid);
+  if (first > LAST_REVISION) return [];
   const log = uidText(uid);
   const writes: Write[] = [];
-  for (const key of tables.events.getKeys({
-    start: eventKey({ uid: log, revision: LAST_REVISION }),
-    end: eventKey({ uid: log, revision: 0 }),
-    inclusiveEnd: true,
-    reverse: true,
-    limit,
-  })) {
-    writes.push({ table: "events", key });
+  for (const table of ["events", "checkpoints"] as const) {
+    for (const key of tables[table].getKeys({
+      start: eventKey({ uid: log, revision: LAST_REVISION }),
+      end: eventKey({ uid: log, revision: first }),
+      inclusiveEnd: true,
+      reverse: true,
+      limit: limit - writes.length,
+    })) {
+      writes.push({ table, key });
+    }
+    if (writes.length >= limit) break;
   }
   return writes;
+}
+
+/** The revision behind what the session of the log and the forks that share it need. */
+function firstUnneeded(tables: Tables, uid: Buffer): number {
+  if (tables.heads.getBinary(uid) !== undefined) return LAST_REVISION + 1;
+  for (const key of tables.references.getKeys({
+    start: prefixEnd(uid),
+    end: uid,
+    exclusiveStart: true,
+    reverse: true,
+    limit: 1,
+  })) {
+    return parseReferenceKey(key).lastRevision + 1;
+  }
+  return 0;
 }

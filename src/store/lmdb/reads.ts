@@ -108,6 +108,22 @@ export class Reads {
     return events;
   }
 
+  checkpoint({ uid, atMost }: { uid: string; atMost: number }): SessionHead | undefined {
+    for (const { key, value } of this.#tables.checkpoints.getRange({
+      start: eventKey({ uid, revision: atMost }),
+      end: eventKey({ uid, revision: 0 }),
+      inclusiveEnd: true,
+      reverse: true,
+      limit: 1,
+    })) {
+      const { revision } = parseEventKey(key);
+      const record = () => ({ record: `checkpoint ${revision}`, sessionUid: uid });
+      return decode(SessionHeadSchema, key, value, record);
+    }
+    this.#assertAlive();
+    return undefined;
+  }
+
   sessions(query: SessionQuery): StoredSession[] {
     const { namespace, index, reverse = false, after, limit, onLeftOut } = query;
     if (limit < 1) return [];

@@ -12,8 +12,10 @@ import type { Database } from "lmdb";
  *   indexes     index      → nothing
  *   deadlines   deadline   → nothing
  *   requests    request    → expire time in ms (8), RequestRecord
- *   garbage     uid        → nothing: a deleted session whose events are still there
+ *   garbage     uid        → nothing: a log whose events may be needed by nobody any more
  *   states      state      → StateRecord
+ *   references  reference  → nothing: a fork shares the log
+ *   checkpoints checkpoint → SessionHead at that revision
  *
  * Beside these stands "chain", see `write-chain.ts`.
  */
@@ -28,6 +30,8 @@ export const TABLE_NAMES = [
   "requests",
   "garbage",
   "states",
+  "references",
+  "checkpoints",
 ] as const;
 
 export type TableName = (typeof TABLE_NAMES)[number];

@@ -6,9 +6,10 @@ import {
   SessionHeadSchema,
   StateRecordSchema,
 } from "@sessiond/contract/store";
+import { batchedEvents } from "../batches.ts";
 import { encodedEvent } from "../encoded.ts";
 import { newNameOf } from "../in-flight.ts";
-import type { Derived, KeyChanges } from "../indexes.ts";
+import { type Derived, isCheckpoint, type KeyChanges } from "../indexes.ts";
 import { eventKey, goneKey, logKey, sessionKey, stateKey, uidBytes } from "../keys.ts";
 import type { SweptPiece } from "../log-sweep.ts";
 import { encodeRecord } from "../records.ts";
@@ -20,6 +21,9 @@ import { NO_VALUE, REQUEST_TIME_BYTES, type TableName, type Write } from "./tabl
 export function writesOf(change: Change, derived: Derived, offset: number): Write[] {
   return [
     ...sessionWrites(change),
+    ...checkpointWrites(change),
+    ...derived.released.map((key): Write => ({ table: "garbage", key, value: NO_VALUE })),
+    ...keyWrites("references", derived.references),
     ...eventWrites(change),
     ...keyWrites("indexes", derived.indexes),
     ...keyWrites("deadlines", derived.deadlines),
@@ -53,7 +57,6 @@ function sessionWrites(change: Change): Write[] {
     return [
       { table: "sessions", key: sessionKey(key) },
       { table: "heads", key: uid },
-      { table: "garbage", key: uid, value: NO_VALUE },
     ];
   }
   const head = record("heads", uid, toBinary(SessionHeadSchema, after.head));
@@ -66,10 +69,15 @@ function sessionWrites(change: Change): Write[] {
     : [head, session, { table: "sessions", key: sessionKey(key) }];
 }
 
-function eventWrites({ key, events }: Change): Write[] {
-  return events.map((event, index) => {
-    const at = eventKey({ uid: key.uid, revision: event.revision });
-    const continues = index < events.length - 1;
+function checkpointWrites({ key: { uid }, before, after }: Change): Write[] {
+  if (after === undefined || after.head === before?.head || !isCheckpoint(after.head)) return [];
+  const at = eventKey({ uid, revision: after.head.revision });
+  return [record("checkpoints", at, toBinary(SessionHeadSchema, after.head))];
+}
+
+function eventWrites(change: Change): Write[] {
+  return batchedEvents(change).map(({ event, continues }) => {
+    const at = eventKey({ uid: change.key.uid, revision: event.revision });
     return { table: "events", key: at, value: encodeRecord(at, encodedEvent(event), continues) };
   });
 }

@@ -6,9 +6,10 @@ import {
   SessionHeadSchema,
   StateRecordSchema,
 } from "@sessiond/contract/store";
+import { batchedEvents } from "../batches.ts";
 import { encodedEvent } from "../encoded.ts";
 import { newNameOf, type SessionPlace } from "../in-flight.ts";
-import { type Derived, derive } from "../indexes.ts";
+import { type Derived, derive, isCheckpoint } from "../indexes.ts";
 import { stateKey } from "../keys.ts";
 import { stateChangesOf } from "../states.ts";
 import type { Change, SessionKey } from "../store.ts";
@@ -33,6 +34,12 @@ export interface Effects {
   /** Absent: the session is deleted. */
   readonly after?: SessionBytes;
   readonly events: readonly EventBytes[];
+  /** Revision of the first event. */
+  readonly firstRevision: number;
+  /** The head afterwards is to be kept as a checkpoint. */
+  readonly isCheckpoint: boolean;
+  readonly references: Derived["references"];
+  readonly released: Derived["released"];
   readonly indexes: Derived["indexes"];
   readonly deadlines: Derived["deadlines"];
   readonly logEntry?: Uint8Array;
@@ -47,16 +54,20 @@ export interface Effects {
 
 export function effectsOf(change: Change): Effects {
   const { key, after, request } = change;
-  const { indexes, deadlines, logEntry } = derive(change);
+  const { indexes, deadlines, references, released, logEntry } = derive(change);
   const newName = newNameOf(change);
   return {
     key,
     indexes,
     deadlines,
+    references,
+    released,
+    firstRevision: (change.copies ?? change.events)[0]?.revision ?? 0,
+    isCheckpoint: after !== undefined && isCheckpoint(after.head),
     ...(newName && { newName: newName.sessionId }),
-    events: change.events.map((event, index) => ({
+    events: batchedEvents(change).map(({ event, continues }) => ({
       content: encodedEvent(event),
-      continues: index < change.events.length - 1,
+      continues,
     })),
     ...(after && {
       after: {

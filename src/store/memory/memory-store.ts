@@ -1,5 +1,10 @@
 import { Durability, type Event } from "@sessiond/contract";
-import type { NamespaceLogEntry, RequestRecord, StateRecord } from "@sessiond/contract/store";
+import type {
+  NamespaceLogEntry,
+  RequestRecord,
+  SessionHead,
+  StateRecord,
+} from "@sessiond/contract/store";
 import { ShuttingDownError } from "../../errors.ts";
 import { InFlight } from "../in-flight.ts";
 import type { SessionName } from "../keys.ts";
@@ -82,6 +87,11 @@ export class MemoryStore implements Store {
   async readEvents(range: EventRange): Promise<Event[]> {
     this.#assertOpen();
     return this.#tables.events(range);
+  }
+
+  async checkpoint(args: { uid: string; atMost: number }): Promise<SessionHead | undefined> {
+    this.#assertOpen();
+    return this.#tables.checkpoint(args);
   }
 
   async listSessions(query: SessionQuery): Promise<StoredSession[]> {

@@ -4,6 +4,7 @@ import {
   type NamespaceLogEntry,
   type RequestRecord,
   RequestRecordSchema,
+  type SessionHead,
   SessionHeadSchema,
   type StateRecord,
   StateRecordSchema,
@@ -14,9 +15,11 @@ import {
   indexPrefix,
   parseDeadlineKey,
   parseIndexKey,
+  parseReferenceKey,
   prefixEnd,
   type SessionName,
   stateKey,
+  uidText,
 } from "../keys.ts";
 import { LogSweep } from "../log-sweep.ts";
 import type { Deadline, EventRange, SessionQuery, StateScope, StoredSession } from "../store.ts";
@@ -24,19 +27,29 @@ import type { Effects, EventBytes, SessionBytes } from "./effects.ts";
 import { NamespaceLogs } from "./namespace-logs.ts";
 import { OrderedKeys } from "./ordered-keys.ts";
 
+/** The events and checkpoints that are kept under one uid. */
+interface MemoryLog {
+  /** Revision of the first event; those after it follow without a hole. */
+  first: number;
+  readonly events: EventBytes[];
+  /** Heads by their revisions, in rising order. */
+  readonly checkpoints: Map<number, Uint8Array>;
+  /** Its session is there; otherwise forks may need it. */
+  isOwned: boolean;
+}
+
 /** What is in a memory store: applies effects, and reads like any engine. */
 export class MemoryTables {
   /** Namespace → session id → session. */
   readonly #sessions = new Map<string, Map<string, SessionBytes>>();
-  /** Uid → events; revision r stands at r - 1. */
-  readonly #events = new Map<string, EventBytes[]>();
+  readonly #logs = new Map<string, MemoryLog>();
   /** Uids of the sessions that are there. */
   readonly #uids = new Set<string>();
-  readonly #logs = new NamespaceLogs();
+  readonly #namespaceLogs = new NamespaceLogs();
   readonly #logSweep = new LogSweep({
-    entries: (args) => this.#logs.entries(args),
-    newestOffset: (namespace) => this.#logs.newestOffset(namespace),
-    entryCount: () => this.#logs.entryCount(),
+    entries: (args) => this.#namespaceLogs.entries(args),
+    newestOffset: (namespace) => this.#namespaceLogs.newestOffset(namespace),
+    entryCount: () => this.#namespaceLogs.entryCount(),
     hasSession: (uid) => this.#uids.has(uid),
   });
   /** Hexadecimal request key → record. */
@@ -45,6 +58,7 @@ export class MemoryTables {
   readonly #states = new Map<string, Uint8Array>();
   readonly #indexes = new OrderedKeys();
   readonly #deadlines = new OrderedKeys();
+  readonly #references = new OrderedKeys();
 
   /** Applies a change; gives its offset in the log of the namespace, 0 for none. */
   apply(effects: Effects): number {
@@ -52,14 +66,19 @@ export class MemoryTables {
     const sessions = getOrAdd(this.#sessions, key.namespace, () => new Map());
     if (after === undefined) {
       sessions.delete(key.sessionId);
-      this.#events.delete(key.uid);
+      this.#log(key.uid).isOwned = false;
       if (this.#uids.delete(key.uid)) this.#logSweep.noteDeletion();
     } else {
       this.#uids.add(key.uid);
       if (newName !== key.sessionId) sessions.delete(key.sessionId);
       sessions.set(newName, after);
-      if (events.length > 0) getOrAdd(this.#events, key.uid, () => []).push(...events);
+      const log = this.#log(key.uid);
+      if (log.events.length === 0) log.first = effects.firstRevision;
+      log.events.push(...events);
+      if (effects.isCheckpoint) log.checkpoints.set(after.revision, after.head);
     }
+    update(this.#references, effects.references);
+    for (const uid of effects.released) this.#free(uid);
     update(this.#indexes, effects.indexes);
     update(this.#deadlines, effects.deadlines);
     if (request !== undefined) {
@@ -70,7 +89,40 @@ export class MemoryTables {
       else this.#states.set(hex(state.key), state.record);
     }
     if (effects.logEntry === undefined) return 0;
-    return this.#logs.add(key.namespace, effects.logEntry);
+    return this.#namespaceLogs.add(key.namespace, effects.logEntry);
+  }
+
+  #log(uid: string): MemoryLog {
+    return getOrAdd(this.#logs, uid, () => ({
+      first: 1,
+      events: [],
+      checkpoints: new Map(),
+      isOwned: true,
+    }));
+  }
+
+  /** Removes what no session needs of a log. */
+  #free(uid: Uint8Array): void {
+    const log = this.#log(uidText(uid));
+    if (log.isOwned) return;
+    const range = { start: uid, end: prefixEnd(uid), reverse: true };
+    const [newest] = this.#references.range(range);
+    const needed = newest === undefined ? 0 : parseReferenceKey(newest).lastRevision;
+    if (needed < log.first) {
+      this.#logs.delete(uidText(uid));
+      return;
+    }
+    log.events.length = Math.min(log.events.length, needed - log.first + 1);
+    for (const revision of log.checkpoints.keys()) {
+      if (revision > needed) log.checkpoints.delete(revision);
+    }
+  }
+
+  checkpoint({ uid, atMost }: { uid: string; atMost: number }): SessionHead | undefined {
+    const { checkpoints = new Map<number, Uint8Array>() } = this.#logs.get(uid) ?? {};
+    const newest = Math.max(0, ...[...checkpoints.keys()].filter((at) => at <= atMost));
+    const head = checkpoints.get(newest);
+    return head && fromBinary(SessionHeadSchema, Uint8Array.from(head));
   }
 
   place({ namespace, sessionId }: SessionName): SessionPlace | undefined {
@@ -89,14 +141,15 @@ export class MemoryTables {
   events(range: EventRange): Event[] {
     const { uid, first, last, reverse = false, wholeBatches = false } = range;
     const { maxEvents, maxBytes } = range;
-    const log = this.#events.get(uid) ?? [];
-    const newest = Math.min(last, log.length);
-    const oldest = Math.max(first, 1);
+    const log = this.#logs.get(uid);
+    const begin = log?.first ?? 1;
+    const newest = Math.min(last, begin + (log?.events.length ?? 0) - 1);
+    const oldest = Math.max(first, begin);
     const events: Event[] = [];
     let bytes = 0;
     let insideBatch = false;
     for (let i = 0; i <= newest - oldest; i++) {
-      const found = log[(reverse ? newest - i : oldest + i) - 1];
+      const found = log?.events[(reverse ? newest - i : oldest + i) - begin];
       if (found === undefined) break;
       bytes += found.content.length;
       const isFull = events.length >= maxEvents || (events.length > 0 && bytes > maxBytes);
@@ -131,15 +184,15 @@ export class MemoryTables {
     limit: number;
   }): { offset: number; entry: NamespaceLogEntry }[] {
     const { namespace, afterOffset: offset, limit } = args;
-    return this.#logs.after({ namespace, offset }, limit);
+    return this.#namespaceLogs.after({ namespace, offset }, limit);
   }
 
   offset(namespace: string): number {
-    return this.#logs.newestOffset(namespace);
+    return this.#namespaceLogs.newestOffset(namespace);
   }
 
   goneThrough(namespace: string): number {
-    return this.#logs.goneThrough(namespace);
+    return this.#namespaceLogs.goneThrough(namespace);
   }
 
   request(key: Uint8Array): RequestRecord | undefined {
@@ -166,7 +219,7 @@ export class MemoryTables {
   maintain(piece: { nowMs: number; limit: number }): boolean {
     const swept = this.#logSweep.find(piece);
     if (swept === undefined) return this.#removeExpired(piece);
-    this.#logs.remove(swept);
+    this.#namespaceLogs.remove(swept);
     return true;
   }
 

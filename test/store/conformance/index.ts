@@ -4,6 +4,7 @@ import { describeCommits } from "./commits.ts";
 import { describeDeadlines } from "./deadlines.ts";
 import { describeDeletes } from "./deletes.ts";
 import { describeEvents } from "./events.ts";
+import { describeForks } from "./forks.ts";
 import { describeLists } from "./lists.ts";
 import { describeNamespaceLog } from "./namespace-log.ts";
 import { describeRenames } from "./renames.ts";
@@ -30,6 +31,7 @@ export function describeStore(engine: Engine): void {
     describeRequests(engine);
     describeDeletes(engine);
     describeRenames(engine);
+    describeForks(engine);
     describeStates(engine);
   });
 }

@@ -289,6 +289,18 @@ export class FilterFailedError extends SessiondError {
   }
 }
 
+/** The session has no such revision. */
+export class RevisionOutOfRangeError extends SessiondError {
+  /** Revision the call named. */
+  get revision(): number {
+    return this.number("revision");
+  }
+  /** Newest revision of the session. */
+  get headRevision(): number {
+    return this.number("head_revision");
+  }
+}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -326,4 +338,5 @@ export const errorByReason = {
   NAMESPACE_FULL: NamespaceFullError,
   STATE_TOO_LARGE: StateTooLargeError,
   FILTER_FAILED: FilterFailedError,
+  REVISION_OUT_OF_RANGE: RevisionOutOfRangeError,
 } satisfies Record<Reason, typeof SessiondError>;

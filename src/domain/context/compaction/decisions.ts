@@ -19,6 +19,7 @@ import {
 import { CompactionStaleError } from "../../../errors.ts";
 import type { StoredSession } from "../../../store/store.ts";
 import { appendRecord } from "../../decisions.ts";
+import { asCheckpoint } from "../../history/checkpoints.ts";
 import type { Outcome } from "../../record.ts";
 import { isCovered } from "../covered.ts";
 import { stateOf } from "../state.ts";
@@ -210,10 +211,8 @@ function withHead(
   const { windowTokens = head.windowTokens } = change;
   const metrics = head.metrics && change.metrics ? change.metrics(head.metrics) : head.metrics;
   const { context } = change;
-  return {
-    after: { ...after, head: { ...head, windowTokens, context, ...(metrics && { metrics }) } },
-    events,
-  };
+  const changed = { ...head, windowTokens, context, ...(metrics && { metrics }) };
+  return { after: { ...after, head: asCheckpoint(changed) }, events };
 }
 
 function compacted(metrics: Metrics, compaction: Compaction, sign: 1 | -1): Metrics {

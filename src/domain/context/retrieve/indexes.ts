@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Event } from "@sessiond/contract";
 import { limits } from "../../../limits.ts";
-import type { EventRange } from "../../../store/store.ts";
+import type { LogPlaces, LogRange } from "../../../store/log.ts";
 import type { CacheStats } from "../../cache-stats.ts";
+import type { Log } from "../event-cache.ts";
 import type { Retriever } from "./retriever.ts";
 import { SessionIndex } from "./session-index.ts";
 import { Turns } from "./turns.ts";
@@ -10,13 +11,8 @@ import { Turns } from "./turns.ts";
 /** Few enough that decoding them does not hold up others. */
 const eventsPerRead = 256;
 
-/** A session's log, as far as it may be read. */
-export interface LogHead {
-  readonly uid: string;
-  readonly head: number;
-}
-
 interface Entry {
+  readonly log: LogPlaces;
   index: SessionIndex;
   /** How far it is to reach. */
   head: number;
@@ -28,7 +24,7 @@ interface Entry {
 }
 
 interface IndexesOptions {
-  readonly readEvents: (range: EventRange) => Promise<readonly Event[]>;
+  readonly readEvents: (range: LogRange) => Promise<readonly Event[]>;
   /** Memory of all indexes together, as estimated. Default from `limits.ts`. */
   readonly maxBytes?: number;
   /** Newest events of a session that are indexed. Default from `limits.ts`. */
@@ -66,13 +62,13 @@ export class Indexes {
    * Errors: those of `readEvents`.
    */
   async get(
-    log: LogHead,
+    log: Log,
     waitMs: number = limits.retrievalWaitMs,
   ): Promise<{ retriever: Retriever; partial: boolean }> {
     const entry = this.#entry(log);
     if (this.#isBehind(entry)) {
       this.#misses++;
-      entry.work ??= this.#work(log.uid, entry);
+      entry.work ??= this.#work(entry);
       await settledWithin(entry.work, waitMs);
     } else {
       this.#hits++;
@@ -110,8 +106,10 @@ export class Indexes {
     await this.close();
   }
 
-  #entry({ uid, head }: LogHead): Entry {
+  #entry({ head, ...log }: Log): Entry {
+    const { uid } = log;
     const entry = this.#entries.get(uid) ?? {
+      log,
       index: this.#emptyIndex(head),
       head,
       isFull: false,
@@ -137,11 +135,11 @@ export class Indexes {
     return isFull ? index.first : Math.max(1, head - this.#maxEvents + 1);
   }
 
-  async #work(uid: string, entry: Entry): Promise<void> {
+  async #work(entry: Entry): Promise<void> {
     try {
       // The head may move on while it works.
       while (!entry.isDropped && this.#isBehind(entry)) {
-        if (!(await this.#extend(uid, entry))) return;
+        if (!(await this.#extend(entry))) return;
         this.#makeRoom(entry);
       }
     } finally {
@@ -150,7 +148,7 @@ export class Indexes {
   }
 
   /** Takes one page of events, the newest that are missing; false when there was none. */
-  async #extend(uid: string, entry: Entry): Promise<boolean> {
+  async #extend(entry: Entry): Promise<boolean> {
     // Rather than leave the newest events to the end of a long way, it starts anew from there.
     if (entry.head - entry.index.last > limits.retrievalCatchUpEvents) {
       entry.index = this.#emptyIndex(entry.head);
@@ -159,7 +157,7 @@ export class Indexes {
     const { index } = entry;
     const end = index.last < entry.head ? "newer" : "older";
     const events = await this.#readEvents({
-      uid,
+      log: entry.log,
       ...(end === "newer"
         ? { first: index.last + 1, last: entry.head }
         : { first: this.#olderEnd(entry), last: index.first - 1, reverse: true }),

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type Event, EventSchema } from "@sessiond/contract";
-import type { EventRange } from "../../../../src/store/store.ts";
+import type { LogRange } from "../../../../src/store/log.ts";
 
 /** A log of text messages, each a group of ten tokens, at revisions 1, 2, 3 … */
 export function logOf(texts: readonly string[]): Event[] {
@@ -16,11 +16,11 @@ export function logOf(texts: readonly string[]): Event[] {
 
 /** Reads ranges of a log, as a store does. */
 export function readerOf(log: readonly Event[]) {
-  const ranges: EventRange[] = [];
+  const ranges: LogRange[] = [];
   return {
     /** What was asked for. */
     ranges,
-    readEvents: async (range: EventRange): Promise<Event[]> => {
+    readEvents: async (range: LogRange): Promise<Event[]> => {
       ranges.push(range);
       const events = log.slice(range.first - 1, range.last);
       if (range.reverse) events.reverse();

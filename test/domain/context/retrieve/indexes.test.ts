@@ -91,7 +91,7 @@ test("Bounded: indexes that were not asked for the longest are forgotten", async
   }
   expect(indexes.stats.bytes).toBeLessThanOrEqual(150_000);
   expect(indexes.stats.entries).toBeLessThan(6);
-  expect(ranges.filter(({ uid }) => uid === "a")).toHaveLength(1);
+  expect(ranges.filter(({ log }) => log.uid === "a")).toHaveLength(1);
 });
 
 test("a failure to read is the error of the call, and the next call tries again", async () => {

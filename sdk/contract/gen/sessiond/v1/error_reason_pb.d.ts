@@ -369,6 +369,16 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_STATE_TOO_LARGE = 35;
    */
   STATE_TOO_LARGE = 35,
+
+  /**
+   * OUT_OF_RANGE. The session has no such revision.
+   *
+   * Choose one from 1 to `head_revision`.
+   * Example: {"session_id": "demo", "revision": "50", "head_revision": "41"}
+   *
+   * @generated from enum value: ERROR_REASON_REVISION_OUT_OF_RANGE = 38;
+   */
+  REVISION_OUT_OF_RANGE = 38,
 }
 
 /**

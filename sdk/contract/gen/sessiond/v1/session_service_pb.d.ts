@@ -1025,6 +1025,82 @@ export declare type SharingFork = Message<"sessiond.v1.SharingFork"> & {
 export declare const SharingForkSchema: GenMessage<SharingFork>;
 
 /**
+ * Request of ForkSession.
+ *
+ * @generated from message sessiond.v1.ForkSessionRequest
+ */
+export declare type ForkSessionRequest = Message<"sessiond.v1.ForkSessionRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Name of the parent.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * Newest revision that the fork shares. 0: the parent's newest.
+   *
+   * @generated from field: uint32 revision = 3;
+   */
+  revision: number;
+
+  /**
+   * Name of the fork. Absent: the server generates one.
+   *
+   * @generated from field: string new_session_id = 4;
+   */
+  newSessionId: string;
+
+  /**
+   * Fields in which the fork differs from its parent, for example its own limits; set fields win, field
+   * by field. Its names and those marked "Set by the server" are refused.
+   *
+   * @generated from field: sessiond.v1.Session session = 5;
+   */
+  session?: Session | undefined;
+
+  /**
+   * Id of this request, for retries. Up to 200 bytes.
+   *
+   * @generated from field: string request_id = 6;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message sessiond.v1.ForkSessionRequest.
+ * Use `create(ForkSessionRequestSchema)` to create a new message.
+ */
+export declare const ForkSessionRequestSchema: GenMessage<ForkSessionRequest>;
+
+/**
+ * Response of ForkSession.
+ *
+ * @generated from message sessiond.v1.ForkSessionResponse
+ */
+export declare type ForkSessionResponse = Message<"sessiond.v1.ForkSessionResponse"> & {
+  /**
+   * The fork.
+   *
+   * @generated from field: sessiond.v1.Session session = 1;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.ForkSessionResponse.
+ * Use `create(ForkSessionResponseSchema)` to create a new message.
+ */
+export declare const ForkSessionResponseSchema: GenMessage<ForkSessionResponse>;
+
+/**
  * What to do when a session's name is taken.
  *
  * @generated from enum sessiond.v1.IfExists
@@ -1261,6 +1337,24 @@ export declare const SessionService: GenService<{
     methodKind: "unary";
     input: typeof ReopenSessionRequestSchema;
     output: typeof ReopenSessionResponseSchema;
+  },
+  /**
+   * Makes a session that shares the log of another up to a revision, and goes on by itself from there.
+   *
+   * Takes constant time and space, whatever the length of the log. The fork is ACTIVE and its own:
+   * its log goes on with `forked`, its limits and expiry count from now, steps and tokens from where
+   * they were at that revision. What becomes of the parent, also its deletion, does not concern it.
+   * Safe to repeat with the same `request_id`.
+   *
+   * Errors: SESSION_NOT_FOUND, SESSION_ALREADY_EXISTS, REVISION_OUT_OF_RANGE,
+   * SESSION_QUOTA_EXCEEDED, NAMESPACE_FULL, REQUEST_ID_REUSED, DATA_LOSS.
+   *
+   * @generated from rpc sessiond.v1.SessionService.ForkSession
+   */
+  forkSession: {
+    methodKind: "unary";
+    input: typeof ForkSessionRequestSchema;
+    output: typeof ForkSessionResponseSchema;
   },
   /**
    * Deletes a session and its log.

@@ -69,6 +69,28 @@ export declare type SessionHead = Message<"sessiond.store.v1.SessionHead"> & {
    * @generated from field: sessiond.store.v1.ContextState context = 7;
    */
   context?: ContextState | undefined;
+
+  /**
+   * Logs of other sessions that the log begins with, oldest first; its own events follow. Absent for
+   * a session that is no fork.
+   *
+   * @generated from field: repeated sessiond.store.v1.LogSegment inherited = 8;
+   */
+  inherited: LogSegment[];
+
+  /**
+   * Of `metrics.stored_bytes`, those of the inherited events.
+   *
+   * @generated from field: uint32 inherited_bytes = 9;
+   */
+  inheritedBytes: number;
+
+  /**
+   * Newest revision at which the head was kept as a checkpoint. 0: none.
+   *
+   * @generated from field: uint32 checkpoint_revision = 10;
+   */
+  checkpointRevision: number;
 };
 
 /**
@@ -76,6 +98,33 @@ export declare type SessionHead = Message<"sessiond.store.v1.SessionHead"> & {
  * Use `create(SessionHeadSchema)` to create a new message.
  */
 export declare const SessionHeadSchema: GenMessage<SessionHead>;
+
+/**
+ * A part of a log that belongs to another session: what follows the segment before, up to a revision.
+ *
+ * @generated from message sessiond.store.v1.LogSegment
+ */
+export declare type LogSegment = Message<"sessiond.store.v1.LogSegment"> & {
+  /**
+   * Key of the log the events are in, 16 bytes.
+   *
+   * @generated from field: bytes uid = 1;
+   */
+  uid: Uint8Array;
+
+  /**
+   * Last revision that is shared.
+   *
+   * @generated from field: uint32 last_revision = 2;
+   */
+  lastRevision: number;
+};
+
+/**
+ * Describes the message sessiond.store.v1.LogSegment.
+ * Use `create(LogSegmentSchema)` to create a new message.
+ */
+export declare const LogSegmentSchema: GenMessage<LogSegment>;
 
 /**
  * What of a log decides about its context windows, so that building one needs no look at all of it.

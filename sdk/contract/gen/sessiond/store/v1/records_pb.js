@@ -12,7 +12,7 @@ import { file_sessiond_v1_metrics } from "../../v1/metrics_pb.js";
  * Describes the file sessiond/store/v1/records.proto.
  */
 export const file_sessiond_store_v1_records = /*@__PURE__*/
-  fileDesc("Ch9zZXNzaW9uZC9zdG9yZS92MS9yZWNvcmRzLnByb3RvEhFzZXNzaW9uZC5zdG9yZS52MSLqAQoLU2Vzc2lvbkhlYWQSEAoIcmV2aXNpb24YASABKA0SNgoSbGFzdF9hY3Rpdml0eV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0dXJuGAMgASgNEgwKBHN0ZXAYBCABKA0SLAoHbWV0cmljcxgFIAEoCzIbLnNlc3Npb25kLnYxLlNlc3Npb25NZXRyaWNzEhUKDXdpbmRvd190b2tlbnMYBiABKA0SMAoHY29udGV4dBgHIAEoCzIfLnNlc3Npb25kLnN0b3JlLnYxLkNvbnRleHRTdGF0ZSLMBAoMQ29udGV4dFN0YXRlEhoKEmluc3RydWN0aW9uX3Rva2VucxgBIAEoDRITCgt0b29sX3Rva2VucxgCIAEoDRIbChNmaXJzdF91c2VyX3JldmlzaW9uGAMgASgNEhUKDXR1cm5fcmV2aXNpb24YBCABKA0SNAoMbmV3ZXN0X2dyb3VwGAUgASgLMh4uc2Vzc2lvbmQuc3RvcmUudjEuTmV3ZXN0R3JvdXASLwoKb3Blbl9jYWxscxgGIAMoCzIbLnNlc3Npb25kLnN0b3JlLnYxLk9wZW5DYWxsEjQKCXByb3RlY3RlZBgHIAMoCzIhLnNlc3Npb25kLnN0b3JlLnYxLlByb3RlY3RlZEV2ZW50EjYKCmNvbXBhY3Rpb24YCCABKAsyIi5zZXNzaW9uZC5zdG9yZS52MS5Db21wYWN0aW9uU3RhdGUSHgoWdHVybnNfc2luY2VfY29tcGFjdGlvbhgJIAEoDRIhChltZXNzYWdlc19zaW5jZV9jb21wYWN0aW9uGAogASgNEhkKEWhvbGRfYmVsb3dfdG9rZW5zGAsgASgNEhQKDGR1ZV9yZXZpc2lvbhgMIAEoDRIaChJwcm90ZWN0aW9uX2NoYW5nZWQYDSABKAgSMwoMbGF0ZV9tZW1iZXJzGA4gAygLMh0uc2Vzc2lvbmQuc3RvcmUudjEuTGF0ZU1lbWJlchIdChVjb3VudGVkX291dHB1dF90b2tlbnMYDyABKA0SHgoWcmVwb3J0ZWRfb3V0cHV0X3Rva2VucxgQIAEoDSJuCgtOZXdlc3RHcm91cBIWCg5maXJzdF9yZXZpc2lvbhgBIAEoDRIOCgZhdXRob3IYAiABKAkSEwoLaGFzX21lc3NhZ2UYAyABKAgSEAoIaGFzX2NhbGwYBCABKAgSEAoIY29tcGxldGUYBSABKAgiLQoKTGF0ZU1lbWJlchINCgVncm91cBgBIAEoDRIQCghyZXZpc2lvbhgCIAEoDSKCAQoIT3BlbkNhbGwSDwoHY2FsbF9pZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoDRINCgVncm91cBgDIAEoDRIvCgtjcmVhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEwoLYXBwcm92YWxfaWQYBSABKAkiUQoOUHJvdGVjdGVkRXZlbnQSEAoIcmV2aXNpb24YASABKA0SDQoFZ3JvdXAYAiABKA0SDgoGdG9rZW5zGAMgASgNEg4KBnJlYXNvbhgEIAEoCSKoAQoPQ29tcGFjdGlvblN0YXRlEhAKCHJldmlzaW9uGAEgASgNEhcKD2NvdmVyZWRfdGhyb3VnaBgCIAEoDRIZChFzaG9ydGVuZWRfdGhyb3VnaBgDIAEoDRIgChh0aGlua2luZ19kcm9wcGVkX3Rocm91Z2gYBCABKA0SFgoOc3VtbWFyeV90b2tlbnMYBSABKA0SFQoNc3BhcmVkX2dyb3VwcxgGIAMoDSI3Cg1SZXF1ZXN0UmVjb3JkEhQKDHBheWxvYWRfaGFzaBgBIAEoDBIQCghyZXNwb25zZRgCIAEoDCJHCgtTdGF0ZVJlY29yZBInCgZ2YWx1ZXMYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eg8KB3ZlcnNpb24YAiABKAkirQEKEU5hbWVzcGFjZUxvZ0VudHJ5EhIKCnNlc3Npb25faWQYASABKAkSEwoLc2Vzc2lvbl91aWQYAiABKAwSFgoOZmlyc3RfcmV2aXNpb24YAyABKA0SFQoNbGFzdF9yZXZpc2lvbhgEIAEoDRIPCgdkZWxldGVkGAUgASgIEi8KC2RlbGV0ZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJoCgtTdG9yZUhlYWRlchIWCg5zY2hlbWFfdmVyc2lvbhgBIAEoDRIQCghzdG9yZV9pZBgCIAEoDBIvCgtjcmVhdGVfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_sessiond_v1_metrics]);
+  fileDesc("Ch9zZXNzaW9uZC9zdG9yZS92MS9yZWNvcmRzLnByb3RvEhFzZXNzaW9uZC5zdG9yZS52MSLSAgoLU2Vzc2lvbkhlYWQSEAoIcmV2aXNpb24YASABKA0SNgoSbGFzdF9hY3Rpdml0eV90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgR0dXJuGAMgASgNEgwKBHN0ZXAYBCABKA0SLAoHbWV0cmljcxgFIAEoCzIbLnNlc3Npb25kLnYxLlNlc3Npb25NZXRyaWNzEhUKDXdpbmRvd190b2tlbnMYBiABKA0SMAoHY29udGV4dBgHIAEoCzIfLnNlc3Npb25kLnN0b3JlLnYxLkNvbnRleHRTdGF0ZRIwCglpbmhlcml0ZWQYCCADKAsyHS5zZXNzaW9uZC5zdG9yZS52MS5Mb2dTZWdtZW50EhcKD2luaGVyaXRlZF9ieXRlcxgJIAEoDRIbChNjaGVja3BvaW50X3JldmlzaW9uGAogASgNIjAKCkxvZ1NlZ21lbnQSCwoDdWlkGAEgASgMEhUKDWxhc3RfcmV2aXNpb24YAiABKA0izAQKDENvbnRleHRTdGF0ZRIaChJpbnN0cnVjdGlvbl90b2tlbnMYASABKA0SEwoLdG9vbF90b2tlbnMYAiABKA0SGwoTZmlyc3RfdXNlcl9yZXZpc2lvbhgDIAEoDRIVCg10dXJuX3JldmlzaW9uGAQgASgNEjQKDG5ld2VzdF9ncm91cBgFIAEoCzIeLnNlc3Npb25kLnN0b3JlLnYxLk5ld2VzdEdyb3VwEi8KCm9wZW5fY2FsbHMYBiADKAsyGy5zZXNzaW9uZC5zdG9yZS52MS5PcGVuQ2FsbBI0Cglwcm90ZWN0ZWQYByADKAsyIS5zZXNzaW9uZC5zdG9yZS52MS5Qcm90ZWN0ZWRFdmVudBI2Cgpjb21wYWN0aW9uGAggASgLMiIuc2Vzc2lvbmQuc3RvcmUudjEuQ29tcGFjdGlvblN0YXRlEh4KFnR1cm5zX3NpbmNlX2NvbXBhY3Rpb24YCSABKA0SIQoZbWVzc2FnZXNfc2luY2VfY29tcGFjdGlvbhgKIAEoDRIZChFob2xkX2JlbG93X3Rva2VucxgLIAEoDRIUCgxkdWVfcmV2aXNpb24YDCABKA0SGgoScHJvdGVjdGlvbl9jaGFuZ2VkGA0gASgIEjMKDGxhdGVfbWVtYmVycxgOIAMoCzIdLnNlc3Npb25kLnN0b3JlLnYxLkxhdGVNZW1iZXISHQoVY291bnRlZF9vdXRwdXRfdG9rZW5zGA8gASgNEh4KFnJlcG9ydGVkX291dHB1dF90b2tlbnMYECABKA0ibgoLTmV3ZXN0R3JvdXASFgoOZmlyc3RfcmV2aXNpb24YASABKA0SDgoGYXV0aG9yGAIgASgJEhMKC2hhc19tZXNzYWdlGAMgASgIEhAKCGhhc19jYWxsGAQgASgIEhAKCGNvbXBsZXRlGAUgASgIIi0KCkxhdGVNZW1iZXISDQoFZ3JvdXAYASABKA0SEAoIcmV2aXNpb24YAiABKA0iggEKCE9wZW5DYWxsEg8KB2NhbGxfaWQYASABKAkSEAoIcmV2aXNpb24YAiABKA0SDQoFZ3JvdXAYAyABKA0SLwoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC2FwcHJvdmFsX2lkGAUgASgJIlEKDlByb3RlY3RlZEV2ZW50EhAKCHJldmlzaW9uGAEgASgNEg0KBWdyb3VwGAIgASgNEg4KBnRva2VucxgDIAEoDRIOCgZyZWFzb24YBCABKAkiqAEKD0NvbXBhY3Rpb25TdGF0ZRIQCghyZXZpc2lvbhgBIAEoDRIXCg9jb3ZlcmVkX3Rocm91Z2gYAiABKA0SGQoRc2hvcnRlbmVkX3Rocm91Z2gYAyABKA0SIAoYdGhpbmtpbmdfZHJvcHBlZF90aHJvdWdoGAQgASgNEhYKDnN1bW1hcnlfdG9rZW5zGAUgASgNEhUKDXNwYXJlZF9ncm91cHMYBiADKA0iNwoNUmVxdWVzdFJlY29yZBIUCgxwYXlsb2FkX2hhc2gYASABKAwSEAoIcmVzcG9uc2UYAiABKAwiRwoLU3RhdGVSZWNvcmQSJwoGdmFsdWVzGAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgd2ZXJzaW9uGAIgASgJIq0BChFOYW1lc3BhY2VMb2dFbnRyeRISCgpzZXNzaW9uX2lkGAEgASgJEhMKC3Nlc3Npb25fdWlkGAIgASgMEhYKDmZpcnN0X3JldmlzaW9uGAMgASgNEhUKDWxhc3RfcmV2aXNpb24YBCABKA0SDwoHZGVsZXRlZBgFIAEoCBIvCgtkZWxldGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiaAoLU3RvcmVIZWFkZXISFgoOc2NoZW1hX3ZlcnNpb24YASABKA0SEAoIc3RvcmVfaWQYAiABKAwSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_struct, file_google_protobuf_timestamp, file_sessiond_v1_metrics]);
 
 /**
  * Describes the message sessiond.store.v1.SessionHead.
@@ -22,72 +22,79 @@ export const SessionHeadSchema = /*@__PURE__*/
   messageDesc(file_sessiond_store_v1_records, 0);
 
 /**
+ * Describes the message sessiond.store.v1.LogSegment.
+ * Use `create(LogSegmentSchema)` to create a new message.
+ */
+export const LogSegmentSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_store_v1_records, 1);
+
+/**
  * Describes the message sessiond.store.v1.ContextState.
  * Use `create(ContextStateSchema)` to create a new message.
  */
 export const ContextStateSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 1);
+  messageDesc(file_sessiond_store_v1_records, 2);
 
 /**
  * Describes the message sessiond.store.v1.NewestGroup.
  * Use `create(NewestGroupSchema)` to create a new message.
  */
 export const NewestGroupSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 2);
+  messageDesc(file_sessiond_store_v1_records, 3);
 
 /**
  * Describes the message sessiond.store.v1.LateMember.
  * Use `create(LateMemberSchema)` to create a new message.
  */
 export const LateMemberSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 3);
+  messageDesc(file_sessiond_store_v1_records, 4);
 
 /**
  * Describes the message sessiond.store.v1.OpenCall.
  * Use `create(OpenCallSchema)` to create a new message.
  */
 export const OpenCallSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 4);
+  messageDesc(file_sessiond_store_v1_records, 5);
 
 /**
  * Describes the message sessiond.store.v1.ProtectedEvent.
  * Use `create(ProtectedEventSchema)` to create a new message.
  */
 export const ProtectedEventSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 5);
+  messageDesc(file_sessiond_store_v1_records, 6);
 
 /**
  * Describes the message sessiond.store.v1.CompactionState.
  * Use `create(CompactionStateSchema)` to create a new message.
  */
 export const CompactionStateSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 6);
+  messageDesc(file_sessiond_store_v1_records, 7);
 
 /**
  * Describes the message sessiond.store.v1.RequestRecord.
  * Use `create(RequestRecordSchema)` to create a new message.
  */
 export const RequestRecordSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 7);
+  messageDesc(file_sessiond_store_v1_records, 8);
 
 /**
  * Describes the message sessiond.store.v1.StateRecord.
  * Use `create(StateRecordSchema)` to create a new message.
  */
 export const StateRecordSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 8);
+  messageDesc(file_sessiond_store_v1_records, 9);
 
 /**
  * Describes the message sessiond.store.v1.NamespaceLogEntry.
  * Use `create(NamespaceLogEntrySchema)` to create a new message.
  */
 export const NamespaceLogEntrySchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 9);
+  messageDesc(file_sessiond_store_v1_records, 10);
 
 /**
  * Describes the message sessiond.store.v1.StoreHeader.
  * Use `create(StoreHeaderSchema)` to create a new message.
  */
 export const StoreHeaderSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_store_v1_records, 10);
+  messageDesc(file_sessiond_store_v1_records, 11);
 

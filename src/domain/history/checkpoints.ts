@@ -1,0 +1,21 @@
+import type { SessionHead } from "@sessiond/contract/store";
+
+/** Events between two checkpoints; a head that is large is kept less often. */
+const spacing = 64;
+const entriesPerEvent = 2;
+
+/**
+ * The head as a checkpoint when one is due. A fork at any revision starts from the checkpoint before it
+ * and replays what follows, so it takes the same time in a log of any length.
+ */
+export function withCheckpoint(head: SessionHead): SessionHead {
+  const { protected: guarded = [], lateMembers = [], openCalls = [] } = head.context ?? {};
+  const entries = guarded.length + lateMembers.length + openCalls.length;
+  const dueAfter = spacing + entries / entriesPerEvent;
+  return head.revision - head.checkpointRevision < dueAfter ? head : asCheckpoint(head);
+}
+
+/** The head as a checkpoint: for changes of it that no event tells whole, so that none is replayed. */
+export function asCheckpoint(head: SessionHead): SessionHead {
+  return { ...head, checkpointRevision: head.revision };
+}

@@ -1,0 +1,211 @@
+import { create } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  EndSessionRequestSchema,
+  ListStepsRequestSchema,
+  SessionParentKind,
+  SessionState,
+} from "@sessiond/contract";
+import { describe, expect, test } from "vitest";
+import {
+  InvalidFieldError,
+  RequestIdReusedError,
+  RevisionOutOfRangeError,
+  SessionAlreadyExistsError,
+  SessionNotFoundError,
+  SessionQuotaExceededError,
+} from "../../../src/errors.ts";
+import { limits } from "../../../src/limits.ts";
+import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
+import { kindsOf, toolCall, toolResult } from "../lifecycle/support.ts";
+import { fork, remove } from "./support.ts";
+
+const sessionId = "parent";
+
+/** A session of five events: the start, three texts and a call. */
+async function createParent(domain: TestDomain, fields = {}): Promise<void> {
+  await domain.create({ session: { sessionId, agentId: "a", goal: "find", ...fields } });
+  for (const text of ["one", "two", "three"]) {
+    await domain.append({ sessionId, events: [userText(text)] });
+  }
+  await domain.append({ sessionId, events: [toolCall("c1")] });
+}
+
+async function textsOf(domain: TestDomain, id: string): Promise<string[]> {
+  const log = await domain.log(id);
+  return log.flatMap(({ payload }) => (payload.case === "message" ? [payload.value.text] : []));
+}
+
+describe("a fork", () => {
+  test("shares the log up to its revision and goes on by itself", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain);
+    const made = await fork(domain, { sessionId, revision: 3, newSessionId: "child" });
+    expect(made).toMatchObject({
+      sessionId: "child",
+      state: SessionState.ACTIVE,
+      agentId: "a",
+      goal: "find",
+      headRevision: 4,
+      parent: { sessionId, revision: 3, kind: SessionParentKind.FORK },
+      metrics: { events: 4, messages: 2, turns: 2 },
+    });
+    await domain.append({ sessionId: "child", events: [userText("other")] });
+    await domain.append({ sessionId, events: [toolResult("c1")] });
+    expect(await textsOf(domain, "child")).toEqual(["one", "two", "other"]);
+    expect(await textsOf(domain, sessionId)).toEqual(["one", "two", "three"]);
+    const log = await domain.log("child");
+    expect(log.map(({ revision }) => revision)).toEqual([1, 2, 3, 4, 5]);
+    expect(kindsOf(log)[3]).toBe("forked");
+    expect(log.at(-1)).toMatchObject({ turn: 2 });
+  });
+
+  test("begins at the parent's newest revision unless it says otherwise, with a name of the server's", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain);
+    const made = await fork(domain, { sessionId });
+    expect(made.parent?.revision).toBe(5);
+    expect(made.sessionId).toMatch(/^session-\d{8}-\d{6}-[0-9a-f]{8}$/);
+    // The call that was open there is open in the fork, too.
+    await domain.append({ sessionId: made.sessionId, events: [toolResult("c1")] });
+    const { steps } = await domain.steps.list(
+      create(ListStepsRequestSchema, { sessionId: made.sessionId }),
+    );
+    expect(steps.map(({ revisions }) => revisions)).toEqual([[5], [5, 7]]);
+  });
+
+  test("has limits, policy and fields of its own", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain, { limits: { maxSteps: 1 }, labels: { team: "a" } });
+    expect((await domain.get(sessionId)).state).toBe(SessionState.LIMIT_REACHED);
+    const session = { limits: { maxSteps: 2 }, title: "another way" };
+    const made = await fork(domain, { sessionId, newSessionId: "child", session });
+    expect(made).toMatchObject({ limits: { maxSteps: 2 }, title: "another way", agentId: "a" });
+    expect(made.labels).toEqual({ team: "a" });
+    const answer = await domain.append({ sessionId: "child", events: [toolResult("c1")] });
+    expect(answer.state).toBe(SessionState.LIMIT_REACHED);
+  });
+
+  test("lives as long as its own times say, from its creation on", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain, { expiry: { ttl: durationFromMs(1_000) } });
+    domain.now += 5_000;
+    const made = await fork(domain, { sessionId, newSessionId: "child" });
+    expect(made).toMatchObject({ state: SessionState.ACTIVE });
+    domain.now += 999;
+    expect((await domain.get("child")).state).toBe(SessionState.ACTIVE);
+    domain.now += 1;
+    expect((await domain.get("child")).state).toBe(SessionState.EXPIRED);
+  });
+
+  test("is ACTIVE also when its parent has ended", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain);
+    await domain.sessions.end(create(EndSessionRequestSchema, { sessionId }));
+    await fork(domain, { sessionId, newSessionId: "child" });
+    await domain.append({ sessionId: "child", events: [userText("go on")] });
+    expect(await textsOf(domain, "child")).toEqual(["one", "two", "three", "go on"]);
+  });
+
+  test("outlives its parent, and the parent's deletion frees what it does not need", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain);
+    const { uid } = await domain.get(sessionId);
+    await fork(domain, { sessionId, revision: 3, newSessionId: "child" });
+    await remove(domain, sessionId);
+    expect(await textsOf(domain, "child")).toEqual(["one", "two"]);
+    const read = () =>
+      domain.store.readEvents({ uid, first: 1, last: 99, maxEvents: 99, maxBytes: 1e6 });
+    expect(await read()).toHaveLength(3);
+    await remove(domain, "child");
+    expect(await read()).toEqual([]);
+  });
+
+  test("is watched from its first inherited event on, and from now", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain);
+    await fork(domain, { sessionId, revision: 3, newSessionId: "child" });
+    const revisions: number[] = [];
+    const stop = new AbortController();
+    const watch = domain.watch({ sessionId: "child" }, stop.signal);
+    for await (const { message } of watch) {
+      if (message.case === "events") {
+        revisions.push(...message.value.events.map(({ revision }) => revision));
+      }
+      if (revisions.length === 4) {
+        void domain.append({ sessionId: "child", events: [userText("live")] });
+      }
+      if (revisions.length === 5) break;
+    }
+    expect(revisions).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test("shows the namespace only what is its own", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain);
+    await fork(domain, { sessionId, revision: 3, newSessionId: "child" });
+    const seen: string[] = [];
+    for await (const { message } of domain.watch({})) {
+      if (message.case !== "events") continue;
+      const { sessionId: id, events } = message.value;
+      seen.push(...events.map(({ revision }) => `${id} ${revision}`));
+      if (seen.length === 6) break;
+    }
+    expect(seen).toEqual([1, 2, 3, 4, 5].map((at) => `parent ${at}`).concat("child 4"));
+  });
+
+  test("of forks of forks is in few logs, whatever the length of the chain", async () => {
+    await using domain = await openTestDomain();
+    await domain.create({ session: { sessionId: "s0" } });
+    const expected: string[] = [];
+    for (let depth = 0; depth < 50; depth++) {
+      await domain.append({ sessionId: `s${depth}`, events: [userText(`text ${depth}`)] });
+      expected.push(`text ${depth}`);
+      await fork(domain, { sessionId: `s${depth}`, newSessionId: `s${depth + 1}` });
+      if (depth % 3 === 0) await remove(domain, `s${depth}`);
+    }
+    expect(await textsOf(domain, "s50")).toEqual(expected);
+    const found = await domain.store.getSession({ namespace: "default", sessionId: "s50" });
+    expect(found?.head.inherited.length).toBeLessThanOrEqual(limits.logSegments);
+    for (let depth = 1; depth < 50; depth++) if (depth % 3 !== 0) await remove(domain, `s${depth}`);
+    expect(await textsOf(domain, "s50")).toEqual(expected);
+  });
+
+  test("Idempotent: a repeated request makes one fork", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain);
+    const request = { sessionId, requestId: "r" };
+    const first = await fork(domain, request);
+    expect(await fork(domain, request)).toEqual(first);
+    await expect(fork(domain, { ...request, revision: 2 })).rejects.toThrow(RequestIdReusedError);
+  });
+
+  test("Isolated: its bytes count where they came from", async () => {
+    const quotaOf = () => ({ whenFull: "refuse", minIdleMs: 0, storedBytes: 4_000 }) as const;
+    await using domain = await openTestDomain({ quotaOf });
+    await domain.create({ session: { sessionId } });
+    await domain.append({ sessionId, events: [userText("x".repeat(2_500))] });
+    for (const newSessionId of ["a", "b", "c"]) await fork(domain, { sessionId, newSessionId });
+    await domain.append({ sessionId: "a", events: [userText("y".repeat(100))] });
+  });
+});
+
+describe("a fork is refused", () => {
+  test("beyond the log, under a taken name, of nothing, or above a quota", async () => {
+    const quotaOf = () => ({ whenFull: "refuse", minIdleMs: 0, activeSessions: 2 }) as const;
+    await using domain = await openTestDomain({ quotaOf });
+    await createParent(domain);
+    await expect(fork(domain, { sessionId, revision: 6 })).rejects.toThrow(
+      'session "parent" has no revision 6; choose one from 1 to 5',
+    );
+    await expect(fork(domain, { sessionId, newSessionId: sessionId })).rejects.toThrow(
+      SessionAlreadyExistsError,
+    );
+    await expect(fork(domain, { sessionId: "nobody" })).rejects.toThrow(SessionNotFoundError);
+    const named = { sessionId: "x" };
+    await expect(fork(domain, { sessionId, session: named })).rejects.toThrow(InvalidFieldError);
+    await domain.create({ session: { sessionId: "empty" }, deferredStart: true });
+    await expect(fork(domain, { sessionId: "empty" })).rejects.toThrow(RevisionOutOfRangeError);
+    await expect(fork(domain, { sessionId })).rejects.toThrow(SessionQuotaExceededError);
+  });
+});
