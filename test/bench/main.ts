@@ -2,6 +2,7 @@ import { appendBench } from "./append.ts";
 import { clientBench } from "./client.ts";
 import { clientWatchBench } from "./client-watch.ts";
 import { diskBench } from "./disk.ts";
+import { forksBench } from "./forks.ts";
 import { imageBench } from "./image.ts";
 import { listBench } from "./list.ts";
 import { logSweepBench } from "./log-sweep.ts";
@@ -30,6 +31,7 @@ const benches = {
   disk: diskBench,
   sweep: sweepBench,
   "log-sweep": logSweepBench,
+  forks: forksBench,
   image: imageBench,
   tokens: tokensBench,
   windows: windowsBench,

@@ -10,8 +10,11 @@ import { fork, remove } from "./support.ts";
 /** What a model would see of a session, in a window of its own policy. */
 async function seen(domain: TestDomain, id: string) {
   const window = await domain.window({ sessionId: id });
-  const json = toJson(GetContextWindowResponseSchema, window) as Record<string, unknown>;
-  return { items: json["items"], tokens: json["tokens"] };
+  const { items, tokens } = toJson(GetContextWindowResponseSchema, window) as Record<
+    string,
+    unknown
+  >;
+  return { items, tokens };
 }
 
 test("a fork sees what its parent saw at that revision, compactions and protection included", async () => {
