@@ -26,6 +26,7 @@ export class Counts {
   #revision: number;
   #turn: number;
   #step: number;
+  #stateRevision: number;
 
   constructor(head: SessionHead) {
     const metrics = head.metrics ?? create(SessionMetricsSchema);
@@ -33,6 +34,7 @@ export class Counts {
     this.#revision = head.revision;
     this.#turn = head.turn;
     this.#step = head.step;
+    this.#stateRevision = head.stateRevision;
   }
 
   /** Gives the event its place: the user's first message belongs to turn 0 like all before it. */
@@ -53,6 +55,7 @@ export class Counts {
     if (event.payload.case === "message") metrics.messages++;
     if (event.payload.case === "toolCall") metrics.toolCalls++;
     if (event.payload.case === "error") metrics.errors++;
+    if (event.payload.case === "stateChanged") this.#stateRevision = event.revision;
     if (event.payload.case === "requestRecorded") {
       metrics.requests = withRequest(metrics.requests, event.payload.value);
     }
@@ -75,11 +78,12 @@ export class Counts {
   }
 
   /** The fields of a head that are counted here. */
-  get fields(): Pick<SessionHead, "revision" | "turn" | "step" | "metrics"> {
+  get fields(): Pick<SessionHead, "revision" | "turn" | "step" | "stateRevision" | "metrics"> {
     return {
       revision: this.#revision,
       turn: this.#turn,
       step: this.#step,
+      stateRevision: this.#stateRevision,
       metrics: this.#metrics,
     };
   }

@@ -136,7 +136,7 @@ export function wireDomain(options: DomainOptions): Domain {
     lifecycle: new Lifecycle(shared),
     cleanup: new Cleanup(shared),
     userData: new UserData({ ...shared, state }),
-    forks: new Forks(shared),
+    forks: new Forks({ ...shared, scopes }),
     sweeper,
     events: new Events(shared),
     state,

@@ -24,12 +24,14 @@ import type { Requests } from "../requests.ts";
 import type { SessionCell, SessionCells } from "../session-cells.ts";
 import { filled } from "../session-defaults.ts";
 import { checkSessionSize } from "../sizes.ts";
+import type { StateScopes } from "../state/scopes.ts";
 import type { TokenCounter } from "../tokens/counter.ts";
 import { validate } from "../validation/validate.ts";
 import { sessionView } from "../views.ts";
 import { flattened } from "./flatten.ts";
 import { forkSession } from "./fork.ts";
 import { headAt } from "./replay.ts";
+import { stateAt } from "./state-at.ts";
 
 /** Fields of a session that a fork does not take over. */
 const notInherited: ReadonlySet<string> = new Set([
@@ -53,6 +55,7 @@ const notInherited: ReadonlySet<string> = new Set([
 /** Forks sessions. */
 export class Forks {
   readonly #store: Store;
+  readonly #from: { store: Store; scopes: StateScopes };
   readonly #cells: SessionCells;
   readonly #requests: Requests;
   readonly #tokens: TokenCounter;
@@ -63,6 +66,7 @@ export class Forks {
 
   constructor(args: {
     store: Store;
+    scopes: StateScopes;
     cells: SessionCells;
     requests: Requests;
     tokens: TokenCounter;
@@ -72,6 +76,7 @@ export class Forks {
     ids: Ids;
   }) {
     this.#store = args.store;
+    this.#from = { store: args.store, scopes: args.scopes };
     this.#cells = args.cells;
     this.#requests = args.requests;
     this.#tokens = args.tokens;
@@ -118,6 +123,7 @@ export class Forks {
                 throw new RevisionOutOfRangeError({ ...parentName, revision, headRevision });
               }
               const head = await headAt(this.#store, parent, revision);
+              const state = await stateAt(this.#from, parent, head.stateRevision);
               const fields = { ...forkFields(overrides, parent.session), ...name };
               const instructions = await instructionCounts(this.#tokens, fields);
               const args = { uid: this.#ids.uid(), nowMs, instructions };
@@ -133,7 +139,13 @@ export class Forks {
               const response = create(ForkSessionResponseSchema, {
                 session: sessionView(outcome.after),
               });
-              await cell.commit({ ...outcome, ...remembered(remember(response)) });
+              const scope = { of: "session", namespace, uid: args.uid } as const;
+              const record = state && { ...state, version: this.#ids.uid() };
+              await cell.commit({
+                ...outcome,
+                ...(record && { states: [{ scope, record }] }),
+                ...remembered(remember(response)),
+              });
               return response;
             }),
           ),

@@ -18,6 +18,7 @@ import {
 import { limits } from "../../../src/limits.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
 import { kindsOf, toolCall, toolResult } from "../lifecycle/support.ts";
+import { patch, seen } from "../state/support.ts";
 import { fork, remove } from "./support.ts";
 
 const sessionId = "parent";
@@ -96,6 +97,22 @@ describe("a fork", () => {
     expect((await domain.get("child")).state).toBe(SessionState.ACTIVE);
     domain.now += 1;
     expect((await domain.get("child")).state).toBe(SessionState.EXPIRED);
+  });
+
+  test("has the session's own state of its revision, and shares what others share", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain, { userId: "ann" });
+    await patch(domain, { theme: "dark", draft: "x", "user:locale": "de" }, { sessionId });
+    await patch(domain, { theme: "light", draft: null }, { sessionId });
+    await fork(domain, { sessionId, newSessionId: "newest" });
+    await fork(domain, { sessionId, revision: 6, newSessionId: "older" });
+    await fork(domain, { sessionId, revision: 5, newSessionId: "before" });
+    const shared = { "user:locale": "de" };
+    expect(await seen(domain, "newest")).toEqual({ theme: "light", ...shared });
+    expect(await seen(domain, "older")).toEqual({ theme: "dark", draft: "x", ...shared });
+    expect(await seen(domain, "before")).toEqual(shared);
+    await patch(domain, { theme: "blue" }, { sessionId: "older" });
+    expect(await seen(domain, "newest")).toEqual({ theme: "light", ...shared });
   });
 
   test("is ACTIVE also when its parent has ended", async () => {

@@ -1341,7 +1341,8 @@ export declare const SessionService: GenService<{
   /**
    * Makes a session that shares the log of another up to a revision, and goes on by itself from there.
    *
-   * Takes constant time and space, whatever the length of the log. The fork is ACTIVE and its own:
+   * Takes constant time and space, whatever the length of the log, but that state keys of its own are
+   * read out of the log where they changed since that revision. The fork is ACTIVE and its own:
    * its log goes on with `forked`, its limits and expiry count from now, steps and tokens from where
    * they were at that revision. What becomes of the parent, also its deletion, does not concern it.
    * Safe to repeat with the same `request_id`.

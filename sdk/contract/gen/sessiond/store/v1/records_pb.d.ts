@@ -91,6 +91,13 @@ export declare type SessionHead = Message<"sessiond.store.v1.SessionHead"> & {
    * @generated from field: uint32 checkpoint_revision = 10;
    */
   checkpointRevision: number;
+
+  /**
+   * Revision of the newest `state_changed`. 0: none.
+   *
+   * @generated from field: uint32 state_revision = 11;
+   */
+  stateRevision: number;
 };
 
 /**
