@@ -13,6 +13,7 @@ import {
 } from "./errors/server-errors.ts";
 import type { EventInput } from "./event-input.ts";
 import { type EventQuery, listEvents } from "./event-list.ts";
+import { type ForkInput, forkSession, parentOf, type SessionParent } from "./fork.ts";
 import {
   countRequest,
   type RecordedRequest,
@@ -131,6 +132,10 @@ export class Session {
   get createTime(): Date {
     const { createTime } = this.#message;
     return createTime === undefined ? new Date(0) : timestampDate(createTime);
+  }
+  /** Where it came from; undefined for a session that nobody forked. */
+  get parent(): SessionParent | undefined {
+    return parentOf(this.#message);
   }
   /** All its fields, in the form of the contract. */
   get message(): SessionMessage {
@@ -509,6 +514,29 @@ export class Session {
     if (changed) this.#endWatch = undefined;
     this.#take(session);
     return changed;
+  }
+
+  /**
+   * Makes a fork: a new session that shares its log up to `revision`, its newest unless said otherwise,
+   * and goes on by itself from there. Takes the same time for a log of any length; the log is not
+   * copied. Fields given replace those of this session; limits and expiry count anew.
+   *
+   * What becomes of this session, also its deletion, does not concern the fork.
+   *
+   * Errors: RevisionOutOfRangeError beyond its newest revision, SessionAlreadyExistsError,
+   * InvalidFieldError, RequestIdReusedError, SessionQuotaExceededError, NamespaceFullError,
+   * DataLossError.
+   *
+   * ```ts
+   * const fork = await session.fork({ revision: 12, title: "with trains", limits: { maxSteps: 5 } });
+   * await fork.append({ role: "user", text: "And by train?" });
+   * console.log(fork.sessionId, fork.parent?.sessionId, fork.parent?.revision);
+   * ```
+   */
+  async fork(input: ForkInput = {}, options: WriteOptions = {}): Promise<Session> {
+    const call = { input, options };
+    const message = await this.#noted(forkSession(this.#context, this.sessionId, call));
+    return new Session(this.#context, message, { created: true, fingerprintChanged: false });
   }
 
   /**

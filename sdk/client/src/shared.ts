@@ -37,6 +37,7 @@ export * from "./errors/server-errors.ts";
 export { type CodeName, type Reason, SessiondError } from "./errors/sessiond-error.ts";
 export type * from "./event-input.ts";
 export type { EventQuery } from "./event-list.ts";
+export type { ForkInput, SessionParent } from "./fork.ts";
 export type {
   RecordedRequest,
   RequestCounters,
@@ -92,6 +93,7 @@ export type {
   CleanupActionWord,
   DialectWord,
   OrderWord,
+  ParentKindWord,
   PresetWord,
   RoleWord,
   StateWord,

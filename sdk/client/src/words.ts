@@ -6,6 +6,7 @@ import {
   IfExists,
   Role,
   SessionOrder,
+  SessionParentKind,
   SessionState,
   TokenAccuracy,
   Treatment,
@@ -36,6 +37,9 @@ export type StrategyWord = keyof typeof strategies;
 /** What a cleanup does to sessions. */
 export type CleanupActionWord = keyof typeof cleanupActions;
 
+/** What a session is to its parent. */
+export type ParentKindWord = keyof typeof parentKinds;
+
 /** How sure a token count is. */
 export type AccuracyWord = keyof typeof accuracies;
 
@@ -61,6 +65,11 @@ export const states = {
   timed_out: SessionState.TIMED_OUT,
   limit_reached: SessionState.LIMIT_REACHED,
   expired: SessionState.EXPIRED,
+} as const;
+
+export const parentKinds = {
+  fork: SessionParentKind.FORK,
+  child: SessionParentKind.CHILD,
 } as const;
 
 export const sessionOrders = {
