@@ -1,4 +1,5 @@
-import type { Event } from "@sessiond/contract";
+import { toBinary } from "@bufbuild/protobuf";
+import { type Event, EventSchema } from "@sessiond/contract";
 import type { LogSegment, SessionHead } from "@sessiond/contract/store";
 import { uidText } from "./keys.ts";
 import type { EventRange, Store, StoredSession } from "./store.ts";
@@ -25,8 +26,8 @@ export function placesOf({ session, head }: StoredSession): LogPlaces {
 }
 
 /**
- * Reads events of a log. Like `Store.readEvents`, but that a page also ends where the events of another
- * log begin.
+ * Reads events of a log, like `Store.readEvents`. With `wholeBatches` a page also ends where the events
+ * of another log begin.
  *
  * Errors: DataLossError.
  */
@@ -34,15 +35,28 @@ export async function readLog(
   store: Pick<Store, "readEvents">,
   { log, ...range }: LogRange,
 ): Promise<Event[]> {
-  const { first, last, reverse = false } = range;
-  if (first > last) return [];
-  const piece = pieceAt(log, reverse ? last : first);
-  return store.readEvents({
-    ...range,
-    uid: piece.uid,
-    first: Math.max(first, piece.first),
-    last: Math.min(last, piece.last),
-  });
+  const { reverse = false, wholeBatches = false } = range;
+  let { first, last, maxEvents, maxBytes } = range;
+  const page: Event[] = [];
+  while (first <= last && maxEvents > 0) {
+    const piece = pieceAt(log, reverse ? last : first);
+    const from = Math.max(first, piece.first);
+    const to = Math.min(last, piece.last);
+    const read = { ...range, uid: piece.uid, first: from, last: to, maxEvents, maxBytes };
+    const events = await store.readEvents(read);
+    const isWhole = events.at(-1)?.revision === (reverse ? from : to);
+    const isAll = from === first && to === last;
+    if (page.length === 0 && (isAll || !isWhole || wholeBatches)) return events;
+    maxBytes -= events.reduce((sum, event) => sum + toBinary(EventSchema, event).length, 0);
+    // A read gives at least one event, but the page has one already.
+    if (page.length > 0 && maxBytes < 0) return page;
+    page.push(...events);
+    if (!isWhole || maxBytes <= 0) return page;
+    maxEvents -= events.length;
+    if (reverse) last = from - 1;
+    else first = to + 1;
+  }
+  return page;
 }
 
 /** The newest checkpoint of a log at or before a revision. Errors: DataLossError. */

@@ -1,7 +1,9 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   EndSessionRequestSchema,
+  EventOrder,
+  ListEventsRequestSchema,
   ListStepsRequestSchema,
   SessionParentKind,
   SessionState,
@@ -36,6 +38,47 @@ async function textsOf(domain: TestDomain, id: string): Promise<string[]> {
   const log = await domain.log(id);
   return log.flatMap(({ payload }) => (payload.case === "message" ? [payload.value.text] : []));
 }
+
+test("a page of a fork's events is full wherever they are kept", async () => {
+  await using domain = await openTestDomain();
+  await createParent(domain);
+  await fork(domain, { sessionId, revision: 3, newSessionId: "child" });
+  await domain.append({ sessionId: "child", events: [userText("four")] });
+  await fork(domain, { sessionId: "child", revision: 5, newSessionId: "grandchild" });
+  const page = async (query: MessageInitShape<typeof ListEventsRequestSchema>) => {
+    const request = create(ListEventsRequestSchema, { sessionId: "grandchild", ...query });
+    const { events, nextPageToken } = await domain.events.list(request);
+    return { revisions: events.map(({ revision }) => revision), isLast: nextPageToken === "" };
+  };
+  const order = EventOrder.NEWEST_FIRST;
+  expect(await page({})).toEqual({ revisions: [1, 2, 3, 4, 5, 6], isLast: true });
+  expect(await page({ pageSize: 4 })).toEqual({ revisions: [1, 2, 3, 4], isLast: false });
+  expect(await page({ order })).toEqual({ revisions: [6, 5, 4, 3, 2, 1], isLast: true });
+  expect(await page({ order, pageSize: 4 })).toEqual({ revisions: [6, 5, 4, 3], isLast: false });
+  expect(await page({ firstRevision: 3, lastRevision: 4 })).toEqual({
+    revisions: [3, 4],
+    isLast: true,
+  });
+});
+
+test("Bounded: a page of a fork's events has no more bytes than any other", async () => {
+  await using domain = await openTestDomain();
+  const text = "x".repeat(400_000);
+  await domain.create({ session: { sessionId } });
+  await domain.append({ sessionId, events: [userText(text)] });
+  await fork(domain, { sessionId, newSessionId: "child" });
+  for (let n = 0; n < 2; n++) await domain.append({ sessionId: "child", events: [userText(text)] });
+  await fork(domain, { sessionId: "child", newSessionId: "grandchild" });
+  const sizes: number[] = [];
+  let pageToken = "";
+  do {
+    const request = create(ListEventsRequestSchema, { sessionId: "grandchild", pageToken });
+    const page = await domain.events.list(request);
+    sizes.push(page.events.length);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  expect(sizes).toEqual([4, 2]);
+});
 
 describe("a fork", () => {
   test("shares the log up to its revision and goes on by itself", async () => {
