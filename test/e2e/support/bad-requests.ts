@@ -20,6 +20,7 @@ const { createSession, getSession, listSessions, updateSession, endSession, dele
   SessionService.method;
 const { cancelSession, reopenSession, cleanupSessions, deleteUserData, patchState, getState } =
   SessionService.method;
+const { forkSession } = SessionService.method;
 const { appendEvents, listEvents, listSteps } = EventService.method;
 const { recordRequest } = MetricsService.method;
 
@@ -553,6 +554,62 @@ export const rows: readonly Row[] = [
     patchState,
     { sessionId: "kept", patch: { ok: 1 }, etag: "99" },
     { code: "Aborted", reason: "ETAG_MISMATCH" },
+  ),
+  row("an unknown session cannot be forked", forkSession, { sessionId: "nobody" }, unknownSession),
+  row("a fork of no session", forkSession, {}, { field: "session_id" }),
+  row(
+    "a fork beyond the head",
+    forkSession,
+    { sessionId: "kept", revision: 4, newSessionId: "fresh" },
+    {
+      code: "OutOfRange",
+      reason: "REVISION_OUT_OF_RANGE",
+      says: 'session "kept" has no revision 4; choose one from 1 to 3',
+    },
+  ),
+  row(
+    "a fork at the largest revision there is",
+    forkSession,
+    { sessionId: "kept", revision: 4_294_967_295 },
+    { code: "OutOfRange", reason: "REVISION_OUT_OF_RANGE", says: "from 1 to 3" },
+  ),
+  row(
+    "a fork with a name that is taken",
+    forkSession,
+    { sessionId: "kept", newSessionId: "kept" },
+    { code: "AlreadyExists", reason: "SESSION_ALREADY_EXISTS", says: '"kept"' },
+  ),
+  ...ids.map(([name, newSessionId]) =>
+    row(
+      `a fork with a name ${name}`,
+      forkSession,
+      { sessionId: "kept", newSessionId },
+      { field: "new_session_id" },
+    ),
+  ),
+  row(
+    "a fork named by its fields",
+    forkSession,
+    { sessionId: "kept", session: { sessionId: "fresh" } },
+    { field: "session", says: "new_session_id" },
+  ),
+  row(
+    "a fork into another namespace",
+    forkSession,
+    { sessionId: "kept", session: { namespace: "other" } },
+    { field: "session", says: "namespace" },
+  ),
+  row(
+    "a fork that says which state it has",
+    forkSession,
+    { sessionId: "kept", session: { state: 3 } },
+    { field: "session.state" },
+  ),
+  row(
+    "a fork of a negative timeout",
+    forkSession,
+    { sessionId: "kept", session: { limits: { timeout: { seconds: -1n } } } },
+    { field: "session.limits.timeout" },
   ),
   row("an unknown order", listEvents, { sessionId: "kept", order: 99 as 1 }, { field: "order" }),
 ];
