@@ -43,14 +43,19 @@ export function candidatesFor(program: Command, words: readonly string[]): Candi
   if (current.startsWith("-")) {
     return { kind: "words", words: options.flatMap(({ long }) => long ?? []) };
   }
-  const [argument] = command.registeredArguments;
+  const given = command.registeredArguments;
+  const place = positionals(before, options) - 1;
+  const last = given.at(-1);
+  const argument = given[place] ?? (last?.variadic ? last : undefined);
   if (argument === undefined) return { kind: "none" };
   if (argument.argChoices !== undefined) return { kind: "words", words: argument.argChoices };
-  const isTaken = !argument.variadic && positionals(before, options) > 1;
-  if (argument.name() !== "session" || isTaken) return { kind: "none" };
+  if (!sessionArguments.has(argument.name())) return { kind: "none" };
   const are = wanted[command.name()];
   return { kind: "sessions", ...(are && { are }) };
 }
+
+/** Arguments that are the id of a session. */
+const sessionArguments: ReadonlySet<string> = new Set(["session", "other"]);
 
 /** Options whose value is the id of a session. */
 const sessionOptions: ReadonlySet<string> = new Set(["--session", "--resume"]);

@@ -19,6 +19,8 @@ export const exitCodes = {
    * not answered, findings of `doctor`.
    */
   incomplete: 7,
+  /** The sessions that were compared differ; not 1, which says that nothing is known. */
+  differ: 8,
   /** Interrupted, or a server's stop was cut short: 128 and the signal's number, as shells do. */
   SIGINT: 130,
   SIGTERM: 143,
@@ -35,4 +37,5 @@ Exit codes:
   5    refused: the session has ended, somebody else wrote, a limit is reached
   6    no server at the address, or no answer in time
   7    done in part: lines not imported, messages not answered, findings of doctor
+  8    diff: the two sessions differ
   130  interrupted (143: ended by SIGTERM)`;

@@ -7,6 +7,14 @@ export function count(value: string): number {
   return Number(value);
 }
 
+/** Parses an option as a revision: a whole number from 1. */
+export function revision(value: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(value)) {
+    throw new InvalidArgumentError("It must be a revision, a whole number from 1.");
+  }
+  return Number(value);
+}
+
 /** Parses an option as a length of time, in milliseconds. */
 export function duration(value: string): number {
   const ms = durationMs(value);

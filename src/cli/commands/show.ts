@@ -11,12 +11,14 @@ import { outputFormat, outputOption, writeJson } from "../output-format.ts";
 import { addServerOptions, type Server, type ServerFlags, withServer } from "../server.ts";
 import { defaultMaxPauseMs, maxPause, replay, speed } from "../show/replay.ts";
 import { steps } from "../show/steps.ts";
+import { tree } from "../show/tree.ts";
 import { paintFor, stateColours } from "../text/colours.ts";
 import { safeLines } from "../text/safe.ts";
 import { durationText } from "../text/times.ts";
 
 interface Flags extends ServerFlags {
   readonly steps?: true;
+  readonly tree?: true;
   readonly replay?: true;
   readonly speed?: number;
   readonly maxPause?: number;
@@ -27,6 +29,7 @@ const help = `
 Examples:
   sessiond show user-42
   sessiond show user-42 -o json | jq .metrics
+  sessiond show user-42 --tree               what it was forked from, and its forks
   sessiond show run-7 --steps                what an agent did, step by step
   sessiond show run-7 --replay --speed 4     the same as it happened, four times as fast`;
 
@@ -38,6 +41,7 @@ export function addShow(program: Command, line: CommandLine): void {
     .description("show one session")
     .argument("<session>", "id of the session")
     .option("--steps", "its steps as a table; with --replay only the events of its run")
+    .option("--tree", "what it was forked from, and its forks and theirs")
     .option("--replay", "its events, at the pace at which they were recorded")
     .option("--speed <factor>", "replay so many times as fast, or max: without pauses", speed)
     .option(
@@ -56,7 +60,11 @@ export function addShow(program: Command, line: CommandLine): void {
       if (value === undefined || flags.replay) continue;
       throw new CommandError(exitCodes.cannotStart, `${name} needs --replay`);
     }
+    if (flags.tree && (flags.steps || flags.replay)) {
+      throw new CommandError(exitCodes.cannotStart, "--tree goes without --steps and --replay");
+    }
     return withServer(line, flags, (server) => {
+      if (flags.tree) return tree(server, id, flags);
       if (flags.replay) return replay(server, id, flags);
       return flags.steps ? steps(server, id, flags) : show(server, id, flags);
     });
@@ -92,7 +100,7 @@ function describe(output: Output, session: Session): string {
     preset: message.preset,
     goal: message.goal,
     labels: labels.join(", "),
-    parent: message.parent?.sessionId ?? "",
+    parent: parentText(session),
     fingerprint: message.fingerprint,
     created: time(message.createTime),
     "last activity": time(message.lastActivityTime),
@@ -115,6 +123,11 @@ function describe(output: Output, session: Session): string {
       return `${paint("bold", name.padEnd(labelColumns))} ${shown}\n`;
     })
     .join("");
+}
+
+function parentText({ parent }: Session): string {
+  if (parent === undefined) return "";
+  return parent.kind === "fork" ? `${parent.sessionId} at ${parent.revision}` : parent.sessionId;
 }
 
 const indent = " ".repeat(labelColumns + 1);
