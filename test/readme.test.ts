@@ -56,6 +56,7 @@ test("the README shows code with what it prints", () => {
     "first-session",
     "namespace-watch",
     "state",
+    "fork",
     "window",
     "a-run",
     "first-event",
