@@ -15,6 +15,7 @@ import { countWith, type DomainOptions, wireDomain } from "./domain/domain.ts";
 import type { TokenCounter } from "./domain/tokens/counter.ts";
 import { encodingForModel } from "./domain/tokens/encodings.ts";
 import { WorkerTokenCounter } from "./domain/tokens/worker-counter.ts";
+import { Upkeep } from "./domain/upkeep/upkeep.ts";
 import { type Clock, type Ids, randomIds, steadyClock } from "./ids.ts";
 import { limits } from "./limits.ts";
 import { Housekeeping } from "./store/housekeeping.ts";
@@ -27,6 +28,7 @@ import { route } from "./transport/routes.ts";
 import { TransportServer } from "./transport/server.ts";
 import { serverService } from "./transport/server-service.ts";
 import { sessionService } from "./transport/session-service.ts";
+import { version } from "./version.ts";
 
 /** A running server. */
 export interface App {
@@ -88,6 +90,14 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       onCompactionError: (err, name) => log.warn({ err, ...name }, "a compaction failed"),
       ...(progressIntervalMs !== undefined && { progressIntervalMs }),
     });
+    const upkeep = new Upkeep({
+      store,
+      clock,
+      version,
+      shutdown: shutdown.signal,
+      dataFolder: config.data,
+      openCopy: (folder) => openFolder(config, folder, log),
+    });
     const transport = new TransportServer({
       listen: config.listen,
       ...(config.unix !== undefined && { unix: config.unix }),
@@ -99,7 +109,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
         route(MetricsService, metricsService(domain)),
         route(
           ServerService,
-          serverService({ ...domain, store, startTimeMs: clock(), defaultEncoding }),
+          serverService({ ...domain, store, upkeep, startTimeMs: clock(), defaultEncoding }),
         ),
       ],
       allowHosts: config.allowHosts,
@@ -129,6 +139,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       async stop() {
         await transport.drain(limits.drainMs);
         await domain.close();
+        await upkeep.close();
         await housekeeping.stop();
         await tokens.close();
         await store.close();
@@ -142,21 +153,24 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
   }
 }
 
-async function openStore({ store, data, maxMapSize }: Config, log: Logger): Promise<Store> {
-  switch (store) {
+async function openStore(config: Config, log: Logger): Promise<Store> {
+  switch (config.store) {
     case "memory": {
       const { MemoryStore } = await import("./store/memory/memory-store.ts");
       return MemoryStore.open();
     }
-    case "lmdb": {
-      const { LmdbStore } = await import("./store/lmdb/lmdb-store.ts");
-      return LmdbStore.open({
-        path: data,
-        onDamage: (err) => log.error({ err }, "a damaged session is left out of a list"),
-        ...(maxMapSize !== undefined && { mapSizeBytes: maxMapSize }),
-      });
-    }
+    case "lmdb":
+      return openFolder(config, config.data, log);
   }
+}
+
+async function openFolder({ maxMapSize }: Config, path: string, log: Logger): Promise<Store> {
+  const { LmdbStore } = await import("./store/lmdb/lmdb-store.ts");
+  return LmdbStore.open({
+    path,
+    onDamage: (err) => log.error({ err }, "a damaged session is left out of a list"),
+    ...(maxMapSize !== undefined && { mapSizeBytes: maxMapSize }),
+  });
 }
 
 /** Loaded only where an endpoint is configured. */

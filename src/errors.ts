@@ -412,6 +412,14 @@ export class SummariserFailedError extends SessiondError {
   }
 }
 
+/** A long operation of which there is one at a time is under way already. */
+export class StoreBusyError extends SessiondError {
+  readonly reason = "STORE_BUSY";
+  constructor({ operation }: { operation: "verify" | "backup" }) {
+    super(`another ${operation} is under way; wait for its end, or cancel it`, { operation });
+  }
+}
+
 export class NotSupportedError extends SessiondError {
   readonly reason = "NOT_SUPPORTED";
 }

@@ -135,6 +135,20 @@ export const limits = {
   /** How long running calls may take to fail when the store has failed. */
   failureDrainMs: 1_000,
 
+  /** Records that a verify or a stat looks at between two looks at what others want. */
+  verifyRecords: 128,
+  /** Bytes of events it reads at once. */
+  verifyBytes: 256 * KiB,
+  /** Sessions of which a verify compares heads with names and with the logs of namespaces: 25 bytes each. */
+  verifySessions: 4_000_000,
+  /** Findings that one verify sends; those beyond are counted. */
+  findings: 10_000,
+  /** How often a long operation on the store says how far it is. */
+  storeProgressMs: 250,
+  /** How long a stat looks at sessions, and the sessions of each of its lists. */
+  statMs: 3_000,
+  statSessions: 10,
+
   /** A connection that has sent nothing by then is closed. */
   silentSocketMs: 10_000,
   connections: 10_000,

@@ -70,6 +70,14 @@ function inheritance({ key, before, after }: Change): Pick<Derived, "references"
   };
 }
 
+/** Every key that a session has in the lists and among the deadlines. */
+export function derivedKeys(session: Session): {
+  readonly indexes: readonly Uint8Array[];
+  readonly deadlines: readonly Uint8Array[];
+} {
+  return { indexes: indexKeysOf(session, session), deadlines: deadlineKeysOf(session, session) };
+}
+
 function logEntryOf(change: Change): NamespaceLogEntry | undefined {
   const deleted = change.after === undefined;
   const concernsSession = deleted ? change.before !== undefined : change.events.length > 0;

@@ -130,6 +130,11 @@ export function sessionKey({ namespace, sessionId }: SessionName): Buffer {
   return checked(Buffer.concat([nameBytes(namespace), Buffer.from(sessionId)]));
 }
 
+export function parseSessionKey(key: Uint8Array): SessionName {
+  const reader = new KeyReader(key);
+  return { namespace: reader.name(), sessionId: reader.rest().toString("utf8") };
+}
+
 export function eventKey({ uid, revision }: { uid: string; revision: number }): Buffer {
   const key = Buffer.allocUnsafe(UID_BYTES + 4);
   uidBytes(uid).copy(key);

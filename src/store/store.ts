@@ -5,6 +5,7 @@ import type {
   SessionHead,
   StateRecord,
 } from "@sessiond/contract/store";
+import type { DataLossError } from "../errors.ts";
 
 /**
  * A session as stored: the fields that rarely change, and the small record that changes with
@@ -138,6 +139,59 @@ export interface Deadline {
   readonly key: SessionKey;
 }
 
+/** What a store keeps, by the names of `lmdb/tables.ts`; keys are laid out in `keys.ts`. */
+export const RECORD_TABLES = [
+  "sessions",
+  "heads",
+  "events",
+  "log",
+  "indexes",
+  "deadlines",
+  "requests",
+  "garbage",
+  "states",
+  "references",
+  "checkpoints",
+] as const;
+
+export type RecordTable = (typeof RECORD_TABLES)[number];
+
+/** A piece of a table, in the order of the keys. */
+export interface RecordRange {
+  readonly table: RecordTable;
+  /** Only keys that begin with this. Default: all. */
+  readonly prefix?: Uint8Array;
+  /** Only keys behind this one. Default: from the first. */
+  readonly after?: Uint8Array;
+  readonly limit: number;
+  /** Stop before exceeding this many stored bytes; at least one record is returned. Default: none. */
+  readonly maxBytes?: number;
+}
+
+/** A record as it is stored. */
+export interface StoredRecord {
+  readonly key: Uint8Array;
+  /** What it holds, empty for a key alone; an error when it is not what was written. */
+  readonly content: Uint8Array | DataLossError;
+  /** It is an event, and the next one belongs to the same batch. */
+  readonly continues: boolean;
+}
+
+/** How much room a store takes. */
+export interface StoreSize {
+  /** Size of the file; 0 when there is none, as the next two. */
+  readonly fileBytes: number;
+  /** Of these, bytes that are filled before the file grows. */
+  readonly freeBytes: number;
+  /** Largest size of the file. */
+  readonly maxBytes: number;
+  readonly tables: readonly {
+    readonly name: string;
+    readonly entries: number;
+    readonly bytes: number;
+  }[];
+}
+
 /** What a store is and guarantees. */
 export interface Capabilities {
   readonly engine: "lmdb" | "memory";
@@ -235,6 +289,28 @@ export interface Store {
    * the latest a quarter of an hour after they did. Returns true while there is more to do.
    */
   maintain(args: { nowMs: number; limit: number }): Promise<boolean>;
+
+  /**
+   * Reads records as they are stored, for who looks after the whole. All ranges show one moment, and a
+   * later call no earlier one. A damaged record is returned as such.
+   *
+   * Errors: DataLossError when a part of a table cannot be read at all.
+   */
+  records<const Ranges extends readonly RecordRange[]>(
+    ...ranges: Ranges
+  ): Promise<{ readonly [index in keyof Ranges]: readonly StoredRecord[] }>;
+
+  /** How much room it takes. */
+  size(): Promise<StoreSize>;
+
+  /**
+   * Writes a copy of one moment into a folder that exists and is empty, synced to disk: all that was
+   * committed before the call, and no part of a commit. Commits go on meanwhile. Resolves when it is
+   * there; it cannot be stopped, and `close` waits for it.
+   *
+   * Errors: NotSupportedError when the engine has no file; any other when the copy failed.
+   */
+  copyTo(folder: string): Promise<void>;
 
   /** Why writes are refused now; undefined while they are taken. */
   writesRefused(): string | undefined;

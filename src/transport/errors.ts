@@ -44,6 +44,7 @@ export const codeOfReason = {
   STATE_TOO_LARGE: Code.ResourceExhausted,
   FILTER_FAILED: Code.InvalidArgument,
   REVISION_OUT_OF_RANGE: Code.OutOfRange,
+  STORE_BUSY: Code.Aborted,
 } satisfies Record<Reason, Code>;
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.

@@ -4,6 +4,7 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type StoreHeader, StoreHeaderSchema } from "@sessiond/contract/store";
 import { open, type RootDatabase } from "lmdb";
 import { DataLossError, StartError } from "../../errors.ts";
+import { syncPath } from "../files.ts";
 import { decodeRecord, encodeRecord } from "../records.ts";
 import { assertReadable, damagedHeader, newStoreHeader } from "../schema.ts";
 import { errorCode, errorText } from "./errors.ts";
@@ -31,7 +32,7 @@ const MAX_READERS = 64;
 /** Named databases: those of today and some of tomorrow; each costs a few bytes. */
 const MAX_DBS = 32;
 
-const DATA_FILE = "data.mdb";
+export const DATA_FILE = "data.mdb";
 const READER_FILE = "lock.mdb";
 /** More than MAX_READERS slots of 64 bytes and a header take. */
 const READER_FILE_BYTES = 8_192;
@@ -47,6 +48,14 @@ export interface Environment {
   readonly readOnly: boolean;
   /** Applies the writes together; resolves when they are on disk. Rejects: outcome unknown. */
   write(writes: readonly Write[]): Promise<void>;
+  /**
+   * Copies the data file as it is now into an empty folder, and syncs both.
+   *
+   * By the driver's plain copy, on a thread of its own: it holds back commits while it copies the two
+   * meta pages, and keeps the pages of that moment from being written anew until it is done. Its
+   * compacting copy is not used, because it is known to make files that are damaged.
+   */
+  copyTo(folder: string): Promise<void>;
   /** Closes the environment and gives up the lock. Nothing may be under way. */
   close(): Promise<void>;
 }
@@ -206,6 +215,12 @@ function environment(args: {
       });
       handleDriverPromise();
       if (!(await committed)) throw new Error("an earlier write failed, so this one was not made");
+    },
+    async copyTo(folder) {
+      const file = join(folder, DATA_FILE);
+      await root.backup(file, false);
+      await syncPath(file);
+      await syncPath(folder);
     },
     async close() {
       await root.close();

@@ -5,7 +5,7 @@ import type {
   SessionHead,
   StateRecord,
 } from "@sessiond/contract/store";
-import { type DataLossError, ShuttingDownError, WritesRefusedError } from "../../errors.ts";
+import { DataLossError, ShuttingDownError, WritesRefusedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { InFlight, type StoredPlaces } from "../in-flight.ts";
 import { derive } from "../indexes.ts";
@@ -17,16 +17,20 @@ import type {
   Committed,
   Deadline,
   EventRange,
+  RecordRange,
   SessionQuery,
   StateScope,
   Store,
+  StoredRecord,
   StoredSession,
+  StoreSize,
 } from "../store.ts";
 import { Committer } from "./committer.ts";
 import { DEFAULT_MAP_BYTES, type Environment, openEnvironment } from "./environment.ts";
 import { isDriverError } from "./errors.ts";
 import { Maintenance } from "./maintenance.ts";
 import { NamespaceOffsets } from "./offsets.ts";
+import { sizeOf } from "./pages.ts";
 import { Reads } from "./reads.ts";
 import { costOf, type DiskSpace, diskSpace, SpaceGuard, spaceOf } from "./space-guard.ts";
 import type { Write } from "./tables.ts";
@@ -69,6 +73,7 @@ export class LmdbStore implements Store {
     isTaken: (name) => this.#read((reads) => reads.isTaken(name)),
   };
   readonly #listeners = new CommitListeners();
+  #copies: Promise<unknown> = Promise.resolve();
   #closed: Promise<void> | undefined;
 
   private constructor(options: {
@@ -207,6 +212,39 @@ export class LmdbStore implements Store {
     return more;
   }
 
+  async records<const Ranges extends readonly RecordRange[]>(
+    ...ranges: Ranges
+  ): Promise<{ readonly [index in keyof Ranges]: readonly StoredRecord[] }> {
+    this.#assertOpen();
+    if (this.#committer.failure !== undefined) throw this.#committer.failure;
+    try {
+      // Reads of one turn of the event loop share the driver's snapshot.
+      return ranges.map((range) => this.#reads.records(range)) as {
+        [index in keyof Ranges]: StoredRecord[];
+      };
+    } catch (error) {
+      if (!isDriverError(error)) throw error;
+      // A damaged page, unless it is a failed commit, which is then about to be rejected.
+      await new Promise((resolve) => setImmediate(resolve));
+      throw (
+        this.#committer.failure ?? new DataLossError({ record: "a page of the file", cause: error })
+      );
+    }
+  }
+
+  async size(): Promise<StoreSize> {
+    this.#assertOpen();
+    return sizeOf(this.#environment);
+  }
+
+  async copyTo(folder: string): Promise<void> {
+    this.#assertOpen();
+    const copy = this.#environment.copyTo(folder);
+    // The driver's thread reads the file until then.
+    this.#copies = Promise.allSettled([this.#copies, copy]);
+    await copy;
+  }
+
   writesRefused(): string | undefined {
     this.#assertOpen();
     return this.#environment.readOnly ? READ_ONLY : this.#guard.refused();
@@ -250,6 +288,7 @@ export class LmdbStore implements Store {
 
   async #close(): Promise<void> {
     await this.#committer.idle();
+    await this.#copies;
     // After a failure the driver may never let go: the end of the process does it instead.
     if (this.#committer.failure === undefined) await this.#environment.close();
   }

@@ -1,5 +1,6 @@
 import type { RootDatabase } from "lmdb";
-import type { Table } from "./tables.ts";
+import type { StoreSize } from "../store.ts";
+import type { Table, Tables } from "./tables.ts";
 
 /** How an LMDB file is filled. */
 export interface Pages {
@@ -12,6 +13,7 @@ export interface Pages {
 }
 
 interface TreeStats {
+  readonly entryCount: number;
   readonly treeBranchPageCount: number;
   readonly treeLeafPageCount: number;
   readonly overflowPages: number;
@@ -39,6 +41,25 @@ export function pagesOf(root: RootDatabase<Buffer, Buffer>, tables: readonly Tab
     fileBytes: pages * stats.pageSize,
     freeBytes: Math.max(0, pages - used) * stats.pageSize,
     mapBytes: stats.mapSize,
+  };
+}
+
+/** Measures the file and each table. */
+export function sizeOf(environment: {
+  readonly root: RootDatabase<Buffer, Buffer>;
+  readonly tables: Tables;
+}): StoreSize {
+  const { root, tables } = environment;
+  const { fileBytes, freeBytes, mapBytes } = pagesOf(root, Object.values(tables));
+  const { pageSize } = root.getStats() as Stats;
+  return {
+    fileBytes,
+    freeBytes,
+    maxBytes: mapBytes,
+    tables: Object.entries(tables).map(([name, table]) => {
+      const stats = table.getStats() as Stats;
+      return { name, entries: stats.entryCount, bytes: pagesOfTree(stats) * pageSize };
+    }),
   };
 }
 

@@ -32,9 +32,12 @@ import { continuesBatch, decodeRecord, type RecordName } from "../records.ts";
 import type {
   Deadline,
   EventRange,
+  RecordRange,
+  RecordTable,
   SessionKey,
   SessionQuery,
   StateScope,
+  StoredRecord,
   StoredSession,
 } from "../store.ts";
 import { HEADER_KEY, REQUEST_TIME_BYTES, type Tables } from "./tables.ts";
@@ -209,6 +212,27 @@ export class Reads {
     return due;
   }
 
+  /** See `Store.records`. */
+  records({ table: name, prefix, after, limit, maxBytes = Infinity }: RecordRange): StoredRecord[] {
+    if (limit < 1) return [];
+    const table = this.#tables[name];
+    const start = after ?? prefix;
+    const found: StoredRecord[] = [];
+    let bytes = 0;
+    for (const { key, value } of table.getRange({
+      ...(start && { start: Buffer.from(start) }),
+      ...(prefix && { end: prefixEnd(prefix) }),
+      exclusiveStart: after !== undefined,
+      limit,
+    })) {
+      bytes += value.length;
+      if (bytes > maxBytes && found.length > 0) break;
+      found.push(storedRecord(name, key, value));
+    }
+    if (found.length < limit) this.#assertAlive();
+    return found;
+  }
+
   /**
    * Throws what the driver failed with. After a failed commit its ranges are empty without an error,
    * so a range that ends early is believed only when a plain read works.
@@ -233,6 +257,20 @@ function nameOfState(scope: StateScope): RecordName {
       return { record: `state of user "${scope.userId}"` };
     case "session":
       return { record: "state", sessionUid: scope.uid };
+  }
+}
+
+/** Tables whose keys say everything. */
+const KEYS_ALONE: readonly RecordTable[] = ["indexes", "deadlines", "garbage", "references"];
+
+function storedRecord(table: RecordTable, key: Buffer, value: Buffer): StoredRecord {
+  if (KEYS_ALONE.includes(table)) return { key, content: value, continues: false };
+  try {
+    const content = decodeRecord(key, value, () => ({ record: `a record of ${table}` }));
+    return { key, content, continues: table === "events" && continuesBatch(value) };
+  } catch (error) {
+    if (error instanceof DataLossError) return { key, content: error, continues: false };
+    throw error;
   }
 }
 

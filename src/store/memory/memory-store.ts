@@ -5,7 +5,7 @@ import type {
   SessionHead,
   StateRecord,
 } from "@sessiond/contract/store";
-import { ShuttingDownError } from "../../errors.ts";
+import { NotSupportedError, ShuttingDownError } from "../../errors.ts";
 import { InFlight } from "../in-flight.ts";
 import type { SessionName } from "../keys.ts";
 import { CommitListeners } from "../listeners.ts";
@@ -16,10 +16,13 @@ import type {
   Committed,
   Deadline,
   EventRange,
+  RecordRange,
   SessionQuery,
   StateScope,
   Store,
+  StoredRecord,
   StoredSession,
+  StoreSize,
 } from "../store.ts";
 import { CommitQueue } from "./commit-queue.ts";
 import { effectsOf } from "./effects.ts";
@@ -136,6 +139,26 @@ export class MemoryStore implements Store {
   async maintain(args: { nowMs: number; limit: number }): Promise<boolean> {
     this.#assertOpen();
     return this.#queue.add(() => this.#tables.maintain(args));
+  }
+
+  async records<const Ranges extends readonly RecordRange[]>(
+    ...ranges: Ranges
+  ): Promise<{ readonly [index in keyof Ranges]: readonly StoredRecord[] }> {
+    this.#assertOpen();
+    return ranges.map((range) => this.#tables.records(range)) as {
+      [index in keyof Ranges]: StoredRecord[];
+    };
+  }
+
+  async size(): Promise<StoreSize> {
+    this.#assertOpen();
+    return this.#tables.size();
+  }
+
+  async copyTo(): Promise<void> {
+    throw new NotSupportedError(
+      "the memory store has no file to copy; start the server with --store lmdb to keep and back up sessions",
+    );
   }
 
   writesRefused(): string | undefined {

@@ -31,6 +31,13 @@ export class OrderedKeys {
     }
   }
 
+  /** Every key that is not before `start`. */
+  *from(start: Uint8Array): Generator<Buffer> {
+    for (let at = this.#firstFrom(textOf(start)); at < this.#keys.length; at++) {
+      yield Buffer.from(this.#keys[at] ?? "", "latin1");
+    }
+  }
+
   /** Every key, from the first. */
   *all(): Generator<Buffer> {
     for (const key of this.#keys) yield Buffer.from(key, "latin1");

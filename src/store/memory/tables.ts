@@ -22,13 +22,25 @@ import {
   uidText,
 } from "../keys.ts";
 import { LogSweep } from "../log-sweep.ts";
-import type { Deadline, EventRange, SessionQuery, StateScope, StoredSession } from "../store.ts";
+import {
+  type Deadline,
+  type EventRange,
+  RECORD_TABLES,
+  type RecordRange,
+  type SessionQuery,
+  type StateScope,
+  type StoredRecord,
+  type StoredSession,
+  type StoreSize,
+} from "../store.ts";
 import type { Effects, EventBytes, SessionBytes } from "./effects.ts";
 import { NamespaceLogs } from "./namespace-logs.ts";
 import { OrderedKeys } from "./ordered-keys.ts";
+import { page, record } from "./record-pages.ts";
+import { RecordViews } from "./record-views.ts";
 
 /** The events and checkpoints that are kept under one uid. */
-interface MemoryLog {
+export interface MemoryLog {
   /** Revision of the first event; those after it follow without a hole. */
   first: number;
   readonly events: EventBytes[];
@@ -42,6 +54,8 @@ interface MemoryLog {
 export class MemoryTables {
   /** Namespace → session id → session. */
   readonly #sessions = new Map<string, Map<string, SessionBytes>>();
+  /** Uid → the same sessions. */
+  readonly #heads = new Map<string, SessionBytes>();
   readonly #logs = new Map<string, MemoryLog>();
   /** Uids of the sessions that are there. */
   readonly #uids = new Set<string>();
@@ -56,6 +70,14 @@ export class MemoryTables {
   readonly #requests = new Map<string, { record: Uint8Array; expireTimeMs: number }>();
   /** Hexadecimal state key → record. */
   readonly #states = new Map<string, Uint8Array>();
+  readonly #views = new RecordViews({
+    sessions: this.#sessions,
+    heads: this.#heads,
+    logs: this.#logs,
+    namespaceLogs: this.#namespaceLogs,
+    requests: this.#requests,
+    states: this.#states,
+  });
   readonly #indexes = new OrderedKeys();
   readonly #deadlines = new OrderedKeys();
   readonly #references = new OrderedKeys();
@@ -66,12 +88,14 @@ export class MemoryTables {
     const sessions = getOrAdd(this.#sessions, key.namespace, () => new Map());
     if (after === undefined) {
       sessions.delete(key.sessionId);
+      this.#heads.delete(key.uid);
       this.#log(key.uid).isOwned = false;
       if (this.#uids.delete(key.uid)) this.#logSweep.noteDeletion();
     } else {
       this.#uids.add(key.uid);
       if (newName !== key.sessionId) sessions.delete(key.sessionId);
       sessions.set(newName, after);
+      this.#heads.set(key.uid, after);
       const log = this.#log(key.uid);
       if (log.events.length === 0) log.first = effects.firstRevision;
       log.events.push(...events);
@@ -223,6 +247,31 @@ export class MemoryTables {
     return true;
   }
 
+  /** See `Store.records`. */
+  records(range: RecordRange): StoredRecord[] {
+    return page(this.#inOrder(range), range);
+  }
+
+  size(): StoreSize {
+    const tables = RECORD_TABLES.map((name) => {
+      let entries = 0;
+      let bytes = 0;
+      for (const { key, content } of this.#inOrder({ table: name, limit: Infinity })) {
+        entries += 1;
+        bytes += key.length + (content instanceof Uint8Array ? content.length : 0);
+      }
+      return { name, entries, bytes };
+    });
+    return { fileBytes: 0, freeBytes: 0, maxBytes: 0, tables };
+  }
+
+  #inOrder(range: RecordRange): Iterable<StoredRecord> {
+    if (range.table === "indexes") return keysOf(this.#indexes, range);
+    if (range.table === "deadlines") return keysOf(this.#deadlines, range);
+    if (range.table === "references") return keysOf(this.#references, range);
+    return this.#views.records(range);
+  }
+
   /** Removes up to `limit` requests that expired; true when there may be more. */
   #removeExpired({ nowMs, limit }: { nowMs: number; limit: number }): boolean {
     let removed = 0;
@@ -234,6 +283,11 @@ export class MemoryTables {
     }
     return false;
   }
+}
+
+function* keysOf(keys: OrderedKeys, { prefix, after }: RecordRange): Generator<StoredRecord> {
+  const start = after ? Buffer.concat([after, Buffer.alloc(1)]) : (prefix ?? Buffer.alloc(0));
+  for (const key of keys.from(start)) yield record(key, Buffer.alloc(0));
 }
 
 function stored({ session, head }: SessionBytes): StoredSession {

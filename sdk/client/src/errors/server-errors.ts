@@ -301,6 +301,9 @@ export class RevisionOutOfRangeError extends SessiondError {
   }
 }
 
+/** Another verify or backup of the server is under way; wait for its end. */
+export class StoreBusyError extends SessiondError {}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -339,4 +342,5 @@ export const errorByReason = {
   STATE_TOO_LARGE: StateTooLargeError,
   FILTER_FAILED: FilterFailedError,
   REVISION_OUT_OF_RANGE: RevisionOutOfRangeError,
+  STORE_BUSY: StoreBusyError,
 } satisfies Record<Reason, typeof SessiondError>;

@@ -379,6 +379,17 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_REVISION_OUT_OF_RANGE = 38;
    */
   REVISION_OUT_OF_RANGE = 38,
+
+  /**
+   * ABORTED. Another verify or another backup of the same server is under way; there is one of each at
+   * a time.
+   *
+   * Retry when it is done, or cancel it.
+   * Example: {"operation": "backup"}
+   *
+   * @generated from enum value: ERROR_REASON_STORE_BUSY = 36;
+   */
+  STORE_BUSY = 36,
 }
 
 /**

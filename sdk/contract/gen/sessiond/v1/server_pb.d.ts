@@ -5,6 +5,7 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import type { SessionState } from "./session_pb.js";
 
 /**
  * Describes the file sessiond/v1/server.proto.
@@ -249,6 +250,490 @@ export declare type CacheInfo = Message<"sessiond.v1.CacheInfo"> & {
 export declare const CacheInfoSchema: GenMessage<CacheInfo>;
 
 /**
+ * One thing that is wrong in a store.
+ *
+ * @generated from message sessiond.v1.StoreFinding
+ */
+export declare type StoreFinding = Message<"sessiond.v1.StoreFinding"> & {
+  /**
+   * What kind of damage.
+   *
+   * @generated from field: sessiond.v1.StoreFindingCode code = 1;
+   */
+  code: StoreFindingCode;
+
+  /**
+   * Namespace it is in. Absent: not known, or not of one.
+   *
+   * @generated from field: string namespace = 2;
+   */
+  namespace: string;
+
+  /**
+   * Session it concerns. Absent: not known, or not of one.
+   *
+   * @generated from field: string session_id = 3;
+   */
+  sessionId: string;
+
+  /**
+   * Uid of the session, the key of its log. Absent: not known, or not of one.
+   *
+   * @generated from field: string session_uid = 4;
+   */
+  sessionUid: string;
+
+  /**
+   * What was found, with revisions and numbers, and nothing that a caller stored.
+   *
+   * @generated from field: string found = 5;
+   */
+  found: string;
+
+  /**
+   * What to do about it.
+   *
+   * @generated from field: string fix = 6;
+   */
+  fix: string;
+};
+
+/**
+ * Describes the message sessiond.v1.StoreFinding.
+ * Use `create(StoreFindingSchema)` to create a new message.
+ */
+export declare const StoreFindingSchema: GenMessage<StoreFinding>;
+
+/**
+ * How far a long operation on the store is.
+ *
+ * @generated from message sessiond.v1.StoreProgress
+ */
+export declare type StoreProgress = Message<"sessiond.v1.StoreProgress"> & {
+  /**
+   * What it is doing: "copy", "logs", "sessions", "lists", "namespaces" or "requests".
+   *
+   * @generated from field: string phase = 1;
+   */
+  phase: string;
+
+  /**
+   * How much of all is done, from 0 to 1. An estimate while the store changes.
+   *
+   * @generated from field: double share = 2;
+   */
+  share: number;
+
+  /**
+   * Records looked at.
+   *
+   * @generated from field: uint64 records = 3;
+   */
+  records: bigint;
+
+  /**
+   * Bytes copied.
+   *
+   * @generated from field: uint64 bytes = 4;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message sessiond.v1.StoreProgress.
+ * Use `create(StoreProgressSchema)` to create a new message.
+ */
+export declare const StoreProgressSchema: GenMessage<StoreProgress>;
+
+/**
+ * What a verify looked at and found.
+ *
+ * @generated from message sessiond.v1.VerifySummary
+ */
+export declare type VerifySummary = Message<"sessiond.v1.VerifySummary"> & {
+  /**
+   * Findings. 0: everything that was looked at is well.
+   *
+   * @generated from field: uint32 findings = 1;
+   */
+  findings: number;
+
+  /**
+   * Of these, findings that were not sent, because there were more than 10,000.
+   *
+   * @generated from field: uint32 findings_left_out = 2;
+   */
+  findingsLeftOut: number;
+
+  /**
+   * Records looked at.
+   *
+   * @generated from field: uint64 records = 3;
+   */
+  records: bigint;
+
+  /**
+   * Sessions looked at.
+   *
+   * @generated from field: uint64 sessions = 4;
+   */
+  sessions: bigint;
+
+  /**
+   * Events looked at.
+   *
+   * @generated from field: uint64 events = 5;
+   */
+  events: bigint;
+
+  /**
+   * Namespaces looked at.
+   *
+   * @generated from field: uint64 namespaces = 6;
+   */
+  namespaces: bigint;
+
+  /**
+   * How long it took.
+   *
+   * @generated from field: google.protobuf.Duration duration = 7;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * What was not looked at, in words.
+   *
+   * @generated from field: repeated string not_checked = 8;
+   */
+  notChecked: string[];
+};
+
+/**
+ * Describes the message sessiond.v1.VerifySummary.
+ * Use `create(VerifySummarySchema)` to create a new message.
+ */
+export declare const VerifySummarySchema: GenMessage<VerifySummary>;
+
+/**
+ * A backup that is there.
+ *
+ * @generated from message sessiond.v1.BackupSummary
+ */
+export declare type BackupSummary = Message<"sessiond.v1.BackupSummary"> & {
+  /**
+   * Folder on the server's machine.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * Size of its data file.
+   *
+   * @generated from field: uint64 bytes = 2;
+   */
+  bytes: bigint;
+
+  /**
+   * State of the store it holds: everything that was acknowledged by then, and nothing half.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 3;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * What opening and verifying the copy found.
+   *
+   * @generated from field: sessiond.v1.VerifySummary verified = 4;
+   */
+  verified?: VerifySummary | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.BackupSummary.
+ * Use `create(BackupSummarySchema)` to create a new message.
+ */
+export declare const BackupSummarySchema: GenMessage<BackupSummary>;
+
+/**
+ * What a store has.
+ *
+ * @generated from message sessiond.v1.StoreStat
+ */
+export declare type StoreStat = Message<"sessiond.v1.StoreStat"> & {
+  /**
+   * What keeps the sessions.
+   *
+   * @generated from field: sessiond.v1.StoreInfo store = 1;
+   */
+  store?: StoreInfo | undefined;
+
+  /**
+   * Bytes of its file. 0: it has none.
+   *
+   * @generated from field: uint64 file_bytes = 2;
+   */
+  fileBytes: bigint;
+
+  /**
+   * Of these, bytes with content.
+   *
+   * @generated from field: uint64 used_bytes = 3;
+   */
+  usedBytes: bigint;
+
+  /**
+   * Of these, bytes that are filled before the file grows.
+   *
+   * @generated from field: uint64 free_bytes = 4;
+   */
+  freeBytes: bigint;
+
+  /**
+   * Largest size of the file. 0: it has none.
+   *
+   * @generated from field: uint64 max_bytes = 5;
+   */
+  maxBytes: bigint;
+
+  /**
+   * Its tables.
+   *
+   * @generated from field: repeated sessiond.v1.TableStat tables = 6;
+   */
+  tables: TableStat[];
+
+  /**
+   * Sessions it has.
+   *
+   * @generated from field: uint64 sessions = 7;
+   */
+  sessions: bigint;
+
+  /**
+   * Of these, sessions that the following numbers and lists are made of. Less than `sessions`: looking
+   * at all would have taken too long; the first by namespace and name were looked at.
+   *
+   * @generated from field: uint64 sessions_examined = 8;
+   */
+  sessionsExamined: bigint;
+
+  /**
+   * Namespaces, by the bytes of their logs.
+   *
+   * @generated from field: repeated sessiond.v1.NamespaceStat namespaces = 9;
+   */
+  namespaces: NamespaceStat[];
+
+  /**
+   * The sessions with the most bytes, largest first.
+   *
+   * @generated from field: repeated sessiond.v1.SessionStat biggest = 10;
+   */
+  biggest: SessionStat[];
+
+  /**
+   * The sessions that have not ended and were created first, oldest first.
+   *
+   * @generated from field: repeated sessiond.v1.SessionStat oldest = 11;
+   */
+  oldest: SessionStat[];
+
+  /**
+   * The sessions with the most events per hour from their creation to their last event, and at least
+   * over one hour; most first.
+   *
+   * @generated from field: repeated sessiond.v1.SessionStat noisiest = 12;
+   */
+  noisiest: SessionStat[];
+};
+
+/**
+ * Describes the message sessiond.v1.StoreStat.
+ * Use `create(StoreStatSchema)` to create a new message.
+ */
+export declare const StoreStatSchema: GenMessage<StoreStat>;
+
+/**
+ * One table of a store.
+ *
+ * @generated from message sessiond.v1.TableStat
+ */
+export declare type TableStat = Message<"sessiond.v1.TableStat"> & {
+  /**
+   * Its name, for example "events".
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Records in it.
+   *
+   * @generated from field: uint64 entries = 2;
+   */
+  entries: bigint;
+
+  /**
+   * Bytes of its pages, or of its records where there are no pages.
+   *
+   * @generated from field: uint64 bytes = 3;
+   */
+  bytes: bigint;
+};
+
+/**
+ * Describes the message sessiond.v1.TableStat.
+ * Use `create(TableStatSchema)` to create a new message.
+ */
+export declare const TableStatSchema: GenMessage<TableStat>;
+
+/**
+ * The sessions of a namespace, in numbers.
+ *
+ * @generated from message sessiond.v1.NamespaceStat
+ */
+export declare type NamespaceStat = Message<"sessiond.v1.NamespaceStat"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Sessions.
+   *
+   * @generated from field: uint64 sessions = 2;
+   */
+  sessions: bigint;
+
+  /**
+   * Events in their logs.
+   *
+   * @generated from field: uint64 events = 3;
+   */
+  events: bigint;
+
+  /**
+   * Bytes of the events, without compression.
+   *
+   * @generated from field: uint64 stored_bytes = 4;
+   */
+  storedBytes: bigint;
+
+  /**
+   * Sessions by state, the states that there are. What time has ended and nobody wrote down yet counts
+   * as ended.
+   *
+   * @generated from field: repeated sessiond.v1.StateCount states = 5;
+   */
+  states: StateCount[];
+};
+
+/**
+ * Describes the message sessiond.v1.NamespaceStat.
+ * Use `create(NamespaceStatSchema)` to create a new message.
+ */
+export declare const NamespaceStatSchema: GenMessage<NamespaceStat>;
+
+/**
+ * Sessions in one state.
+ *
+ * @generated from message sessiond.v1.StateCount
+ */
+export declare type StateCount = Message<"sessiond.v1.StateCount"> & {
+  /**
+   * The state.
+   *
+   * @generated from field: sessiond.v1.SessionState state = 1;
+   */
+  state: SessionState;
+
+  /**
+   * How many.
+   *
+   * @generated from field: uint64 sessions = 2;
+   */
+  sessions: bigint;
+};
+
+/**
+ * Describes the message sessiond.v1.StateCount.
+ * Use `create(StateCountSchema)` to create a new message.
+ */
+export declare const StateCountSchema: GenMessage<StateCount>;
+
+/**
+ * A session, in numbers.
+ *
+ * @generated from message sessiond.v1.SessionStat
+ */
+export declare type SessionStat = Message<"sessiond.v1.SessionStat"> & {
+  /**
+   * Its namespace.
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Its id.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * Its state.
+   *
+   * @generated from field: sessiond.v1.SessionState state = 3;
+   */
+  state: SessionState;
+
+  /**
+   * Events in its log.
+   *
+   * @generated from field: uint32 events = 4;
+   */
+  events: number;
+
+  /**
+   * Bytes of its events, without compression.
+   *
+   * @generated from field: uint64 stored_bytes = 5;
+   */
+  storedBytes: bigint;
+
+  /**
+   * When it was created.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 6;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When its newest event was appended.
+   *
+   * @generated from field: google.protobuf.Timestamp last_activity_time = 7;
+   */
+  lastActivityTime?: Timestamp | undefined;
+
+  /**
+   * Events per hour.
+   *
+   * @generated from field: double events_per_hour = 8;
+   */
+  eventsPerHour: number;
+};
+
+/**
+ * Describes the message sessiond.v1.SessionStat.
+ * Use `create(SessionStatSchema)` to create a new message.
+ */
+export declare const SessionStatSchema: GenMessage<SessionStat>;
+
+/**
  * What an acknowledged write survives.
  *
  * @generated from enum sessiond.v1.Durability
@@ -280,4 +765,149 @@ export enum Durability {
  * Describes the enum sessiond.v1.Durability.
  */
 export declare const DurabilitySchema: GenEnum<Durability>;
+
+/**
+ * What kind of damage.
+ *
+ * @generated from enum sessiond.v1.StoreFindingCode
+ */
+export enum StoreFindingCode {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * A record is not what was written: its checksum is wrong, or it cannot be decoded.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_RECORD_DAMAGED = 1;
+   */
+  RECORD_DAMAGED = 1,
+
+  /**
+   * Pages of the file cannot be read; what lies behind them in the same table was not looked at.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_TABLE_UNREADABLE = 2;
+   */
+  TABLE_UNREADABLE = 2,
+
+  /**
+   * A session has no head record.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_HEAD_MISSING = 3;
+   */
+  HEAD_MISSING = 3,
+
+  /**
+   * A head record has no session.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_SESSION_MISSING = 4;
+   */
+  SESSION_MISSING = 4,
+
+  /**
+   * A log has a hole, or ends before the revision of its session.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_EVENT_MISSING = 5;
+   */
+  EVENT_MISSING = 5,
+
+  /**
+   * An event says another revision than the one it is stored under.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_EVENT_MISPLACED = 6;
+   */
+  EVENT_MISPLACED = 6,
+
+  /**
+   * A log goes on behind the revision of its session.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_EVENT_BEYOND_HEAD = 7;
+   */
+  EVENT_BEYOND_HEAD = 7,
+
+  /**
+   * Events of no session, which are not waiting for their removal either.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_EVENTS_WITHOUT_SESSION = 8;
+   */
+  EVENTS_WITHOUT_SESSION = 8,
+
+  /**
+   * A log ends inside a batch.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_BATCH_OPEN = 9;
+   */
+  BATCH_OPEN = 9,
+
+  /**
+   * A session is missing in a list.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_INDEX_MISSING = 10;
+   */
+  INDEX_MISSING = 10,
+
+  /**
+   * A list names a session that does not belong in it.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_INDEX_STRAY = 11;
+   */
+  INDEX_STRAY = 11,
+
+  /**
+   * A session that has an expire time is not among the deadlines.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_DEADLINE_MISSING = 12;
+   */
+  DEADLINE_MISSING = 12,
+
+  /**
+   * A deadline of no session, or of another time.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_DEADLINE_STRAY = 13;
+   */
+  DEADLINE_STRAY = 13,
+
+  /**
+   * The log of a namespace has a hole.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_NAMESPACE_LOG_GAP = 14;
+   */
+  NAMESPACE_LOG_GAP = 14,
+
+  /**
+   * The log of a namespace does not name the events of a session one after another.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_NAMESPACE_LOG_WRONG = 15;
+   */
+  NAMESPACE_LOG_WRONG = 15,
+
+  /**
+   * A counter of a session is not what a recount of its log gives.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_COUNTER_WRONG = 16;
+   */
+  COUNTER_WRONG = 16,
+
+  /**
+   * What a session keeps for its context windows points at events that are something else.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_CONTEXT_WRONG = 17;
+   */
+  CONTEXT_WRONG = 17,
+
+  /**
+   * The log of a session that is there waits for its removal, as if the session were deleted.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_LOG_CONDEMNED = 18;
+   */
+  LOG_CONDEMNED = 18,
+}
+
+/**
+ * Describes the enum sessiond.v1.StoreFindingCode.
+ */
+export declare const StoreFindingCodeSchema: GenEnum<StoreFindingCode>;
 

@@ -4,12 +4,13 @@
 
 import { enumDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_sessiond_v1_session } from "./session_pb.js";
 
 /**
  * Describes the file sessiond/v1/server.proto.
  */
 export const file_sessiond_v1_server = /*@__PURE__*/
-  fileDesc("ChhzZXNzaW9uZC92MS9zZXJ2ZXIucHJvdG8SC3Nlc3Npb25kLnYxIuEBCgpTZXJ2ZXJJbmZvEg8KB3ZlcnNpb24YASABKAkSLgoKc3RhcnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoFc3RvcmUYAyABKAsyFi5zZXNzaW9uZC52MS5TdG9yZUluZm8SKQoGbGltaXRzGAQgASgLMhkuc2Vzc2lvbmQudjEuU2VydmVyTGltaXRzEhgKEGRlZmF1bHRfZW5jb2RpbmcYBSABKAkSJgoGY2FjaGVzGAYgAygLMhYuc2Vzc2lvbmQudjEuQ2FjaGVJbmZvIooBCglTdG9yZUluZm8SDgoGZW5naW5lGAEgASgJEhAKCHN0b3JlX2lkGAIgASgJEisKCmR1cmFiaWxpdHkYAyABKA4yFy5zZXNzaW9uZC52MS5EdXJhYmlsaXR5EhYKDnNjaGVtYV92ZXJzaW9uGAQgASgNEhYKDndyaXRlc19yZWZ1c2VkGAUgASgJIpMCCgxTZXJ2ZXJMaW1pdHMSFQoNcmVxdWVzdF9ieXRlcxgBIAEoDRITCgtldmVudF9ieXRlcxgCIAEoDRIZChFldmVudHNfcGVyX2FwcGVuZBgDIAEoDRIZChFzZXNzaW9uX2xvZ19ieXRlcxgEIAEoBBIRCglwYWdlX3NpemUYBSABKA0SFAoMc3RydWN0X2RlcHRoGAYgASgNEg8KB3dhdGNoZXMYByABKA0SNAoRcHJvZ3Jlc3NfaW50ZXJ2YWwYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoOcmVxdWVzdF9pZF90dGwYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ioQEKCUNhY2hlSW5mbxIMCgRuYW1lGAEgASgJEgwKBGhpdHMYAiABKAQSDgoGbWlzc2VzGAMgASgEEhQKB2VudHJpZXMYBCABKARIAIgBARISCgVieXRlcxgFIAEoBEgBiAEBEhgKC2xpbWl0X2J5dGVzGAYgASgESAKIAQFCCgoIX2VudHJpZXNCCAoGX2J5dGVzQg4KDF9saW1pdF9ieXRlcypbCgpEdXJhYmlsaXR5EhoKFkRVUkFCSUxJVFlfVU5TUEVDSUZJRUQQABIaChZEVVJBQklMSVRZX05PVF9EVVJBQkxFEAESFQoRRFVSQUJJTElUWV9TWU5DRUQQAmIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("ChhzZXNzaW9uZC92MS9zZXJ2ZXIucHJvdG8SC3Nlc3Npb25kLnYxIuEBCgpTZXJ2ZXJJbmZvEg8KB3ZlcnNpb24YASABKAkSLgoKc3RhcnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoFc3RvcmUYAyABKAsyFi5zZXNzaW9uZC52MS5TdG9yZUluZm8SKQoGbGltaXRzGAQgASgLMhkuc2Vzc2lvbmQudjEuU2VydmVyTGltaXRzEhgKEGRlZmF1bHRfZW5jb2RpbmcYBSABKAkSJgoGY2FjaGVzGAYgAygLMhYuc2Vzc2lvbmQudjEuQ2FjaGVJbmZvIooBCglTdG9yZUluZm8SDgoGZW5naW5lGAEgASgJEhAKCHN0b3JlX2lkGAIgASgJEisKCmR1cmFiaWxpdHkYAyABKA4yFy5zZXNzaW9uZC52MS5EdXJhYmlsaXR5EhYKDnNjaGVtYV92ZXJzaW9uGAQgASgNEhYKDndyaXRlc19yZWZ1c2VkGAUgASgJIpMCCgxTZXJ2ZXJMaW1pdHMSFQoNcmVxdWVzdF9ieXRlcxgBIAEoDRITCgtldmVudF9ieXRlcxgCIAEoDRIZChFldmVudHNfcGVyX2FwcGVuZBgDIAEoDRIZChFzZXNzaW9uX2xvZ19ieXRlcxgEIAEoBBIRCglwYWdlX3NpemUYBSABKA0SFAoMc3RydWN0X2RlcHRoGAYgASgNEg8KB3dhdGNoZXMYByABKA0SNAoRcHJvZ3Jlc3NfaW50ZXJ2YWwYCCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMQoOcmVxdWVzdF9pZF90dGwYCSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ioQEKCUNhY2hlSW5mbxIMCgRuYW1lGAEgASgJEgwKBGhpdHMYAiABKAQSDgoGbWlzc2VzGAMgASgEEhQKB2VudHJpZXMYBCABKARIAIgBARISCgVieXRlcxgFIAEoBEgBiAEBEhgKC2xpbWl0X2J5dGVzGAYgASgESAKIAQFCCgoIX2VudHJpZXNCCAoGX2J5dGVzQg4KDF9saW1pdF9ieXRlcyKTAQoMU3RvcmVGaW5kaW5nEisKBGNvZGUYASABKA4yHS5zZXNzaW9uZC52MS5TdG9yZUZpbmRpbmdDb2RlEhEKCW5hbWVzcGFjZRgCIAEoCRISCgpzZXNzaW9uX2lkGAMgASgJEhMKC3Nlc3Npb25fdWlkGAQgASgJEg0KBWZvdW5kGAUgASgJEgsKA2ZpeBgGIAEoCSJNCg1TdG9yZVByb2dyZXNzEg0KBXBoYXNlGAEgASgJEg0KBXNoYXJlGAIgASgBEg8KB3JlY29yZHMYAyABKAQSDQoFYnl0ZXMYBCABKAQixQEKDVZlcmlmeVN1bW1hcnkSEAoIZmluZGluZ3MYASABKA0SGQoRZmluZGluZ3NfbGVmdF9vdXQYAiABKA0SDwoHcmVjb3JkcxgDIAEoBBIQCghzZXNzaW9ucxgEIAEoBBIOCgZldmVudHMYBSABKAQSEgoKbmFtZXNwYWNlcxgGIAEoBBIrCghkdXJhdGlvbhgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgtub3RfY2hlY2tlZBgIIAMoCSKLAQoNQmFja3VwU3VtbWFyeRIMCgRwYXRoGAEgASgJEg0KBWJ5dGVzGAIgASgEEi8KC2NyZWF0ZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgh2ZXJpZmllZBgEIAEoCzIaLnNlc3Npb25kLnYxLlZlcmlmeVN1bW1hcnkihwMKCVN0b3JlU3RhdBIlCgVzdG9yZRgBIAEoCzIWLnNlc3Npb25kLnYxLlN0b3JlSW5mbxISCgpmaWxlX2J5dGVzGAIgASgEEhIKCnVzZWRfYnl0ZXMYAyABKAQSEgoKZnJlZV9ieXRlcxgEIAEoBBIRCgltYXhfYnl0ZXMYBSABKAQSJgoGdGFibGVzGAYgAygLMhYuc2Vzc2lvbmQudjEuVGFibGVTdGF0EhAKCHNlc3Npb25zGAcgASgEEhkKEXNlc3Npb25zX2V4YW1pbmVkGAggASgEEi4KCm5hbWVzcGFjZXMYCSADKAsyGi5zZXNzaW9uZC52MS5OYW1lc3BhY2VTdGF0EikKB2JpZ2dlc3QYCiADKAsyGC5zZXNzaW9uZC52MS5TZXNzaW9uU3RhdBIoCgZvbGRlc3QYCyADKAsyGC5zZXNzaW9uZC52MS5TZXNzaW9uU3RhdBIqCghub2lzaWVzdBgMIAMoCzIYLnNlc3Npb25kLnYxLlNlc3Npb25TdGF0IjkKCVRhYmxlU3RhdBIMCgRuYW1lGAEgASgJEg8KB2VudHJpZXMYAiABKAQSDQoFYnl0ZXMYAyABKAQigwEKDU5hbWVzcGFjZVN0YXQSEQoJbmFtZXNwYWNlGAEgASgJEhAKCHNlc3Npb25zGAIgASgEEg4KBmV2ZW50cxgDIAEoBBIUCgxzdG9yZWRfYnl0ZXMYBCABKAQSJwoGc3RhdGVzGAUgAygLMhcuc2Vzc2lvbmQudjEuU3RhdGVDb3VudCJICgpTdGF0ZUNvdW50EigKBXN0YXRlGAEgASgOMhkuc2Vzc2lvbmQudjEuU2Vzc2lvblN0YXRlEhAKCHNlc3Npb25zGAIgASgEIoYCCgtTZXNzaW9uU3RhdBIRCgluYW1lc3BhY2UYASABKAkSEgoKc2Vzc2lvbl9pZBgCIAEoCRIoCgVzdGF0ZRgDIAEoDjIZLnNlc3Npb25kLnYxLlNlc3Npb25TdGF0ZRIOCgZldmVudHMYBCABKA0SFAoMc3RvcmVkX2J5dGVzGAUgASgEEi8KC2NyZWF0ZV90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI2ChJsYXN0X2FjdGl2aXR5X3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhcKD2V2ZW50c19wZXJfaG91chgIIAEoASpbCgpEdXJhYmlsaXR5EhoKFkRVUkFCSUxJVFlfVU5TUEVDSUZJRUQQABIaChZEVVJBQklMSVRZX05PVF9EVVJBQkxFEAESFQoRRFVSQUJJTElUWV9TWU5DRUQQAir/BQoQU3RvcmVGaW5kaW5nQ29kZRIiCh5TVE9SRV9GSU5ESU5HX0NPREVfVU5TUEVDSUZJRUQQABIlCiFTVE9SRV9GSU5ESU5HX0NPREVfUkVDT1JEX0RBTUFHRUQQARInCiNTVE9SRV9GSU5ESU5HX0NPREVfVEFCTEVfVU5SRUFEQUJMRRACEiMKH1NUT1JFX0ZJTkRJTkdfQ09ERV9IRUFEX01JU1NJTkcQAxImCiJTVE9SRV9GSU5ESU5HX0NPREVfU0VTU0lPTl9NSVNTSU5HEAQSJAogU1RPUkVfRklORElOR19DT0RFX0VWRU5UX01JU1NJTkcQBRImCiJTVE9SRV9GSU5ESU5HX0NPREVfRVZFTlRfTUlTUExBQ0VEEAYSKAokU1RPUkVfRklORElOR19DT0RFX0VWRU5UX0JFWU9ORF9IRUFEEAcSLQopU1RPUkVfRklORElOR19DT0RFX0VWRU5UU19XSVRIT1VUX1NFU1NJT04QCBIhCh1TVE9SRV9GSU5ESU5HX0NPREVfQkFUQ0hfT1BFThAJEiQKIFNUT1JFX0ZJTkRJTkdfQ09ERV9JTkRFWF9NSVNTSU5HEAoSIgoeU1RPUkVfRklORElOR19DT0RFX0lOREVYX1NUUkFZEAsSJwojU1RPUkVfRklORElOR19DT0RFX0RFQURMSU5FX01JU1NJTkcQDBIlCiFTVE9SRV9GSU5ESU5HX0NPREVfREVBRExJTkVfU1RSQVkQDRIoCiRTVE9SRV9GSU5ESU5HX0NPREVfTkFNRVNQQUNFX0xPR19HQVAQDhIqCiZTVE9SRV9GSU5ESU5HX0NPREVfTkFNRVNQQUNFX0xPR19XUk9ORxAPEiQKIFNUT1JFX0ZJTkRJTkdfQ09ERV9DT1VOVEVSX1dST05HEBASJAogU1RPUkVfRklORElOR19DT0RFX0NPTlRFWFRfV1JPTkcQERIkCiBTVE9SRV9GSU5ESU5HX0NPREVfTE9HX0NPTkRFTU5FRBASYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sessiond_v1_session]);
 
 /**
  * Describes the message sessiond.v1.ServerInfo.
@@ -40,6 +41,69 @@ export const CacheInfoSchema = /*@__PURE__*/
   messageDesc(file_sessiond_v1_server, 3);
 
 /**
+ * Describes the message sessiond.v1.StoreFinding.
+ * Use `create(StoreFindingSchema)` to create a new message.
+ */
+export const StoreFindingSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server, 4);
+
+/**
+ * Describes the message sessiond.v1.StoreProgress.
+ * Use `create(StoreProgressSchema)` to create a new message.
+ */
+export const StoreProgressSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server, 5);
+
+/**
+ * Describes the message sessiond.v1.VerifySummary.
+ * Use `create(VerifySummarySchema)` to create a new message.
+ */
+export const VerifySummarySchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server, 6);
+
+/**
+ * Describes the message sessiond.v1.BackupSummary.
+ * Use `create(BackupSummarySchema)` to create a new message.
+ */
+export const BackupSummarySchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server, 7);
+
+/**
+ * Describes the message sessiond.v1.StoreStat.
+ * Use `create(StoreStatSchema)` to create a new message.
+ */
+export const StoreStatSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server, 8);
+
+/**
+ * Describes the message sessiond.v1.TableStat.
+ * Use `create(TableStatSchema)` to create a new message.
+ */
+export const TableStatSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server, 9);
+
+/**
+ * Describes the message sessiond.v1.NamespaceStat.
+ * Use `create(NamespaceStatSchema)` to create a new message.
+ */
+export const NamespaceStatSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server, 10);
+
+/**
+ * Describes the message sessiond.v1.StateCount.
+ * Use `create(StateCountSchema)` to create a new message.
+ */
+export const StateCountSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server, 11);
+
+/**
+ * Describes the message sessiond.v1.SessionStat.
+ * Use `create(SessionStatSchema)` to create a new message.
+ */
+export const SessionStatSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server, 12);
+
+/**
  * Describes the enum sessiond.v1.Durability.
  */
 export const DurabilitySchema = /*@__PURE__*/
@@ -52,4 +116,18 @@ export const DurabilitySchema = /*@__PURE__*/
  */
 export const Durability = /*@__PURE__*/
   tsEnum(DurabilitySchema);
+
+/**
+ * Describes the enum sessiond.v1.StoreFindingCode.
+ */
+export const StoreFindingCodeSchema = /*@__PURE__*/
+  enumDesc(file_sessiond_v1_server, 1);
+
+/**
+ * What kind of damage.
+ *
+ * @generated from enum sessiond.v1.StoreFindingCode
+ */
+export const StoreFindingCode = /*@__PURE__*/
+  tsEnum(StoreFindingCodeSchema);
 

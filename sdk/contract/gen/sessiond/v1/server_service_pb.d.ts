@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { ServerInfo } from "./server_pb.js";
+import type { BackupSummary, ServerInfo, StoreFinding, StoreProgress, StoreStat, VerifySummary } from "./server_pb.js";
 
 /**
  * Describes the file sessiond/v1/server_service.proto.
@@ -46,7 +46,168 @@ export declare type GetServerInfoResponse = Message<"sessiond.v1.GetServerInfoRe
 export declare const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse>;
 
 /**
- * Says what the server is.
+ * Request of Verify.
+ *
+ * @generated from message sessiond.v1.VerifyRequest
+ */
+export declare type VerifyRequest = Message<"sessiond.v1.VerifyRequest"> & {
+};
+
+/**
+ * Describes the message sessiond.v1.VerifyRequest.
+ * Use `create(VerifyRequestSchema)` to create a new message.
+ */
+export declare const VerifyRequestSchema: GenMessage<VerifyRequest>;
+
+/**
+ * One message of a verify.
+ *
+ * @generated from message sessiond.v1.VerifyResponse
+ */
+export declare type VerifyResponse = Message<"sessiond.v1.VerifyResponse"> & {
+  /**
+   * What it says.
+   *
+   * @generated from oneof sessiond.v1.VerifyResponse.message
+   */
+  message: {
+    /**
+     * How far it is.
+     *
+     * @generated from field: sessiond.v1.StoreProgress progress = 1;
+     */
+    value: StoreProgress;
+    case: "progress";
+  } | {
+    /**
+     * Something that is wrong.
+     *
+     * @generated from field: sessiond.v1.StoreFinding finding = 2;
+     */
+    value: StoreFinding;
+    case: "finding";
+  } | {
+    /**
+     * The end: everything was looked at.
+     *
+     * @generated from field: sessiond.v1.VerifySummary summary = 3;
+     */
+    value: VerifySummary;
+    case: "summary";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message sessiond.v1.VerifyResponse.
+ * Use `create(VerifyResponseSchema)` to create a new message.
+ */
+export declare const VerifyResponseSchema: GenMessage<VerifyResponse>;
+
+/**
+ * Request of Backup.
+ *
+ * @generated from message sessiond.v1.BackupRequest
+ */
+export declare type BackupRequest = Message<"sessiond.v1.BackupRequest"> & {
+  /**
+   * Folder to make, as an absolute path on the server's machine; it must not exist, or be empty, and
+   * not lie in the data folder. The folder above it must exist.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message sessiond.v1.BackupRequest.
+ * Use `create(BackupRequestSchema)` to create a new message.
+ */
+export declare const BackupRequestSchema: GenMessage<BackupRequest>;
+
+/**
+ * One message of a backup.
+ *
+ * @generated from message sessiond.v1.BackupResponse
+ */
+export declare type BackupResponse = Message<"sessiond.v1.BackupResponse"> & {
+  /**
+   * What it says.
+   *
+   * @generated from oneof sessiond.v1.BackupResponse.message
+   */
+  message: {
+    /**
+     * How far it is.
+     *
+     * @generated from field: sessiond.v1.StoreProgress progress = 1;
+     */
+    value: StoreProgress;
+    case: "progress";
+  } | {
+    /**
+     * Something that is wrong in the copy, as it is in the store.
+     *
+     * @generated from field: sessiond.v1.StoreFinding finding = 2;
+     */
+    value: StoreFinding;
+    case: "finding";
+  } | {
+    /**
+     * The end: the backup is there.
+     *
+     * @generated from field: sessiond.v1.BackupSummary summary = 3;
+     */
+    value: BackupSummary;
+    case: "summary";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message sessiond.v1.BackupResponse.
+ * Use `create(BackupResponseSchema)` to create a new message.
+ */
+export declare const BackupResponseSchema: GenMessage<BackupResponse>;
+
+/**
+ * Request of Stat.
+ *
+ * @generated from message sessiond.v1.StatRequest
+ */
+export declare type StatRequest = Message<"sessiond.v1.StatRequest"> & {
+};
+
+/**
+ * Describes the message sessiond.v1.StatRequest.
+ * Use `create(StatRequestSchema)` to create a new message.
+ */
+export declare const StatRequestSchema: GenMessage<StatRequest>;
+
+/**
+ * Response of Stat.
+ *
+ * @generated from message sessiond.v1.StatResponse
+ */
+export declare type StatResponse = Message<"sessiond.v1.StatResponse"> & {
+  /**
+   * The store.
+   *
+   * @generated from field: sessiond.v1.StoreStat stat = 1;
+   */
+  stat?: StoreStat | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.StatResponse.
+ * Use `create(StatResponseSchema)` to create a new message.
+ */
+export declare const StatResponseSchema: GenMessage<StatResponse>;
+
+/**
+ * Says what the server is, and what its operator asks of its store.
+ *
+ * Verify, Backup and Stat look at all namespaces, and Backup writes a folder with the rights of the
+ * server's user: they are for whoever runs the server. There is no access control yet, so everybody
+ * who reaches the port may call them, which is why it is on the loopback interface or a unix socket.
  *
  * @generated from service sessiond.v1.ServerService
  */
@@ -62,6 +223,58 @@ export declare const ServerService: GenService<{
     methodKind: "unary";
     input: typeof GetServerInfoRequestSchema;
     output: typeof GetServerInfoResponseSchema;
+  },
+  /**
+   * Checks the whole store while it is used: checksums, logs without holes, lists, deadlines, the logs
+   * of namespaces, and counters against a recount. Changes nothing.
+   *
+   * The first message comes at once, findings as they are found, the summary last. What changes
+   * during its check is looked at again, so nothing is reported that is only in motion. It works in
+   * short pieces and rests between them while others use the store; cancelling ends it.
+   *
+   * Errors: STORE_BUSY, SHUTTING_DOWN.
+   *
+   * @generated from rpc sessiond.v1.ServerService.Verify
+   */
+  verify: {
+    methodKind: "server_streaming";
+    input: typeof VerifyRequestSchema;
+    output: typeof VerifyResponseSchema;
+  },
+  /**
+   * Copies the store into a new folder on the server's machine while it is used. The folder is there
+   * whole or not at all: it is written beside its place as `<path>.partial`, synced, opened, verified,
+   * and then renamed.
+   *
+   * It holds one state of the store: everything acknowledged before the call, and no part of a batch.
+   * `sessiond restore` makes a data folder of it. The first message comes at once, the summary last;
+   * cancelling ends the call and leaves nothing (what is being copied is removed when the copy is
+   * done). Findings in the copy do not keep it from being there, because they are in the store, too.
+   *
+   * Errors: STORE_BUSY, NOT_SUPPORTED (the memory store), SHUTTING_DOWN, INVALID_FIELD (the path is not
+   * absolute, in the data folder, exists and is not empty, or cannot be written).
+   *
+   * @generated from rpc sessiond.v1.ServerService.Backup
+   */
+  backup: {
+    methodKind: "server_streaming";
+    input: typeof BackupRequestSchema;
+    output: typeof BackupResponseSchema;
+  },
+  /**
+   * Gets how large the store is, and its biggest, oldest and noisiest sessions. Changes nothing.
+   *
+   * Takes up to about 3 seconds; of a store with more sessions than can be looked at in that time the
+   * first ones are, and the answer says how many.
+   *
+   * Errors: none of its own.
+   *
+   * @generated from rpc sessiond.v1.ServerService.Stat
+   */
+  stat: {
+    methodKind: "unary";
+    input: typeof StatRequestSchema;
+    output: typeof StatResponseSchema;
   },
 }>;
 

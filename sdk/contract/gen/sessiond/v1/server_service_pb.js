@@ -9,7 +9,7 @@ import { file_sessiond_v1_server } from "./server_pb.js";
  * Describes the file sessiond/v1/server_service.proto.
  */
 export const file_sessiond_v1_server_service = /*@__PURE__*/
-  fileDesc("CiBzZXNzaW9uZC92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxILc2Vzc2lvbmQudjEiFgoUR2V0U2VydmVySW5mb1JlcXVlc3QiQAoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEicKBnNlcnZlchgBIAEoCzIXLnNlc3Npb25kLnYxLlNlcnZlckluZm8ybAoNU2VydmVyU2VydmljZRJbCg1HZXRTZXJ2ZXJJbmZvEiEuc2Vzc2lvbmQudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaIi5zZXNzaW9uZC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_sessiond_v1_server]);
+  fileDesc("CiBzZXNzaW9uZC92MS9zZXJ2ZXJfc2VydmljZS5wcm90bxILc2Vzc2lvbmQudjEiFgoUR2V0U2VydmVySW5mb1JlcXVlc3QiQAoVR2V0U2VydmVySW5mb1Jlc3BvbnNlEicKBnNlcnZlchgBIAEoCzIXLnNlc3Npb25kLnYxLlNlcnZlckluZm8iDwoNVmVyaWZ5UmVxdWVzdCKoAQoOVmVyaWZ5UmVzcG9uc2USLgoIcHJvZ3Jlc3MYASABKAsyGi5zZXNzaW9uZC52MS5TdG9yZVByb2dyZXNzSAASLAoHZmluZGluZxgCIAEoCzIZLnNlc3Npb25kLnYxLlN0b3JlRmluZGluZ0gAEi0KB3N1bW1hcnkYAyABKAsyGi5zZXNzaW9uZC52MS5WZXJpZnlTdW1tYXJ5SABCCQoHbWVzc2FnZSIdCg1CYWNrdXBSZXF1ZXN0EgwKBHBhdGgYASABKAkiqAEKDkJhY2t1cFJlc3BvbnNlEi4KCHByb2dyZXNzGAEgASgLMhouc2Vzc2lvbmQudjEuU3RvcmVQcm9ncmVzc0gAEiwKB2ZpbmRpbmcYAiABKAsyGS5zZXNzaW9uZC52MS5TdG9yZUZpbmRpbmdIABItCgdzdW1tYXJ5GAMgASgLMhouc2Vzc2lvbmQudjEuQmFja3VwU3VtbWFyeUgAQgkKB21lc3NhZ2UiDQoLU3RhdFJlcXVlc3QiNAoMU3RhdFJlc3BvbnNlEiQKBHN0YXQYASABKAsyFi5zZXNzaW9uZC52MS5TdG9yZVN0YXQyvQIKDVNlcnZlclNlcnZpY2USWwoNR2V0U2VydmVySW5mbxIhLnNlc3Npb25kLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0GiIuc2Vzc2lvbmQudjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlIgOQAgESSAoGVmVyaWZ5Ehouc2Vzc2lvbmQudjEuVmVyaWZ5UmVxdWVzdBobLnNlc3Npb25kLnYxLlZlcmlmeVJlc3BvbnNlIgOQAgEwARJDCgZCYWNrdXASGi5zZXNzaW9uZC52MS5CYWNrdXBSZXF1ZXN0Ghsuc2Vzc2lvbmQudjEuQmFja3VwUmVzcG9uc2UwARJACgRTdGF0Ehguc2Vzc2lvbmQudjEuU3RhdFJlcXVlc3QaGS5zZXNzaW9uZC52MS5TdGF0UmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_sessiond_v1_server]);
 
 /**
  * Describes the message sessiond.v1.GetServerInfoRequest.
@@ -26,7 +26,53 @@ export const GetServerInfoResponseSchema = /*@__PURE__*/
   messageDesc(file_sessiond_v1_server_service, 1);
 
 /**
- * Says what the server is.
+ * Describes the message sessiond.v1.VerifyRequest.
+ * Use `create(VerifyRequestSchema)` to create a new message.
+ */
+export const VerifyRequestSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server_service, 2);
+
+/**
+ * Describes the message sessiond.v1.VerifyResponse.
+ * Use `create(VerifyResponseSchema)` to create a new message.
+ */
+export const VerifyResponseSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server_service, 3);
+
+/**
+ * Describes the message sessiond.v1.BackupRequest.
+ * Use `create(BackupRequestSchema)` to create a new message.
+ */
+export const BackupRequestSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server_service, 4);
+
+/**
+ * Describes the message sessiond.v1.BackupResponse.
+ * Use `create(BackupResponseSchema)` to create a new message.
+ */
+export const BackupResponseSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server_service, 5);
+
+/**
+ * Describes the message sessiond.v1.StatRequest.
+ * Use `create(StatRequestSchema)` to create a new message.
+ */
+export const StatRequestSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server_service, 6);
+
+/**
+ * Describes the message sessiond.v1.StatResponse.
+ * Use `create(StatResponseSchema)` to create a new message.
+ */
+export const StatResponseSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_server_service, 7);
+
+/**
+ * Says what the server is, and what its operator asks of its store.
+ *
+ * Verify, Backup and Stat look at all namespaces, and Backup writes a folder with the rights of the
+ * server's user: they are for whoever runs the server. There is no access control yet, so everybody
+ * who reaches the port may call them, which is why it is on the loopback interface or a unix socket.
  *
  * @generated from service sessiond.v1.ServerService
  */

@@ -1,0 +1,187 @@
+import { type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
+import { DataLossError } from "../../../errors.ts";
+import { limits } from "../../../limits.ts";
+import { eventKey, parseEventKey, uidBytes, uidText } from "../../../store/keys.ts";
+import type { StoredRecord } from "../../../store/store.ts";
+import { finding } from "./finding.ts";
+import { type Findings, nothing, type Run } from "./run.ts";
+import { SessionLogCheck } from "./session-log.ts";
+import { damaged, decoded, exactly, pagesOf, parsed, under } from "./walk.ts";
+
+const lastRevision = 0xffff_ffff;
+const uidLength = 16;
+
+/** A head that was read, and the log that belongs to it. */
+interface Log {
+  readonly uid: string;
+  readonly head: SessionHead;
+  readonly check: SessionLogCheck;
+}
+
+/**
+ * The heads in the order of their uids, each with its log; and between them the events that belong to
+ * nobody. Fills `run.uids`.
+ */
+export async function* checkLogs(run: Run): AsyncGenerator<Findings> {
+  // Where events are looked for that no head owns.
+  let from: Uint8Array | undefined;
+  for await (const page of pagesOf(run, "heads")) {
+    if ("findings" in page) {
+      yield page;
+      continue;
+    }
+    let logs: Log[] = [];
+    for (const record of page) {
+      if (record.key.length !== uidLength) {
+        yield damaged("the key of a head", {});
+        continue;
+      }
+      const uid = uidText(record.key);
+      const head = decoded(SessionHeadSchema, record);
+      run.uids.add(record.key, head?.revision ?? 0);
+      if (head === undefined) yield damaged("the head", { uid });
+      else logs.push({ uid, head, check: new SessionLogCheck(uid, head) });
+      const events = logs.reduce((sum, log) => sum + log.head.revision, 0);
+      if (events < limits.verifyRecords) continue;
+      yield* checkTogether(run, logs);
+      logs = [];
+    }
+    yield* checkTogether(run, logs);
+    const to = page.at(-1)?.key ?? Buffer.alloc(0);
+    yield* ownerless(run, from, to);
+    from = to;
+    yield nothing;
+  }
+  yield* ownerless(run, from, undefined);
+}
+
+/** Checks logs that are short together; a long one continues alone. */
+async function* checkTogether(run: Run, logs: readonly Log[]): AsyncGenerator<Findings> {
+  if (logs.length === 0) return;
+  let first: readonly (readonly StoredRecord[])[] | undefined;
+  try {
+    first = await run.store.records(...logs.map(({ uid }) => firstEvents(uid)));
+  } catch (error) {
+    if (!(error instanceof DataLossError)) throw error;
+    // One by one, to tell which of them cannot be read.
+  }
+  for (const [index, log] of logs.entries()) {
+    run.sessions += 1;
+    yield* checkOne(run, log, first?.[index]);
+    await run.pace.between();
+  }
+}
+
+function firstEvents(uid: string, after?: Uint8Array) {
+  return {
+    table: "events",
+    prefix: uidBytes(uid),
+    ...(after && { after }),
+    limit: limits.verifyRecords,
+    maxBytes: limits.verifyBytes,
+  } as const;
+}
+
+async function* checkOne(
+  run: Run,
+  log: Log,
+  first: readonly StoredRecord[] | undefined,
+): AsyncGenerator<Findings> {
+  const { uid, check } = log;
+  let page = first;
+  try {
+    page ??= (await run.store.records(firstEvents(uid)))[0];
+    while (page.length > 0) {
+      run.records += page.length;
+      run.events += page.length;
+      let wantsMore = true;
+      for (const record of page) wantsMore &&= check.add(record);
+      const last = page.at(-1);
+      if (!wantsMore || last === undefined) break;
+      await run.pace.between();
+      yield nothing;
+      [page] = await run.store.records(firstEvents(uid, last.key));
+    }
+  } catch (error) {
+    if (!(error instanceof DataLossError)) throw error;
+    yield { findings: [finding("TABLE_UNREADABLE", { uid }, "a part of its log")] };
+    return;
+  }
+  const { findings, goesOn } = check.end();
+  if (findings.length === 0 && !goesOn) return;
+  yield { findings: await confirmed(run, log, { findings, goesOn }) };
+}
+
+/** What is left of the findings when it is known what has changed meanwhile. */
+async function confirmed(
+  run: Run,
+  { uid, head }: Log,
+  { findings, goesOn }: ReturnType<SessionLogCheck["end"]>,
+): Promise<Findings["findings"]> {
+  const key = uidBytes(uid);
+  const behind = eventKey({ uid, revision: head.revision });
+  const [heads, events] = await run.store.records(exactly("heads", key), {
+    table: "events",
+    prefix: key,
+    after: behind,
+    limit: 1,
+  });
+  const record = under(key, heads);
+  // Deleted since: its events go, too.
+  if (record === undefined) return [];
+  const [next] = events;
+  const revision = decoded(SessionHeadSchema, record)?.revision;
+  if (!goesOn || revision !== head.revision || next === undefined) return findings;
+  const found = `event ${parseEventKey(next.key).revision} is there; the session is at ${revision}`;
+  return [...findings, finding("EVENT_BEYOND_HEAD", { uid }, found)];
+}
+
+/** Looks for events between two heads; without an end, behind the last. */
+async function* ownerless(
+  run: Run,
+  from: Uint8Array | undefined,
+  to: Uint8Array | undefined,
+): AsyncGenerator<Findings> {
+  let after = from && endOfLog(from);
+  for (;;) {
+    let next: StoredRecord | undefined;
+    try {
+      const range = { table: "events", ...(after && { after }), limit: 1 } as const;
+      [[next]] = await run.store.records(range);
+    } catch (error) {
+      if (!(error instanceof DataLossError)) throw error;
+      yield { findings: [finding("TABLE_UNREADABLE", {}, "table events, between two logs")] };
+      return;
+    }
+    if (next === undefined) return;
+    const uid = next.key.subarray(0, uidLength);
+    if (parsed(parseEventKey, next.key) === undefined) {
+      yield damaged("the key of an event", {});
+      after = next.key;
+      continue;
+    }
+    if (to !== undefined && Buffer.compare(uid, to) > 0) return;
+    if (run.uids.find(uid) < 0) yield* ownerlessLog(run, uid);
+    after = endOfLog(uid);
+    await run.pace.between();
+  }
+}
+
+async function* ownerlessLog(run: Run, key: Uint8Array): AsyncGenerator<Findings> {
+  const [heads, garbage, events] = await run.store.records(
+    exactly("heads", key),
+    exactly("garbage", key),
+    { table: "events", prefix: key, limit: 1 },
+  );
+  // Created since the heads were read, or waiting to be removed, or removed.
+  const [event] = events;
+  const isOwned = under(key, heads) !== undefined || under(key, garbage) !== undefined;
+  if (isOwned || event === undefined) return;
+  const { uid, revision } = parseEventKey(event.key);
+  const found = `events from ${revision} on of a session that does not exist`;
+  yield { findings: [finding("EVENTS_WITHOUT_SESSION", { uid }, found)] };
+}
+
+function endOfLog(uid: Uint8Array): Uint8Array {
+  return eventKey({ uid: uidText(uid), revision: lastRevision });
+}
