@@ -218,6 +218,7 @@ export class Reads {
     const table = this.#tables[name];
     const start = after ?? prefix;
     const found: StoredRecord[] = [];
+    let last = after;
     let bytes = 0;
     for (const { key, value } of table.getRange({
       ...(start && { start: Buffer.from(start) }),
@@ -225,6 +226,13 @@ export class Reads {
       exclusiveStart: after !== undefined,
       limit,
     })) {
+      // Behind a damaged page the driver goes round in circles, and out of the range.
+      const isInOrder = last === undefined || Buffer.compare(last, key) < 0;
+      const isInside = prefix === undefined || key.indexOf(prefix) === 0;
+      if (!isInOrder || !isInside) {
+        throw new DataLossError({ record: `a page of table ${name}` });
+      }
+      last = key;
       bytes += value.length;
       if (bytes > maxBytes && found.length > 0) break;
       found.push(storedRecord(name, key, value));
