@@ -16,7 +16,7 @@ export const exitCodes = {
   noServer: 6,
   /**
    * A part was not done or is not well: lines that were not imported, messages of a chat that were
-   * not answered, findings of `doctor`.
+   * not answered, findings of `doctor`, `verify`, `backup`.
    */
   incomplete: 7,
   /** The sessions that were compared differ; not 1, which says that nothing is known. */
@@ -36,6 +36,6 @@ Exit codes:
   4    no such session
   5    refused: the session has ended, somebody else wrote, a limit is reached
   6    no server at the address, or no answer in time
-  7    done in part: lines not imported, messages not answered, findings of doctor
+  7    done in part: lines not imported, messages not answered, findings of doctor, verify, backup
   8    diff: the two sessions differ
   130  interrupted (143: ended by SIGTERM)`;

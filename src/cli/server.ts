@@ -20,12 +20,18 @@ export interface Server {
 }
 
 export function addServerOptions(command: Command): Command {
-  return command
-    .option(
-      "--address <address>",
-      "host:port or unix:/path of the server (default 127.0.0.1:7377; env SESSIOND_ADDRESS)",
-    )
-    .option("--namespace <name>", 'namespace of the sessions (default "default")');
+  return addServerAddress(command).option(
+    "--namespace <name>",
+    'namespace of the sessions (default "default")',
+  );
+}
+
+/** For what concerns the server as a whole. */
+export function addServerAddress(command: Command): Command {
+  return command.option(
+    "--address <address>",
+    "host:port or unix:/path of the server (default 127.0.0.1:7377; env SESSIOND_ADDRESS)",
+  );
 }
 
 /**

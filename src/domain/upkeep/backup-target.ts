@@ -1,6 +1,6 @@
 import { mkdir, readdir, realpath, rm, statfs } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative } from "node:path";
-import { InvalidFieldError } from "../../errors.ts";
+import { InvalidFieldError, SessiondError } from "../../errors.ts";
 
 const MiB = 1024 * 1024;
 /** Left free beside the copy, because the store itself may be on the same disk. */
@@ -52,7 +52,16 @@ export async function openTarget(args: {
 /** What the caller is told when the disk does not do its part. */
 export function asWrong(error: unknown): unknown {
   if (!(error instanceof Error) || !("code" in error)) return error;
-  return wrong(`cannot be written: ${error.message}`);
+  return notWritten(error);
+}
+
+/** What the caller is told when the engine could not copy. */
+export function notCopied(error: unknown): unknown {
+  return error instanceof SessiondError ? error : notWritten(error);
+}
+
+function notWritten(error: unknown): InvalidFieldError {
+  return wrong(`cannot be written: ${error instanceof Error ? error.message : String(error)}`);
 }
 
 function wrong(description: string): InvalidFieldError {

@@ -16,7 +16,7 @@ import { limits } from "../../limits.ts";
 import { syncPath } from "../../store/files.ts";
 import { writeManifest } from "../../store/manifest.ts";
 import type { Store, StoreSize } from "../../store/store.ts";
-import { asWrong, type BackupTarget, openTarget } from "./backup-target.ts";
+import { asWrong, type BackupTarget, notCopied, openTarget } from "./backup-target.ts";
 import { verifyStore } from "./verify/verify.ts";
 
 /** What a backup says while it goes on, and at its end. */
@@ -104,9 +104,14 @@ async function* whileCopying(
 ): AsyncGenerator<BackupMessage> {
   const { target, fileBytes, signal } = args;
   let isCopied = false;
-  const copied = copy.then(() => {
-    isCopied = true;
-  });
+  const copied = copy.then(
+    () => {
+      isCopied = true;
+    },
+    (error: unknown) => {
+      throw notCopied(error);
+    },
+  );
   for (;;) {
     await Promise.race([copied, sleep(limits.storeProgressMs, undefined, { signal })]);
     if (isCopied) return;

@@ -1,15 +1,17 @@
-import { existsSync, mkdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type StoreHeader, StoreHeaderSchema } from "@sessiond/contract/store";
 import { open, type RootDatabase } from "lmdb";
 import { DataLossError, StartError } from "../../errors.ts";
 import { syncPath } from "../files.ts";
+import { MANIFEST_FILE } from "../manifest.ts";
 import { decodeRecord, encodeRecord } from "../records.ts";
 import { assertReadable, damagedHeader, newStoreHeader } from "../schema.ts";
 import { errorCode, errorText } from "./errors.ts";
 import { type FolderLock, lockFolder } from "./lock.ts";
 import { assertMetaPages } from "./meta-pages.ts";
+import { migrate } from "./migrations.ts";
 import { pagesOf } from "./pages.ts";
 import {
   HEADER_KEY,
@@ -33,6 +35,8 @@ const MAX_READERS = 64;
 const MAX_DBS = 32;
 
 export const DATA_FILE = "data.mdb";
+/** Folders in a data folder that something new is written in, until it takes the place of the old. */
+export const PARTIAL_FOLDERS = ["restore.partial", "compact.partial"] as const;
 const READER_FILE = "lock.mdb";
 /** More than MAX_READERS slots of 64 bytes and a header take. */
 const READER_FILE_BYTES = 8_192;
@@ -69,27 +73,45 @@ export async function openEnvironment(options: {
   path: string;
   mapSizeBytes: number;
   nowMs: number;
+  /** The folder may be a backup. Default false: nobody works with one by mistake. */
+  isBackup?: boolean;
 }): Promise<Environment> {
-  const { path, mapSizeBytes, nowMs } = options;
+  const { path, mapSizeBytes, nowMs, isBackup = false } = options;
+  if (!isBackup) assertNoBackup(path);
   makeFolder(path);
   const lock = lockFolder(path, nowMs);
   let root: RootDatabase<Buffer, Buffer> | undefined;
   try {
     assertMetaPages(join(path, DATA_FILE));
-    if (lock !== undefined) allocateReaderTable(join(path, READER_FILE));
+    if (lock !== undefined) {
+      // Left by a process that was killed: they may be as large as the store.
+      for (const name of PARTIAL_FOLDERS)
+        rmSync(join(path, name), { recursive: true, force: true });
+      allocateReaderTable(join(path, READER_FILE));
+    }
     root = openRoot({ path, mapSizeBytes, readOnly: lock === undefined });
     extendToPages(root, path);
     const tables = openTables(root, path);
     const chain = WriteChain.open(root);
-    const header = readHeader(tables.meta, path) ?? (await writeHeader(tables, path, nowMs));
-    assertReadable(header, `the store in ${path}`);
-    return environment({ path, header, root, tables, chain, lock });
+    const found = readHeader(tables.meta, path) ?? (await writeHeader(tables, path, nowMs));
+    const where = `the store in ${path}`;
+    assertReadable(found, where);
+    const opened = environment({ path, header: found, root, tables, chain, lock });
+    const header = await migrate({ tools: opened, where, ...opened });
+    return { ...opened, header };
   } catch (error) {
     await root?.close();
     lock?.release();
     if (error instanceof StartError) throw error;
     throw new StartError(startMessage(path, error), error);
   }
+}
+
+function assertNoBackup(path: string): void {
+  if (!existsSync(join(path, MANIFEST_FILE))) return;
+  throw new StartError(
+    `folder ${path} is a backup; make a data folder of it: sessiond restore ${path} --data <folder>`,
+  );
 }
 
 function makeFolder(path: string): void {
@@ -217,9 +239,8 @@ function environment(args: {
       if (!(await committed)) throw new Error("an earlier write failed, so this one was not made");
     },
     async copyTo(folder) {
-      const file = join(folder, DATA_FILE);
-      await root.backup(file, false);
-      await syncPath(file);
+      await root.backup(folder, false);
+      await syncPath(join(folder, DATA_FILE));
       await syncPath(folder);
     },
     async close() {

@@ -43,6 +43,8 @@ export interface LmdbStoreOptions {
   readonly mapSizeBytes?: number;
   /** Default: `limits.commitTimeoutMs`. */
   readonly commitTimeoutMs?: number;
+  /** The folder may be a backup, which is looked at. Default false. */
+  readonly isBackup?: boolean;
   /** Wall clock in milliseconds, for the create time of a new store. */
   readonly now?: () => number;
   /** Measures the disk. Default: asks the file system. */
@@ -117,6 +119,7 @@ export class LmdbStore implements Store {
       path: options.path,
       mapSizeBytes: options.mapSizeBytes ?? DEFAULT_MAP_BYTES,
       nowMs: (options.now ?? Date.now)(),
+      isBackup: options.isBackup ?? false,
     });
     return new LmdbStore({
       environment,
