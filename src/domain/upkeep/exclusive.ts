@@ -7,7 +7,7 @@ import { ShuttingDownError, StoreBusyError } from "../../errors.ts";
  */
 export class Exclusive<Operation extends "verify" | "backup"> {
   readonly #shutdown: AbortSignal;
-  readonly #running = new Map<Operation, Promise<void>>();
+  readonly #running = new Map<Operation, { leave: () => void; ended: Promise<void> }>();
 
   constructor(shutdown: AbortSignal) {
     this.#shutdown = shutdown;
@@ -23,7 +23,6 @@ export class Exclusive<Operation extends "verify" | "backup"> {
     if (this.#shutdown.aborted) throw new ShuttingDownError();
     const stop = new AbortController();
     const ended = Promise.withResolvers<void>();
-    this.#running.set(operation, ended.promise);
     const messages = untilEnd(work(stop.signal), () => {
       this.#running.delete(operation);
       ended.resolve();
@@ -34,6 +33,7 @@ export class Exclusive<Operation extends "verify" | "backup"> {
       stop.abort(caller.reason);
       messages.return(undefined).catch(() => {});
     };
+    this.#running.set(operation, { leave, ended: ended.promise });
     this.#shutdown.addEventListener("abort", shutDown, { once: true });
     caller.addEventListener("abort", leave, { once: true });
     if (caller.aborted) leave();
@@ -45,9 +45,11 @@ export class Exclusive<Operation extends "verify" | "backup"> {
     }
   }
 
-  /** Resolves when nothing is running. */
-  async idle(): Promise<void> {
-    await Promise.all(this.#running.values());
+  /** Ends what is running, and waits for it: also for one whose caller takes no message any more. */
+  async close(): Promise<void> {
+    const running = [...this.#running.values()];
+    for (const { leave } of running) leave();
+    await Promise.all(running.map(({ ended }) => ended));
   }
 }
 

@@ -50,8 +50,8 @@ export class Upkeep {
     return statOf(this.#options);
   }
 
-  /** Waits for what is under way and does not end at once: a copy that nobody wants any more. */
+  /** Ends what is under way; waits for a copy, which cannot be stopped. */
   close(): Promise<void> {
-    return this.#exclusive.idle();
+    return this.#exclusive.close();
   }
 }

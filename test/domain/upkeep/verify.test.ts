@@ -1,10 +1,8 @@
-import { create } from "@bufbuild/protobuf";
-import { DeleteSessionRequestSchema } from "@sessiond/contract";
 import { describe, expect, it } from "vitest";
 import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
 import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { temporaryFolders } from "../../store/lmdb/folders.ts";
-import { openTestDomain, userText } from "../../support/domain.ts";
+import { openTestDomain } from "../../support/domain.ts";
 import { liveIn, verify } from "./support.ts";
 
 const newFolder = temporaryFolders();
@@ -29,7 +27,7 @@ describe.each(Object.entries(engines))("verifying a %s store", (_, open) => {
     expect(findings).toEqual([]);
     const { tables } = await domain.store.size();
     const entries = Object.fromEntries(tables.map((table) => [table.name, table.entries]));
-    expect(summary).toMatchObject({ sessions: BigInt(entries["sessions"] ?? 0), namespaces: 2n });
+    expect(summary).toMatchObject({ sessions: BigInt(entries.sessions ?? 0), namespaces: 2n });
     expect(summary.events).toBeGreaterThan(100n);
   });
 });
