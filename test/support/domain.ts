@@ -65,6 +65,7 @@ export async function openTestDomain(
     Pick<
       DomainOptions,
       | "store"
+      | "ids"
       | "progressIntervalMs"
       | "tokens"
       | "costPer1000"
