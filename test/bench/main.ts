@@ -12,6 +12,7 @@ import { startBench } from "./start.ts";
 import { type Bench, describeMachine, textReport } from "./support/report.ts";
 import { sweepBench } from "./sweep.ts";
 import { tokensBench } from "./tokens.ts";
+import { verifyBench } from "./verify.ts";
 import { watchBench } from "./watch.ts";
 import { watchCostBench } from "./watch-cost.ts";
 import { watchMemoryBench } from "./watch-memory.ts";
@@ -32,6 +33,7 @@ const benches = {
   sweep: sweepBench,
   "log-sweep": logSweepBench,
   forks: forksBench,
+  verify: verifyBench,
   image: imageBench,
   tokens: tokensBench,
   windows: windowsBench,
