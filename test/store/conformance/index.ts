@@ -7,6 +7,7 @@ import { describeEvents } from "./events.ts";
 import { describeForks } from "./forks.ts";
 import { describeLists } from "./lists.ts";
 import { describeNamespaceLog } from "./namespace-log.ts";
+import { describeRecords } from "./records.ts";
 import { describeRenames } from "./renames.ts";
 import { describeRequests } from "./requests.ts";
 import { describeStates } from "./states.ts";
@@ -33,5 +34,6 @@ export function describeStore(engine: Engine): void {
     describeRenames(engine);
     describeForks(engine);
     describeStates(engine);
+    describeRecords(engine);
   });
 }
