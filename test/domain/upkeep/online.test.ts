@@ -120,12 +120,16 @@ describe.each([
     await using store = await open();
     await liveIn(store.domain);
     const load = busy(store);
-    let events = 0;
+    let commits = 0;
+    store.domain.store.onCommit(() => {
+      commits += 1;
+    });
     for (let round = 0; round < 12; round++) {
-      const { findings, summary } = await verify(store.domain.store);
+      const before = commits;
+      const { findings } = await verify(store.domain.store);
       expect(findings).toEqual([]);
-      expect(Number(summary.events)).toBeGreaterThan(events);
-      events = Number(summary.events) / 2;
+      // Otherwise nothing was in motion.
+      expect(commits).toBeGreaterThan(before);
     }
     await load.stop();
     expect((await verify(store.domain.store)).findings).toEqual([]);

@@ -27,7 +27,10 @@ describe.each(Object.entries(engines))("verifying a %s store", (_, open) => {
     expect(findings).toEqual([]);
     const { tables } = await domain.store.size();
     const byName = new Map(tables.map(({ name, entries }) => [name, entries]));
-    expect(summary).toMatchObject({ sessions: BigInt(byName.get("sessions") ?? 0), namespaces: 2n });
+    expect(summary).toMatchObject({
+      sessions: BigInt(byName.get("sessions") ?? 0),
+      namespaces: 2n,
+    });
     expect(summary.events).toBeGreaterThan(100n);
   });
 });

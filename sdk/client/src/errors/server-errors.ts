@@ -302,7 +302,12 @@ export class RevisionOutOfRangeError extends SessiondError {
 }
 
 /** Another verify or backup of the server is under way; wait for its end. */
-export class StoreBusyError extends SessiondError {}
+export class StoreBusyError extends SessiondError {
+  /** What is under way: "verify" or "backup". */
+  get operation(): string {
+    return this.text("operation");
+  }
+}
 
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
