@@ -125,12 +125,11 @@ describe.each([
       commits += 1;
     });
     for (let round = 0; round < 12; round++) {
-      const before = commits;
       const { findings } = await verify(store.domain.store);
       expect(findings).toEqual([]);
-      // Otherwise nothing was in motion.
-      expect(commits).toBeGreaterThan(before);
     }
+    // Otherwise nothing was in motion.
+    expect(commits).toBeGreaterThan(20);
     await load.stop();
     expect((await verify(store.domain.store)).findings).toEqual([]);
   });
