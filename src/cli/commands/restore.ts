@@ -1,13 +1,16 @@
 import { existsSync } from "node:fs";
 import { mkdir, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import type { VerifySummary } from "@sessiond/contract";
 import type { Command } from "commander";
-import { readManifest } from "../../store/manifest.ts";
+import { type Manifest, readManifest } from "../../store/manifest.ts";
+import { SCHEMA_VERSION } from "../../store/schema.ts";
 import { CommandError } from "../command-error.ts";
 import type { CommandLine } from "../command-line.ts";
 import { exitCodes } from "../exit-codes.ts";
+import type { Host } from "../host.ts";
 import { outputFormat, outputOption, writeJson } from "../output-format.ts";
-import { progressBar } from "../progress-bar.ts";
+import { type ProgressBar, progressBar } from "../progress-bar.ts";
 import { numberText } from "../text/numbers.ts";
 import { copyFile } from "../upkeep/copy-file.ts";
 import { assertStore, type FolderWork, hasStore, withFolder } from "../upkeep/folder.ts";
@@ -69,42 +72,19 @@ async function restore(
     if (isReplaced && !force) throw taken(folder);
     const partial = await makePartial(folder, "restore.partial");
     try {
-      const dataFile = join(backup, "data.mdb");
-      const { size } = await stat(dataFile);
-      if (size < manifest.fileBytes) throw incomplete(backup, "its data file is too short");
-      await copyFile({
-        from: dataFile,
-        to: join(partial, "data.mdb"),
-        signal,
-        onBytes: (bytes) => bar.update(bytes / size, `copy, ${bytesText(bytes)}`),
-      });
-      const verified = await verifyCopy({ host, folder: partial, bar, signal });
-      assertSame(backup, manifest, verified);
-      const isAsGood = verified.summary.findings <= manifest.findings;
-      if (!isAsGood) throw incomplete(backup, "it is damaged, see above");
-      await withNewIdentity(partial);
-      signal.throwIfAborted();
+      const summary = await makeCopy({ host, backup, manifest, partial, bar, signal });
       const keepAs = isReplaced ? freeName(folder) : undefined;
       await replaceData({ folder, partial, ...(keepAs !== undefined && { keepAs }) });
       bar.clear();
-      const { sessions, events, findings } = verified.summary;
-      const format = outputFormat(output, "text", host.stdout);
-      if (format !== "text") {
-        writeJson(host.stdout, format, {
-          data: folder,
-          backupTime: manifest.createTime,
-          sessions: Number(sessions),
-          events: Number(events),
-          findings,
-          ...(keepAs !== undefined && { before: join(folder, keepAs) }),
-        });
-      } else {
-        const content = `${numberText(Number(sessions))} sessions, ${numberText(Number(events))} events`;
-        host.stdout.write(`restored ${content} of ${manifest.createTime} to ${folder}\n`);
-        if (keepAs !== undefined) {
-          host.stdout.write(`the store from before is in ${join(folder, keepAs)}\n`);
-        }
-      }
+      const { findings } = summary;
+      show(host, output, {
+        data: folder,
+        backupTime: manifest.createTime,
+        sessions: Number(summary.sessions),
+        events: Number(summary.events),
+        findings,
+        ...(keepAs !== undefined && { before: join(folder, keepAs) }),
+      });
       return findings > 0 ? exitCodes.incomplete : undefined;
     } finally {
       bar.clear();
@@ -113,6 +93,59 @@ async function restore(
   } finally {
     lock.release();
   }
+}
+
+/** Copies, verifies, and gives the copy an identity of its own. Errors: CommandError. */
+async function makeCopy(args: {
+  host: Host;
+  backup: string;
+  manifest: Manifest;
+  partial: string;
+  bar: ProgressBar;
+  signal: AbortSignal;
+}): Promise<VerifySummary> {
+  const { host, backup, manifest, partial, bar, signal } = args;
+  const from = join(backup, "data.mdb");
+  const { size } = await stat(from);
+  if (size < manifest.fileBytes) throw incomplete(backup, "its data file is too short");
+  await copyFile({
+    from,
+    to: join(partial, "data.mdb"),
+    signal,
+    onBytes: (bytes) => bar.update(bytes / size, `copy, ${bytesText(bytes)}`),
+  });
+  const verified = await verifyCopy({ host, folder: partial, bar, signal });
+  // Records of an older schema may have become others by now.
+  if (manifest.schemaVersion === SCHEMA_VERSION) assertSame(backup, manifest, verified);
+  // What was known when the backup was made may be all there is.
+  const isAsGood = verified.summary.findings <= manifest.findings;
+  if (!isAsGood) throw incomplete(backup, "it is damaged, see above");
+  await withNewIdentity(partial);
+  signal.throwIfAborted();
+  return verified.summary;
+}
+
+function show(
+  host: Host,
+  output: string | undefined,
+  result: {
+    data: string;
+    backupTime: string;
+    sessions: number;
+    events: number;
+    findings: number;
+    before?: string;
+  },
+): void {
+  const { data, backupTime, sessions, events, before } = result;
+  const format = outputFormat(output, "text", host.stdout);
+  if (format !== "text") {
+    writeJson(host.stdout, format, result);
+    return;
+  }
+  const content = `${numberText(sessions)} sessions, ${numberText(events)} events`;
+  host.stdout.write(`restored ${content} of ${backupTime} to ${data}\n`);
+  if (before !== undefined) host.stdout.write(`the store from before is in ${before}\n`);
 }
 
 async function withNewIdentity(path: string): Promise<void> {

@@ -1,5 +1,7 @@
+import { expect, test } from "vitest";
 import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
-import type { Store } from "../../../src/store/store.ts";
+import { TABLE_NAMES } from "../../../src/store/lmdb/tables.ts";
+import { RECORD_TABLES, type Store } from "../../../src/store/store.ts";
 import { describeStore } from "../conformance/index.ts";
 import { temporaryFolders } from "./folders.ts";
 
@@ -19,4 +21,9 @@ describeStore({
     await store.close();
     return open(folders.get(store));
   },
+});
+
+test("what looks after a store looks at every table but the header's", () => {
+  const names: readonly string[] = TABLE_NAMES;
+  expect([...RECORD_TABLES, "meta"].sort()).toEqual([...names].sort());
 });
