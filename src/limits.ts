@@ -136,7 +136,7 @@ export const limits = {
   failureDrainMs: 1_000,
 
   /** Records that a verify or a stat looks at between two looks at what others want. */
-  verifyRecords: 128,
+  verifyRecords: 64,
   /** Bytes of events it reads at once. */
   verifyBytes: 256 * KiB,
   /** Sessions of which a verify compares heads with names and with the logs of namespaces: 25 bytes each. */

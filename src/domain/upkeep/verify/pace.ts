@@ -3,13 +3,13 @@ import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises"
 /** After so much work at a stretch others get their turn. */
 const sliceMs = 2;
 /** While others are at work it rests so many times as long as it worked. */
-const restFactor = 2;
+const restFactor = 3;
 /** A turn of the event loop that takes longer had work of others in it. */
 const busyTurnMs = 0.5;
 
 /**
  * Lets long work go on in slices, so that whoever else uses the process hardly notices: alone it works
- * without rest, beside others a third of the time.
+ * without rest, beside others a quarter of the time.
  */
 export class Pace {
   readonly #signal: AbortSignal;
