@@ -61,8 +61,7 @@ export function derive(change: Change): Derived {
 function inheritance({ key, before, after }: Change): Pick<Derived, "references" | "released"> {
   const old = before?.head.inherited ?? [];
   const now = after?.head.inherited ?? [];
-  const keys = (segments: readonly LogSegment[]) =>
-    segments.map(({ uid: log, lastRevision }) => referenceKey({ log, lastRevision, uid: key.uid }));
+  const keys = (segments: readonly LogSegment[]) => referencesOf(key.uid, segments);
   const isDeleted = before !== undefined && after === undefined;
   return {
     references: old === now ? NONE : difference(keys(old), keys(now)),
@@ -76,6 +75,11 @@ export function derivedKeys(session: Session): {
   readonly deadlines: readonly Uint8Array[];
 } {
   return { indexes: indexKeysOf(session, session), deadlines: deadlineKeysOf(session, session) };
+}
+
+/** Every reference of a session to the logs it shares. */
+export function referencesOf(uid: string, inherited: readonly LogSegment[]): Uint8Array[] {
+  return inherited.map(({ uid: log, lastRevision }) => referenceKey({ log, lastRevision, uid }));
 }
 
 function logEntryOf(change: Change): NamespaceLogEntry | undefined {

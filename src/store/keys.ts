@@ -159,14 +159,18 @@ export function referenceKey(args: { log: Uint8Array; lastRevision: number; uid:
   return Buffer.concat([log, revision, uidBytes(uid)]);
 }
 
-/** Last revision that is shared, by a reference. */
-export function parseReferenceKey(key: Uint8Array): { lastRevision: number } {
+/** What a reference says; `uid` is that of the fork. */
+export function parseReferenceKey(key: Uint8Array): {
+  log: Uint8Array;
+  lastRevision: number;
+  uid: string;
+} {
   const reader = new KeyReader(key);
-  reader.take(UID_BYTES);
+  const log = reader.take(UID_BYTES);
   const lastRevision = reader.take(4).readUInt32BE();
-  reader.take(UID_BYTES);
+  const uid = uidText(reader.take(UID_BYTES));
   reader.end();
-  return { lastRevision };
+  return { log, lastRevision, uid };
 }
 
 export function logKey({ namespace, offset }: { namespace: string; offset: number }): Buffer {
@@ -266,6 +270,24 @@ export function requestKey(args: {
 export function stateKey(scope: StateScope): Buffer {
   const kind = Buffer.of(STATE_KINDS[scope.of]);
   return checked(Buffer.concat([nameBytes(scope.namespace), kind, stateOwner(scope)]));
+}
+
+export function parseStateKey(key: Uint8Array): StateScope {
+  const reader = new KeyReader(key);
+  const namespace = reader.name();
+  const kind = reader.take(1).readUInt8();
+  const owner = reader.rest();
+  switch (kind) {
+    case STATE_KINDS.app:
+      assertKey(owner.length === 0, "goes on after its end");
+      return { of: "app", namespace };
+    case STATE_KINDS.user:
+      return { of: "user", namespace, userId: owner.toString("utf8") };
+    case STATE_KINDS.session:
+      return { of: "session", namespace, uid: uidText(owner) };
+    default:
+      throw new RangeError(`key: no kind of state has number ${kind}`);
+  }
 }
 
 function stateOwner(scope: StateScope): Buffer {

@@ -20,7 +20,7 @@ interface Flags {
 
 const help = `
 The server that uses the folder is stopped first. Every record is copied into a new file, lists and
-deadlines are made anew, events of no session are left out, the new file is verified, and only then
+deadlines are made anew, records of no session are left out, the new file is verified, and only then
 takes the place of the old one. It needs free disk space for the new file. A file shrinks by what was
 deleted: without deletions there is little to win, because free pages are used before a file grows.
 
@@ -111,7 +111,7 @@ function show(
     return;
   }
   const { beforeBytes, afterBytes, records, leftOut } = result;
-  const left = leftOut === 0 ? "" : `, ${numberText(leftOut)} events of no session left out`;
+  const left = leftOut === 0 ? "" : `, ${numberText(leftOut)} records of no session left out`;
   host.stdout.write(
     `${bytesText(beforeBytes)} before, ${bytesText(afterBytes)} after: ${numberText(records)} records${left}\n`,
   );

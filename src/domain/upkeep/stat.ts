@@ -8,7 +8,7 @@ import {
   type StoreStat,
   StoreStatSchema,
 } from "@sessiond/contract";
-import { SessionHeadSchema } from "@sessiond/contract/store";
+import { type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
 import type { Clock } from "../../ids.ts";
 import { limits } from "../../limits.ts";
 import { uidBytes } from "../../store/keys.ts";
@@ -40,7 +40,7 @@ export async function statOf(args: { store: Store; clock: Clock }): Promise<Stor
     const { namespace } = session;
     const count = namespaces.get(namespace) ?? new NamespaceCount();
     namespaces.set(namespace, count);
-    count.add(session);
+    count.add(session, stored.head);
     biggest.add(session);
     noisiest.add(session);
     if (!hasEnded(asOf(stored, clock()))) oldest.add(session);
@@ -115,10 +115,14 @@ class NamespaceCount {
   #events = 0;
   readonly #states = new Map<SessionStat["state"], number>();
 
-  add({ state, events, storedBytes }: SessionStat): void {
+  /** What a fork shares with others is not its own. */
+  add(
+    { state, events, storedBytes }: SessionStat,
+    { inherited, inheritedBytes }: SessionHead,
+  ): void {
     this.#sessions += 1;
-    this.#events += events;
-    this.storedBytes += Number(storedBytes);
+    this.#events += events - (inherited.at(-1)?.lastRevision ?? 0);
+    this.storedBytes += Number(storedBytes) - inheritedBytes;
     this.#states.set(state, (this.#states.get(state) ?? 0) + 1);
   }
 

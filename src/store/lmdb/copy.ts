@@ -1,10 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { fromBinary } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import { SessionSchema } from "@sessiond/contract";
+import { SessionHeadSchema } from "@sessiond/contract/store";
 import { DataLossError } from "../../errors.ts";
-import { derivedKeys } from "../indexes.ts";
+import { derivedKeys, referencesOf } from "../indexes.ts";
+import { parseEventKey, parseReferenceKey, parseStateKey, uidBytes, uidText } from "../keys.ts";
 import { decodeRecord } from "../records.ts";
 import type { Environment } from "./environment.ts";
+import { firstUnneeded } from "./maintenance.ts";
 import { headerWrite } from "./migrations.ts";
 import { NO_VALUE, type TableName, type Write } from "./tables.ts";
 
@@ -14,13 +17,14 @@ const pieceBytes = 4 * 1024 * 1024;
 const uidLength = 16;
 
 /**
- * What is done with each table, in this order: who owns an event is known when the events come. A table
+ * What is done with each table, in this order: who needs an event is known when the events come. A table
  * that is not named here does not compile, because it would be lost.
  */
 const treatments = {
   meta: "written anew",
   heads: "copied",
   garbage: "copied",
+  // They follow from the heads; those of a damaged one are copied, or its log would be lost.
   references: "copied",
   events: "copied",
   checkpoints: "copied",
@@ -36,13 +40,13 @@ const treatments = {
 /** What a logical copy did. */
 export interface Copied {
   readonly records: number;
-  /** Events of no session, which were left out. */
+  /** Records of no session, which were left out. */
   readonly leftOut: number;
 }
 
 /**
- * Copies a store record by record into a new, empty one, which then has no free pages in it and lists
- * and deadlines made anew from its sessions. Records are copied as they are, damaged ones too.
+ * Copies a store record by record into a new, empty one, which then has no free pages in it and lists,
+ * deadlines and references made anew from its sessions. Records are copied as they are, damaged ones too.
  *
  * Nobody else may write to either. Errors: those of the driver, and what the signal was aborted with.
  */
@@ -63,11 +67,11 @@ export async function copyRecords(
       const piece = readPiece(from, table, after);
       after = piece.at(-1)?.key;
       if (after === undefined) break;
-      const wanted = table === "events" ? piece.filter(ownedBy(to)) : piece;
-      const derived = table === "sessions" ? wanted.flatMap(listWrites) : [];
+      const wanted = piece.filter(isWanted(table, to));
+      const derived = wanted.flatMap((record) => derivedWrites(table, record));
       await to.write([...wanted.map((record) => ({ table, ...record })), ...derived]);
       records += piece.length;
-      leftOut += piece.length - wanted.length;
+      if (table !== "references") leftOut += piece.length - wanted.length;
       onRecords(records);
     }
   }
@@ -99,31 +103,76 @@ function readPiece({ tables }: Environment, table: TableName, after: Buffer | un
   return piece;
 }
 
-/** Says whether an event has a session, or one whose log waits for its removal. */
-function ownedBy({ tables }: Environment): (record: { key: Buffer }) => boolean {
+/** Says whether a record is needed, by what was copied before it. */
+function isWanted(table: TableName, to: Environment): (record: { key: Buffer }) => boolean {
+  switch (table) {
+    case "events":
+    case "checkpoints":
+      return neededBy(to);
+    case "references":
+      return ({ key }) => isHeadDamaged(to, uidBytes(parseReferenceKey(key).uid));
+    case "states":
+      return ({ key }) => {
+        const scope = parseStateKey(key);
+        return (
+          scope.of !== "session" || to.tables.heads.getBinary(uidBytes(scope.uid)) !== undefined
+        );
+      };
+    default:
+      return () => true;
+  }
+}
+
+/** Whether a record of a log has a session, a fork that shares it, or waits for its removal. */
+function neededBy({ tables }: Environment): (record: { key: Buffer }) => boolean {
   let last: Buffer | undefined;
-  let isOwned = false;
+  let unneeded = 0;
   return ({ key }) => {
     const uid = key.subarray(0, uidLength);
     if (last?.equals(uid) !== true) {
-      isOwned = [tables.heads, tables.garbage].some((table) => table.getBinary(uid) !== undefined);
+      const isGarbage = tables.garbage.getBinary(uid) !== undefined;
+      unneeded = isGarbage ? Number.POSITIVE_INFINITY : firstUnneeded(tables, uid);
       last = uid;
     }
-    return isOwned;
+    return parseEventKey(key).revision < unneeded;
   };
 }
 
-/** A damaged session says nothing of its lists. */
-function listWrites({ key, value }: { key: Buffer; value: Buffer }): Write[] {
+function isHeadDamaged({ tables }: Environment, uid: Buffer): boolean {
+  const value = tables.heads.getBinary(uid);
+  return value !== undefined && contentOf(uid, value, SessionHeadSchema) === undefined;
+}
+
+/** What follows from a record; from a damaged one nothing. */
+function derivedWrites(table: TableName, { key, value }: { key: Buffer; value: Buffer }): Write[] {
+  if (table === "sessions") {
+    const session = contentOf(key, value, SessionSchema);
+    if (session === undefined) return [];
+    const { indexes, deadlines } = derivedKeys(session);
+    return [...keyWrites("indexes", indexes), ...keyWrites("deadlines", deadlines)];
+  }
+  if (table !== "heads") return [];
+  const head = contentOf(key, value, SessionHeadSchema);
+  return head ? keyWrites("references", referencesOf(uidText(key), head.inherited)) : [];
+}
+
+function keyWrites(table: TableName, keys: readonly Uint8Array[]): Write[] {
+  return keys.map((key) => ({ table, key, value: NO_VALUE }));
+}
+
+/** A message, or undefined for a record that is damaged. */
+function contentOf<Desc extends DescMessage>(
+  key: Buffer,
+  value: Buffer,
+  schema: Desc,
+): MessageShape<Desc> | undefined {
   try {
-    const content = decodeRecord(key, value, () => ({ record: "a session" }));
-    const { indexes, deadlines } = derivedKeys(fromBinary(SessionSchema, content));
-    return [
-      ...indexes.map((index): Write => ({ table: "indexes", key: index, value: NO_VALUE })),
-      ...deadlines.map((due): Write => ({ table: "deadlines", key: due, value: NO_VALUE })),
-    ];
+    return fromBinary(
+      schema,
+      decodeRecord(key, value, () => ({ record: "a record" })),
+    );
   } catch (error) {
-    if (error instanceof DataLossError) return [];
+    if (error instanceof DataLossError) return undefined;
     throw error;
   }
 }

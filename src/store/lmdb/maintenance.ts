@@ -134,7 +134,7 @@ function recordsOf(tables: Tables, uid: Buffer, limit: number): Write[] {
 }
 
 /** The revision behind what the session of the log and the forks that share it need. */
-function firstUnneeded(tables: Tables, uid: Buffer): number {
+export function firstUnneeded(tables: Tables, uid: Buffer): number {
   if (tables.heads.getBinary(uid) !== undefined) return LAST_REVISION + 1;
   for (const key of tables.references.getKeys({
     start: prefixEnd(uid),

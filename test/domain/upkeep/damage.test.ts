@@ -248,9 +248,9 @@ const cases: readonly {
     breakIt: ({ uid, putRaw }) => putRaw("deadlines", deadline(uid, 5), Buffer.of()),
   },
   {
-    code: "NAMESPACE_LOG_GAP",
-    what: "a hole in the log of a namespace",
-    says: /its log goes on at 3 where 2 should be/,
+    code: "NAMESPACE_LOG_WRONG",
+    what: "a log of a namespace that lacks events of a session",
+    says: /entry 3 names events 4 to 5 behind 1/,
     breakIt: ({ remove }) => remove("log", logKey({ namespace, offset: 2 })),
   },
   {

@@ -54,6 +54,9 @@ export function describeRecords(engine: Engine): void {
         deadlines: sessions.flatMap(({ session }) => [...derivedKeys(session).deadlines]),
         requests: [],
         garbage: [],
+        states: [],
+        references: [],
+        checkpoints: [],
       } satisfies Record<RecordTable, Uint8Array[]>;
       for (const table of RECORD_TABLES) {
         for (const limit of [1, 2, 100]) {

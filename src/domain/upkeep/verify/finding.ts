@@ -12,7 +12,8 @@ export interface Concerned {
 
 const restore = "restore the newest backup that verifies clean";
 const removeSession = `export what can be read and delete the session, or ${restore}`;
-const compact = "stop the server and run `sessiond compact`, which makes lists and deadlines anew";
+const compact =
+  "stop the server and run `sessiond compact`, which makes lists, deadlines and references anew";
 
 /** What to do about each kind of damage. */
 const fixes = {
@@ -29,10 +30,13 @@ const fixes = {
   INDEX_STRAY: compact,
   DEADLINE_MISSING: compact,
   DEADLINE_STRAY: compact,
-  NAMESPACE_LOG_GAP: `watches of the namespace miss commits; ${restore}`,
   NAMESPACE_LOG_WRONG: `watches of the namespace show wrong revisions; ${restore}`,
   COUNTER_WRONG: "the log is whole and its events are right; report it as a defect",
   CONTEXT_WRONG: "the log is whole and its events are right; report it as a defect",
+  REFERENCE_MISSING: `delete no session until it is there again: ${compact}`,
+  REFERENCE_STRAY: compact,
+  STATE_STRAY: "nobody sees it; `sessiond compact` leaves it out",
+  CHECKPOINT_STRAY: "nobody sees it; `sessiond compact` leaves it out",
   LOG_CONDEMNED: `stop the server, or its housekeeping removes the log; ${restore}`,
 } satisfies Record<Code, string>;
 

@@ -4,6 +4,7 @@ import { limits } from "../../../limits.ts";
 import { eventKey, parseEventKey, uidBytes, uidText } from "../../../store/keys.ts";
 import type { StoredRecord } from "../../../store/store.ts";
 import { finding } from "./finding.ts";
+import { missingReferences, newestShared } from "./references.ts";
 import { type Findings, nothing, type Run } from "./run.ts";
 import { SessionLogCheck } from "./session-log.ts";
 import { damaged, decoded, exactly, pagesOf, parsed, under } from "./walk.ts";
@@ -16,6 +17,15 @@ interface Log {
   readonly uid: string;
   readonly head: SessionHead;
   readonly check: SessionLogCheck;
+  /** Where its events are, oldest first; the last piece is its own. */
+  readonly pieces: readonly [Piece, ...Piece[]];
+}
+
+/** Events under one uid, up to a revision; those before `first` belong to others. */
+interface Piece {
+  readonly uid: Uint8Array;
+  readonly first: number;
+  readonly last: number;
 }
 
 /**
@@ -38,9 +48,13 @@ export async function* checkLogs(run: Run): AsyncGenerator<Findings> {
       }
       const uid = uidText(record.key);
       const head = decoded(SessionHeadSchema, record);
-      run.uids.add(record.key, head?.revision ?? 0);
+      const inherited = head?.inherited.at(-1)?.lastRevision ?? 0;
+      run.uids.add(record.key, head?.revision ?? 0, inherited);
       if (head === undefined) yield damaged("the head", { uid });
-      else logs.push({ uid, head, check: new SessionLogCheck(uid, head) });
+      else {
+        const pieces = piecesOf(record.key, head);
+        logs.push({ uid, head, check: new SessionLogCheck(uid, head), pieces });
+      }
       const events = logs.reduce((sum, log) => sum + log.head.revision, 0);
       if (events < limits.verifyRecords) continue;
       yield* checkTogether(run, logs);
@@ -60,7 +74,7 @@ async function* checkTogether(run: Run, logs: readonly Log[]): AsyncGenerator<Fi
   if (logs.length === 0) return;
   let first: readonly (readonly StoredRecord[])[] | undefined;
   try {
-    first = await run.store.records(...logs.map(({ uid }) => firstEvents(uid)));
+    first = await run.store.records(...logs.map(({ pieces: [piece] }) => eventsOf(piece)));
   } catch (error) {
     if (!(error instanceof DataLossError)) throw error;
     // One by one, to tell which of them cannot be read.
@@ -72,11 +86,26 @@ async function* checkTogether(run: Run, logs: readonly Log[]): AsyncGenerator<Fi
   }
 }
 
-function firstEvents(uid: string, after?: Uint8Array) {
+function piecesOf(uid: Uint8Array, { inherited }: SessionHead): Log["pieces"] {
+  let first = 1;
+  const shared = inherited.map((segment): Piece => {
+    const piece = { uid: segment.uid, first, last: segment.lastRevision };
+    first = piece.last + 1;
+    return piece;
+  });
+  // Its own are read from the very first: nothing of it may stand before those it inherits end.
+  const own = { uid, first: 1, last: lastRevision };
+  const [oldest, ...others] = shared;
+  return oldest === undefined ? [own] : [oldest, ...others, own];
+}
+
+function eventsOf({ uid, first }: Piece, after?: Uint8Array) {
+  const behind =
+    after ?? (first > 1 ? eventKey({ uid: uidText(uid), revision: first - 1 }) : after);
   return {
     table: "events",
-    prefix: uidBytes(uid),
-    ...(after && { after }),
+    prefix: uid,
+    ...(behind && { after: behind }),
     limit: limits.verifyRecords,
     maxBytes: limits.verifyBytes,
   } as const;
@@ -87,20 +116,10 @@ async function* checkOne(
   log: Log,
   first: readonly StoredRecord[] | undefined,
 ): AsyncGenerator<Findings> {
-  const { uid, check } = log;
-  let page = first;
+  const { uid, check, head, pieces } = log;
   try {
-    page ??= (await run.store.records(firstEvents(uid)))[0];
-    while (page.length > 0) {
-      run.records += page.length;
-      run.events += page.length;
-      let wantsMore = true;
-      for (const record of page) wantsMore &&= check.add(record);
-      const last = page.at(-1);
-      if (!wantsMore || last === undefined) break;
-      await run.pace.between();
-      yield nothing;
-      [page] = await run.store.records(firstEvents(uid, last.key));
+    for (const [index, piece] of pieces.entries()) {
+      yield* addPiece(run, check, piece, index === 0 ? first : undefined);
     }
   } catch (error) {
     if (!(error instanceof DataLossError)) throw error;
@@ -108,8 +127,37 @@ async function* checkOne(
     return;
   }
   const { findings, goesOn } = check.end();
-  if (findings.length === 0 && !goesOn) return;
-  yield { findings: await confirmed(run, log, { findings, goesOn }) };
+  if (findings.length > 0 || goesOn) {
+    yield { findings: await confirmed(run, log, { findings, goesOn }) };
+  }
+  yield await missingReferences(run, uid, head.inherited);
+}
+
+/** Adds the events of a piece, of which the first page may have been read. */
+async function* addPiece(
+  run: Run,
+  check: SessionLogCheck,
+  piece: Piece,
+  first: readonly StoredRecord[] | undefined,
+): AsyncGenerator<Findings> {
+  const isOwn = piece.last === lastRevision;
+  let page = first ?? (await run.store.records(eventsOf(piece)))[0];
+  while (page.length > 0) {
+    // What is shared is counted where it is kept.
+    if (isOwn) {
+      run.records += page.length;
+      run.events += page.length;
+    }
+    for (const record of page) {
+      const revision = parsed(parseEventKey, record.key)?.revision ?? 0;
+      if (revision > piece.last || !check.add(record)) return;
+    }
+    const last = page.at(-1);
+    if (last === undefined) return;
+    await run.pace.between();
+    yield nothing;
+    [page] = await run.store.records(eventsOf(piece, last.key));
+  }
 }
 
 /** What is left of the findings when it is known what has changed meanwhile. */
@@ -168,16 +216,23 @@ async function* ownerless(
 }
 
 async function* ownerlessLog(run: Run, key: Uint8Array): AsyncGenerator<Findings> {
+  const shared = await newestShared(run.store, key);
+  const uid = uidText(key);
   const [heads, garbage, events] = await run.store.records(
     exactly("heads", key),
     exactly("garbage", key),
-    { table: "events", prefix: key, limit: 1 },
+    {
+      table: "events",
+      prefix: key,
+      ...(shared > 0 && { after: eventKey({ uid, revision: shared }) }),
+      limit: 1,
+    },
   );
-  // Created since the heads were read, or waiting to be removed, or removed.
+  // Created since the heads were read, or waiting to be removed, or removed, or needed by forks.
   const [event] = events;
   const isOwned = under(key, heads) !== undefined || under(key, garbage) !== undefined;
   if (isOwned || event === undefined) return;
-  const { uid, revision } = parseEventKey(event.key);
+  const { revision } = parseEventKey(event.key);
   const found = `events from ${revision} on of a session that does not exist`;
   yield { findings: [finding("EVENTS_WITHOUT_SESSION", { uid }, found)] };
 }

@@ -32,6 +32,7 @@ export class Recount {
   #errors = 0;
   #storedBytes = 0;
   #lastTurn = 0;
+  #stateRevision = 0;
   #usage = { total: 0, input: 0, output: 0, reportedInput: 0, reportedOutput: 0, reportedCost: 0 };
   #requests: { count: number; errors: number; timeMs: number } | undefined;
   readonly #protected = new Set<number>();
@@ -63,6 +64,9 @@ export class Recount {
       case "error":
         this.#steps += 1;
         this.#errors += 1;
+        break;
+      case "stateChanged":
+        this.#stateRevision = revision;
         break;
       case "requestRecorded":
         this.#addRequest(payload.value);
@@ -108,6 +112,7 @@ export class Recount {
     }
     note(counters, "step", head.step, this.#steps);
     note(counters, "turn", head.turn, this.#lastTurn);
+    note(counters, "stateRevision", head.stateRevision, this.#stateRevision);
     if (
       !equals(TokenUsageSchema, this.#usageMessage(), metrics?.tokens ?? create(TokenUsageSchema))
     ) {

@@ -9,7 +9,8 @@ import { decoded, parsed } from "./walk.ts";
 /**
  * Checks the log of one session against its head, record by record.
  *
- * The head is to be read before the events: what it names was there then, and events are only added.
+ * The head is to be read before the events: what it names was there then, and events are only added. Of a
+ * fork, the events it inherits come first, from the logs they are kept in.
  */
 export class SessionLogCheck {
   readonly #uid: string;
@@ -17,6 +18,8 @@ export class SessionLogCheck {
   readonly #recount = new Recount();
   readonly #findings: StoreFinding[] = [];
   #next = 1;
+  readonly #inherited: number;
+  #inheritedBytes = 0;
   #isWhole = true;
   #isOpen = false;
   #goesOn = false;
@@ -24,6 +27,7 @@ export class SessionLogCheck {
   constructor(uid: string, head: SessionHead) {
     this.#uid = uid;
     this.#head = head;
+    this.#inherited = head.inherited.at(-1)?.lastRevision ?? 0;
   }
 
   /** Takes the next record; false when it lies behind the head and nothing more is wanted. */
@@ -36,6 +40,11 @@ export class SessionLogCheck {
     if (revision > this.#head.revision) {
       this.#goesOn = true;
       return false;
+    }
+    if (revision < this.#next) {
+      const found = `event ${revision} is among its own, and it inherits those up to ${this.#inherited}`;
+      this.#note("EVENT_MISPLACED", found);
+      return true;
     }
     if (revision !== this.#next) this.#lacks(revision - 1);
     this.#next = revision + 1;
@@ -50,7 +59,9 @@ export class SessionLogCheck {
       this.#isWhole = false;
       this.#note("EVENT_MISPLACED", `event ${revision} says it is ${event.revision}`);
     }
-    if (record.content instanceof Uint8Array) this.#recount.add(event, record.content.length);
+    const bytes = record.content instanceof Uint8Array ? record.content.length : 0;
+    this.#recount.add(event, bytes);
+    if (revision <= this.#inherited) this.#inheritedBytes += bytes;
     return true;
   }
 
@@ -61,6 +72,10 @@ export class SessionLogCheck {
     else if (this.#isOpen) this.#note("BATCH_OPEN", `the batch of event ${revision} has no end`);
     if (this.#isWhole) {
       const { counters, context } = this.#recount.differences(this.#head);
+      const { inheritedBytes } = this.#head;
+      if (inheritedBytes !== this.#inheritedBytes) {
+        counters.push(`inheritedBytes is ${inheritedBytes}, the log has ${this.#inheritedBytes}`);
+      }
       if (counters.length > 0) this.#note("COUNTER_WRONG", counters.join("; "));
       if (context.length > 0) this.#note("CONTEXT_WRONG", context.join("; "));
     }

@@ -1,5 +1,8 @@
 const uidBytes = 16;
 const firstCapacity = 1_024;
+/** Bits of what is noted of a session. */
+const named = 1;
+const begins = 2;
 
 /**
  * The uids of a store in few bytes: 16 for each, and 9 for what is to be known of it.
@@ -11,7 +14,7 @@ export class UidTable {
   #uids = Buffer.alloc(firstCapacity * uidBytes);
   #revisions = new Uint32Array(firstCapacity);
   #logged = new Uint32Array(firstCapacity);
-  #named = new Uint8Array(firstCapacity);
+  #notes = new Uint8Array(firstCapacity);
   #size = 0;
   #isFull = false;
 
@@ -28,7 +31,8 @@ export class UidTable {
     return this.#isFull;
   }
 
-  add(uid: Uint8Array, revision: number): void {
+  /** `inherited`: last revision that the session shares with others; 0: it is no fork. */
+  add(uid: Uint8Array, revision: number, inherited = 0): void {
     if (this.#size >= this.#max) {
       this.#isFull = true;
       return;
@@ -36,6 +40,8 @@ export class UidTable {
     if (this.#size * uidBytes === this.#uids.length) this.#grow();
     this.#uids.set(uid, this.#size * uidBytes);
     this.#revisions[this.#size] = revision;
+    this.#logged[this.#size] = inherited;
+    this.#notes[this.#size] = inherited > 0 ? begins : 0;
     this.#size += 1;
   }
 
@@ -69,15 +75,24 @@ export class UidTable {
 
   setLogged(at: number, revision: number): void {
     this.#logged[at] = revision;
+    this.#notes[at] = (this.#notes[at] ?? 0) & ~begins;
+  }
+
+  /**
+   * It is a fork that the log of its namespace has not named yet; then `logged` is the last revision it
+   * inherits. Its log begins somewhere behind that, because some of its events may be copies.
+   */
+  begins(at: number): boolean {
+    return ((this.#notes[at] ?? 0) & begins) !== 0;
   }
 
   /** A session with that uid was found. */
   isNamed(at: number): boolean {
-    return this.#named[at] === 1;
+    return ((this.#notes[at] ?? 0) & named) !== 0;
   }
 
   setNamed(at: number): void {
-    this.#named[at] = 1;
+    this.#notes[at] = (this.#notes[at] ?? 0) | named;
   }
 
   #grow(): void {
@@ -85,7 +100,7 @@ export class UidTable {
     this.#uids = Buffer.concat([this.#uids], capacity * uidBytes);
     this.#revisions = grown(this.#revisions, new Uint32Array(capacity));
     this.#logged = grown(this.#logged, new Uint32Array(capacity));
-    this.#named = grown(this.#named, new Uint8Array(capacity));
+    this.#notes = grown(this.#notes, new Uint8Array(capacity));
   }
 }
 

@@ -9,13 +9,16 @@ import {
 } from "@sessiond/contract";
 import { limits } from "../../../limits.ts";
 import type { RecordTable, Store, StoreSize } from "../../../store/store.ts";
+import { checkCheckpoints } from "./checkpoints.ts";
 import { checkList } from "./lists.ts";
 import { checkLogs } from "./logs.ts";
 import { checkNamespaces } from "./namespaces.ts";
 import { Pace } from "./pace.ts";
+import { checkReferences } from "./references.ts";
 import { checkGarbage, checkRequests } from "./requests.ts";
 import { type Findings, Moved, type Run } from "./run.ts";
 import { checkSessions } from "./sessions.ts";
+import { checkStates } from "./states.ts";
 import { UidTable } from "./uid-table.ts";
 
 /** What a verify says while it goes on, and at its end. */
@@ -47,9 +50,12 @@ const phaseOfTable = {
 /** The heads first: the other phases compare with them. */
 const phases: readonly Phase[] = [
   { name: "logs", check: checkLogs },
+  { name: "logs", check: checkCheckpoints },
   { name: "sessions", check: checkSessions },
+  { name: "sessions", check: checkStates },
   { name: "lists", check: (run) => checkList(run, "indexes") },
   { name: "lists", check: (run) => checkList(run, "deadlines") },
+  { name: "lists", check: checkReferences },
   { name: "namespaces", check: checkNamespaces },
   { name: "requests", check: checkRequests },
   { name: "requests", check: checkGarbage },

@@ -609,14 +609,14 @@ export declare type NamespaceStat = Message<"sessiond.v1.NamespaceStat"> & {
   sessions: bigint;
 
   /**
-   * Events in their logs.
+   * Events in their logs, those that forks share left aside.
    *
    * @generated from field: uint64 events = 3;
    */
   events: bigint;
 
   /**
-   * Bytes of the events, without compression.
+   * Bytes of these, without compression.
    *
    * @generated from field: uint64 stored_bytes = 4;
    */
@@ -871,11 +871,11 @@ export enum StoreFindingCode {
   DEADLINE_STRAY = 13,
 
   /**
-   * The log of a namespace has a hole.
+   * A fork shares a log without the reference that keeps the log from being removed.
    *
-   * @generated from enum value: STORE_FINDING_CODE_NAMESPACE_LOG_GAP = 14;
+   * @generated from enum value: STORE_FINDING_CODE_REFERENCE_MISSING = 14;
    */
-  NAMESPACE_LOG_GAP = 14,
+  REFERENCE_MISSING = 14,
 
   /**
    * The log of a namespace does not name the events of a session one after another.
@@ -904,6 +904,27 @@ export enum StoreFindingCode {
    * @generated from enum value: STORE_FINDING_CODE_LOG_CONDEMNED = 18;
    */
   LOG_CONDEMNED = 18,
+
+  /**
+   * A reference keeps a log from being removed for a session that does not share it.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_REFERENCE_STRAY = 19;
+   */
+  REFERENCE_STRAY = 19,
+
+  /**
+   * A state of a session that is not there.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_STATE_STRAY = 20;
+   */
+  STATE_STRAY = 20,
+
+  /**
+   * A checkpoint at a revision that no session and no fork has.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_CHECKPOINT_STRAY = 21;
+   */
+  CHECKPOINT_STRAY = 21,
 }
 
 /**
