@@ -4,7 +4,15 @@ import { type Session, SessionSchema } from "@sessiond/contract";
 import { NamespaceLogEntrySchema, SessionHeadSchema } from "@sessiond/contract/store";
 import { limits } from "../../src/limits.ts";
 import { derive } from "../../src/store/indexes.ts";
-import { goneKey, parseEventKey, parseLogKey, sessionKey, uidText } from "../../src/store/keys.ts";
+import {
+  goneKey,
+  parseEventKey,
+  parseLogKey,
+  parseReferenceKey,
+  parseStateKey,
+  sessionKey,
+  uidText,
+} from "../../src/store/keys.ts";
 import { DEFAULT_MAP_BYTES, openEnvironment } from "../../src/store/lmdb/environment.ts";
 import { pagesOf } from "../../src/store/lmdb/pages.ts";
 import { newestOffset } from "../../src/store/lmdb/swept-tables.ts";
@@ -50,6 +58,8 @@ export async function checkStore(path: string, nowMs: number = Date.now()): Prom
     const faults = [
       ...headFaults(tables, stored),
       ...eventFaults(tables, stored),
+      ...checkpointFaults(tables, stored),
+      ...stateFaults(tables, stored),
       ...derivedFaults(tables, stored),
       ...garbageFaults(tables, stored),
       ...logFaults(tables, stored, nowMs),
@@ -92,32 +102,72 @@ function headFaults({ heads }: Tables, stored: Stored): string[] {
   ];
 }
 
-function eventFaults({ events, garbage }: Tables, stored: Stored): string[] {
+/** Events stand under a session, from where those it inherits end, or under a log that forks share. */
+function eventFaults({ events, garbage, references }: Tables, stored: Stored): string[] {
   const faults: string[] = [];
   const noted = new Set([...garbage.getKeys()].map(uidText));
+  const shared = sharedRevisions(references);
   const newest = new Map<string, number>();
   for (const key of events.getKeys()) {
     const { uid, revision } = parseEventKey(key);
-    if (noted.has(uid)) continue;
-    if (!stored.has(uid)) faults.push(`event of no session: ${uid} ${revision}`);
-    const before = newest.get(uid) ?? 0;
-    if (revision !== before + 1) faults.push(`hole in ${uid} behind ${before}`);
+    const last = newest.get(uid);
     newest.set(uid, revision);
+    if (noted.has(uid)) continue;
+    const session = stored.get(uid);
+    if (session === undefined && revision > (shared.get(uid) ?? 0)) {
+      faults.push(`event of no session: ${uid} ${revision}`);
+    }
+    // Where the log of a fork begins that is deleted and has forks of its own, nobody says any more.
+    const before = last ?? (session ? inheritedBy(session) : revision - 1);
+    if (revision !== before + 1) faults.push(`hole in ${uid} behind ${before}`);
   }
-  for (const [uid, { head }] of stored) {
-    const last = newest.get(uid) ?? 0;
+  for (const [uid, session] of stored) {
+    const { head } = session;
+    const last = newest.get(uid) ?? inheritedBy(session);
     if (last !== head.revision)
       faults.push(`${uid} has ${last} events, its head says ${head.revision}`);
+    for (const { uid: log, lastRevision } of head.inherited) {
+      const kept = newest.get(uidText(log)) ?? 0;
+      if (kept < lastRevision) faults.push(`${uid} shares ${lastRevision} events of ${kept}`);
+    }
   }
   return faults;
 }
 
-/** Indexes and deadlines are what a creation of each session would derive. */
+function inheritedBy({ head }: StoredSession): number {
+  return head.inherited.at(-1)?.lastRevision ?? 0;
+}
+
+/** Last revision of each log that a fork shares. */
+function sharedRevisions(references: Tables["references"]): ReadonlyMap<string, number> {
+  const keys = [...references.getKeys()].map(parseReferenceKey);
+  return new Map(keys.map(({ log, lastRevision }) => [uidText(log), lastRevision]));
+}
+
+function checkpointFaults(tables: Tables, stored: Stored): string[] {
+  const noted = new Set([...tables.garbage.getKeys()].map(uidText));
+  const shared = sharedRevisions(tables.references);
+  return [...tables.checkpoints.getKeys()].flatMap((key) => {
+    const { uid, revision } = parseEventKey(key);
+    const last = stored.get(uid)?.head.revision ?? shared.get(uid) ?? 0;
+    return revision > last && !noted.has(uid) ? [`checkpoint of nobody: ${uid} ${revision}`] : [];
+  });
+}
+
+function stateFaults({ states }: Tables, stored: Stored): string[] {
+  return [...states.getKeys()].flatMap((key) => {
+    const scope = parseStateKey(key);
+    const isLeft = scope.of === "session" && !stored.has(scope.uid);
+    return isLeft ? [`state of no session: ${scope.uid}`] : [];
+  });
+}
+
+/** Indexes, deadlines and references are what a creation of each session would derive. */
 function derivedFaults(tables: Tables, stored: Stored): string[] {
   const derived = [...stored.values()].map((after) =>
     derive({ key: keyOf(after.session), after, events: [] }),
   );
-  return (["indexes", "deadlines"] as const).flatMap((name) => {
+  return (["indexes", "deadlines", "references"] as const).flatMap((name) => {
     const wanted = new Set(derived.flatMap((one) => one[name].puts.map(hex)));
     const found = new Set([...tables[name].getKeys()].map(hex));
     return [
