@@ -31,7 +31,7 @@ const complete = async (...words: readonly string[]) => {
 test("commands, options and their choices complete", async () => {
   expect(await complete("ca")).toEqual(["cancel"]);
   expect(await complete("show", "--re")).toEqual(["--replay"]);
-  expect(await complete("s")).toEqual(["serve", "sessions", "show", "stat", "state"]);
+  expect(await complete("s")).toEqual(["serve", "sessions", "show", "state", "stat"]);
   expect(await complete("tail", "--un")).toEqual(["--until-ended"]);
   expect(await complete("import", "--format", "openai")).toEqual([
     "openai-chat",

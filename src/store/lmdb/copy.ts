@@ -9,7 +9,7 @@ import { decodeRecord } from "../records.ts";
 import type { Environment } from "./environment.ts";
 import { firstUnneeded } from "./maintenance.ts";
 import { headerWrite } from "./migrations.ts";
-import { NO_VALUE, type TableName, type Write } from "./tables.ts";
+import { HEADER_KEY, NO_VALUE, type TableName, type Write } from "./tables.ts";
 
 /** What is written together. */
 const pieceRecords = 2_000;
@@ -21,7 +21,8 @@ const uidLength = 16;
  * that is not named here does not compile, because it would be lost.
  */
 const treatments = {
-  meta: "written anew",
+  // All but the header, which is written anew.
+  meta: "copied",
   heads: "copied",
   garbage: "copied",
   // They follow from the heads; those of a damaged one are copied, or its log would be lost.
@@ -71,7 +72,7 @@ export async function copyRecords(
       const derived = wanted.flatMap((record) => derivedWrites(table, record));
       await to.write([...wanted.map((record) => ({ table, ...record })), ...derived]);
       records += piece.length;
-      if (table !== "references") leftOut += piece.length - wanted.length;
+      if (table !== "references" && table !== "meta") leftOut += piece.length - wanted.length;
       onRecords(records);
     }
   }
@@ -106,6 +107,8 @@ function readPiece({ tables }: Environment, table: TableName, after: Buffer | un
 /** Says whether a record is needed, by what was copied before it. */
 function isWanted(table: TableName, to: Environment): (record: { key: Buffer }) => boolean {
   switch (table) {
+    case "meta":
+      return ({ key }) => !key.equals(HEADER_KEY);
     case "events":
     case "checkpoints":
       return neededBy(to);

@@ -39,6 +39,20 @@ export class NamespaceLogs {
     }));
   }
 
+  /** Where all entries are. */
+  *places(): Generator<LogPlace> {
+    for (const [namespace, { entries }] of this.#logs) {
+      for (const { offset } of entries) yield { namespace, offset };
+    }
+  }
+
+  /** An entry in binary form. */
+  content({ namespace, offset }: LogPlace): Uint8Array | undefined {
+    const { entries = [] } = this.#logs.get(namespace) ?? {};
+    const entry = entries[firstBehind(entries, offset - 1)];
+    return entry?.offset === offset ? entry.content : undefined;
+  }
+
   newestOffset(namespace: string): number {
     return this.#logs.get(namespace)?.newest ?? 0;
   }

@@ -9,6 +9,7 @@ import {
 } from "../keys.ts";
 import type { RecordRange, RecordTable, StoredRecord } from "../store.ts";
 import type { SessionBytes } from "./effects.ts";
+import type { NamespaceLogs } from "./namespace-logs.ts";
 import {
   type Lists,
   type LooseRecords,
@@ -25,7 +26,7 @@ export interface Kept {
   readonly sessions: ReadonlyMap<string, ReadonlyMap<string, SessionBytes>>;
   readonly heads: ReadonlyMap<string, SessionBytes>;
   readonly logs: ReadonlyMap<string, MemoryLog>;
-  readonly namespaceLogs: ReadonlyMap<string, readonly Uint8Array[]>;
+  readonly namespaceLogs: Pick<NamespaceLogs, "places" | "content">;
   readonly requests: ReadonlyMap<
     string,
     { readonly record: Uint8Array; readonly expireTimeMs: number }
@@ -45,8 +46,9 @@ export class RecordViews {
       requests: loose(requestsOf(kept)),
       states: loose(statesOf(kept)),
       checkpoints: loose(checkpointsOf(kept)),
+      log: loose(namespaceLogsOf(kept)),
     };
-    this.#lists = { events: listed(eventsOf(kept)), log: listed(namespaceLogsOf(kept)) };
+    this.#lists = { events: listed(eventsOf(kept)) };
   }
 
   /** Nothing for a table that is kept in order, or not at all. */
@@ -142,19 +144,20 @@ function eventsOf({ logs }: Kept): Lists {
   };
 }
 
-function namespaceLogsOf({ namespaceLogs: logs }: Kept): Lists {
-  const name = (prefix: Uint8Array) => Buffer.from(prefix.subarray(1)).toString();
-  const prefixOf = (key: Uint8Array) => key.subarray(0, key.length - 8);
+/** Their offsets have holes where sessions were deleted. */
+function namespaceLogsOf({ namespaceLogs: logs }: Kept): LooseRecords {
   return {
-    *prefixes() {
-      for (const namespace of logs.keys()) yield prefixOf(logKey({ namespace, offset: 0 }));
+    *keys() {
+      for (const place of logs.places()) yield logKey(place);
     },
-    first: () => 1,
-    entry(prefix, offset) {
-      const content = logs.get(name(prefix))?.[offset - 1];
-      return content && { content, continues: false };
+    content(key) {
+      const place = parsedLogKey(key);
+      return place && logs.content(place);
     },
-    placeOf: (key) => ({ prefix: prefixOf(key), number: parseLogKey(key).offset }),
-    key: (prefix, offset) => logKey({ namespace: name(prefix), offset }),
   };
+}
+
+/** A range may ask for all of a namespace: its name alone is no key. */
+function parsedLogKey(key: Uint8Array) {
+  return key.length === (key[0] ?? 0) + 9 ? parseLogKey(key) : undefined;
 }

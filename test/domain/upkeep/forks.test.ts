@@ -4,7 +4,13 @@ import { BackupRequestSchema, DeleteSessionRequestSchema, EventSchema } from "@s
 import { SessionHeadSchema } from "@sessiond/contract/store";
 import { describe, expect, it } from "vitest";
 import { Upkeep } from "../../../src/domain/upkeep/upkeep.ts";
-import { eventKey, referenceKey, stateKey, uidBytes } from "../../../src/store/keys.ts";
+import {
+  eventKey,
+  parseLogKey,
+  referenceKey,
+  stateKey,
+  uidBytes,
+} from "../../../src/store/keys.ts";
 import { copyRecords } from "../../../src/store/lmdb/copy.ts";
 import { DEFAULT_MAP_BYTES, openEnvironment } from "../../../src/store/lmdb/environment.ts";
 import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
@@ -259,11 +265,8 @@ it("a verify takes holes in the log of a namespace, where entries of deleted ses
     await forksOfGone(domain);
   }
   const environment = await openEnvironment({ ...options, path });
-  const offsets = [...environment.tables.log.getKeys()];
-  // The creation of the parent and its first events; the notice of its deletion stays.
-  await environment.write(
-    offsets.slice(0, 30).map((key) => ({ table: "log", key: Buffer.from(key) })),
-  );
+  const offsets = [...environment.tables.log.getKeys()].map((key) => parseLogKey(key).offset);
+  expect(offsets.length).toBeLessThan(offsets.at(-1) ?? 0);
   await environment.close();
   await using store = await LmdbStore.open({ path });
   expect((await verify(store)).findings).toEqual([]);
