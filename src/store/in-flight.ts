@@ -32,6 +32,8 @@ export class InFlight {
    */
   check(change: Change, stored: StoredPlaces): void {
     assertConsistent(change);
+    // It concerns no name yet, and nobody else has its uid.
+    if (isStaging(change)) return;
     const entry = this.#sessions.get(nameOf(change.key));
     const actual = entry === undefined ? stored.place(change.key) : entry.place;
     const expected = change.before?.head.revision;
@@ -50,6 +52,7 @@ export class InFlight {
 
   /** Notes that a checked change is under way. Each needs one `end`. */
   begin(change: Change): void {
+    if (isStaging(change)) return;
     const revision = change.after?.head.revision;
     const place = revision === undefined ? undefined : { uid: change.key.uid, revision };
     const target = newNameOf(change);
@@ -59,6 +62,7 @@ export class InFlight {
 
   /** Notes that the oldest change under way of its session is stored. */
   end(change: Change): void {
+    if (isStaging(change)) return;
     const target = newNameOf(change);
     this.#end(nameOf(change.key));
     if (target !== undefined) this.#end(nameOf(target));
@@ -85,6 +89,11 @@ export class InFlight {
   }
 }
 
+/** The change stages events, or gives up what was staged: there is no session yet. */
+export function isStaging({ staged, after }: Change): boolean {
+  return staged !== undefined && after === undefined;
+}
+
 /** The name that a change gives to its session; undefined: it keeps the one it has. */
 export function newNameOf({ key, after }: Change): SessionName | undefined {
   if (after === undefined || after.session.sessionId === key.sessionId) return undefined;
@@ -97,12 +106,26 @@ function nameOf({ namespace, sessionId }: SessionName): string {
 }
 
 function assertConsistent(change: Change): void {
-  const { before, after, copies = [], events, key, request, states = [] } = change;
-  const concernsSession = before !== undefined || after !== undefined;
+  const { before, after, copies = [], events, key, request, staged, states = [] } = change;
+  if (change.checkpoints !== undefined && !isStaging(change)) {
+    throw new RangeError(
+      `change of "${key.sessionId}" has checkpoints of events that it does not stage`,
+    );
+  }
+  if (staged !== undefined && (before !== undefined || request !== undefined)) {
+    throw new RangeError(`change of "${key.sessionId}" stages events of a session that is there`);
+  }
+  if (staged !== undefined && after !== undefined && events.length > 0) {
+    throw new RangeError(`change of "${key.sessionId}" adds events to those that were staged`);
+  }
+  if (staged !== undefined && (copies.length > 0 || (after?.head.inherited.length ?? 0) > 0)) {
+    throw new RangeError(`change of "${key.sessionId}" stages the log of a fork`);
+  }
+  const concernsSession = before !== undefined || after !== undefined || staged !== undefined;
   if (!concernsSession && request === undefined && states.length === 0) {
     throw new RangeError(`change of "${key.sessionId}" changes nothing`);
   }
-  if (after === undefined && events.length > 0) {
+  if (after === undefined && staged === undefined && events.length > 0) {
     throw new RangeError(`change of "${key.sessionId}" deletes the session and adds events`);
   }
   const deletes = before !== undefined && after === undefined;
@@ -111,7 +134,8 @@ function assertConsistent(change: Change): void {
       `change of "${key.sessionId}" needs a delete time if it deletes, only then`,
     );
   }
-  let revision = before?.head.revision ?? after?.head.inherited.at(-1)?.lastRevision ?? 0;
+  const begin = staged?.at(-1) ?? before?.head.revision;
+  let revision = begin ?? after?.head.inherited.at(-1)?.lastRevision ?? 0;
   for (const event of [...copies, ...events]) {
     revision += 1;
     if (event.revision !== revision) {

@@ -27,8 +27,11 @@ export interface Derived {
   readonly references: KeyChanges;
   /** Logs whose events nobody may need any more: its own when it is deleted, and those it shared. */
   readonly released: readonly Uint8Array[];
-  /** Entry for the log of the namespace; absent when the change has no events and deletes nothing. */
-  readonly logEntry?: NamespaceLogEntry;
+  /**
+   * Entries for the log of the namespace: none when the change has no events and deletes nothing,
+   * several when it has batches that were staged, because a watch shows an entry as one message.
+   */
+  readonly logEntries: readonly NamespaceLogEntry[];
 }
 
 /** A commit that leads to this head keeps it, so that the session can be forked there. */
@@ -43,7 +46,6 @@ export function derive(change: Change): Derived {
   const before = change.before?.session;
   const after = change.after?.session;
   const keyAfter = { ...change.key, ...newNameOf(change) };
-  const logEntry = logEntryOf(change);
   // An append changes the head only: nothing derived from the session's own fields moves.
   const unchanged = before === after;
   return {
@@ -54,7 +56,18 @@ export function derive(change: Change): Derived {
       ? NONE
       : difference(deadlineKeysOf(change.key, before), deadlineKeysOf(keyAfter, after)),
     ...inheritance(change),
-    ...(logEntry === undefined ? {} : { logEntry }),
+    logEntries: logRangesOf(change).map(({ first, last }) =>
+      create(NamespaceLogEntrySchema, {
+        sessionId: change.key.sessionId,
+        sessionUid: new Uint8Array(uidBytes(change.key.uid)),
+        firstRevision: first,
+        lastRevision: last,
+        deleted: change.after === undefined,
+        ...(change.deleteTimeMs !== undefined && {
+          deleteTime: timestampFromMs(change.deleteTimeMs),
+        }),
+      }),
+    ),
   };
 }
 
@@ -82,23 +95,19 @@ export function referencesOf(uid: string, inherited: readonly LogSegment[]): Uin
   return inherited.map(({ uid: log, lastRevision }) => referenceKey({ log, lastRevision, uid }));
 }
 
-function logEntryOf(change: Change): NamespaceLogEntry | undefined {
-  const deleted = change.after === undefined;
-  const concernsSession = deleted ? change.before !== undefined : change.events.length > 0;
-  if (!concernsSession) return undefined;
+/** First and last revisions of what a change means to those who watch the namespace. */
+function logRangesOf({ before, after, events, staged }: Change) {
+  if (after === undefined) {
+    const revision = before?.head.revision ?? 0;
+    return before === undefined ? [] : [{ first: Math.min(1, revision), last: revision }];
+  }
+  if (staged !== undefined) {
+    return staged.map((last, index) => ({ first: (staged[index - 1] ?? 0) + 1, last }));
+  }
   // Of a fork the log of the namespace has its own events only.
-  const [first] = change.events;
-  const revision = change.before?.head.revision ?? (first === undefined ? 0 : first.revision - 1);
-  return create(NamespaceLogEntrySchema, {
-    sessionId: change.key.sessionId,
-    sessionUid: new Uint8Array(uidBytes(change.key.uid)),
-    firstRevision: deleted ? Math.min(1, revision) : revision + 1,
-    lastRevision: revision + change.events.length,
-    deleted,
-    ...(change.deleteTimeMs === undefined
-      ? {}
-      : { deleteTime: timestampFromMs(change.deleteTimeMs) }),
-  });
+  const [first] = events;
+  const last = events.at(-1);
+  return first && last ? [{ first: first.revision, last: last.revision }] : [];
 }
 
 function indexKeysOf(key: SessionKey, session: Session | undefined): Uint8Array[] {

@@ -58,8 +58,8 @@ export interface Change {
    */
   readonly after?: StoredSession;
   /**
-   * Events that follow `before.head.revision`, or of a fork the events it inherits, with their
-   * revisions set.
+   * Events that follow `before.head.revision`, or what was staged, or of a fork the events it inherits,
+   * with their revisions set.
    */
   readonly events: readonly Event[];
   /**
@@ -69,6 +69,18 @@ export interface Change {
   readonly copies?: readonly Event[];
   /** When the session is deleted. Present in a change that deletes one, and in no other. */
   readonly deleteTimeMs?: number;
+  /**
+   * Where the batches end that were **staged** before: stored as the beginning of the log of
+   * `key.uid`, for a session that is not there yet. Not together with `before`.
+   *
+   * - Without `after` the events are staged as the next batch. No read by name, no list and no notice
+   *   shows them, and whatever is staged when the process ends is removed.
+   * - With `after`, and no more events, the session is there with all of its log, at once.
+   * - With neither, what was staged is given up and removed.
+   */
+  readonly staged?: readonly number[];
+  /** Heads behind events that are staged with them, to keep as checkpoints. Absent: none. */
+  readonly checkpoints?: readonly SessionHead[];
   /** The request's answer, so that a retry finds it. Absent: not repeatable. */
   readonly request?: {
     /** 16 bytes, see `requestKey` in `keys.ts`. */
@@ -85,7 +97,8 @@ export interface Committed {
   readonly change: Change;
   /**
    * Place in the log of the namespace: 1, 2, 3 … in commit order. Every commit that has events or
-   * deletes a session takes one; 0 for one that does neither (it only changes fields).
+   * deletes a session takes one; 0 for one that does neither (it only changes fields). A commit of
+   * staged batches takes one for each of them, and this is the last.
    */
   readonly offset: number;
 }
@@ -227,7 +240,10 @@ export interface Store {
    */
   commit(change: Change): Promise<Committed>;
 
-  /** Calls the listener after every durable commit, in commit order, before `commit` resolves. */
+  /**
+   * Calls the listener after every durable commit, in commit order, before `commit` resolves. What is
+   * only staged is none.
+   */
   onCommit(listener: (committed: Committed) => void): () => void;
 
   /** Calls the listener once, when a commit has failed with unknown outcome. */
@@ -244,7 +260,8 @@ export interface Store {
 
   /**
    * The newest head that was kept as a checkpoint under a uid, at or before a revision. A commit keeps
-   * the head it leads to when `head.checkpointRevision` is its own revision. Errors: DataLossError.
+   * the head it leads to when `head.checkpointRevision` is its own revision, and those that it stages.
+   * Errors: DataLossError.
    */
   checkpoint(args: { uid: string; atMost: number }): Promise<SessionHead | undefined>;
 

@@ -63,15 +63,15 @@ describe("what is derived from a change", () => {
   });
 
   it("from an append is only an entry in the log", () => {
-    const { indexes, deadlines, logEntry } = derive(addition(creation({ agentId: "a" }, 2), 3));
+    const { indexes, deadlines, logEntries } = derive(addition(creation({ agentId: "a" }, 2), 3));
     expect([indexes, deadlines].map(({ puts, removes }) => puts.length + removes.length)).toEqual([
       0, 0,
     ]);
-    expect(logEntry).toMatchObject({ firstRevision: 3, lastRevision: 5, deleted: false });
+    expect(logEntries).toMatchObject([{ firstRevision: 3, lastRevision: 5, deleted: false }]);
   });
 
   it("from the deletion of an empty session says that it had no revisions", () => {
-    const { logEntry } = derive(deletion(creation({}, 0)));
-    expect(logEntry).toMatchObject({ firstRevision: 0, lastRevision: 0, deleted: true });
+    const { logEntries } = derive(deletion(creation({}, 0)));
+    expect(logEntries).toMatchObject([{ firstRevision: 0, lastRevision: 0, deleted: true }]);
   });
 });

@@ -7,7 +7,7 @@ import type {
 } from "@sessiond/contract/store";
 import { DataLossError, ShuttingDownError, WritesRefusedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import { InFlight, type StoredPlaces } from "../in-flight.ts";
+import { InFlight, isStaging, type StoredPlaces } from "../in-flight.ts";
 import { derive } from "../indexes.ts";
 import type { SessionName } from "../keys.ts";
 import { CommitListeners } from "../listeners.ts";
@@ -76,6 +76,8 @@ export class LmdbStore implements Store {
   };
   readonly #listeners = new CommitListeners();
   #copies: Promise<unknown> = Promise.resolve();
+  /** Logs that are staged by this process: garbage that must stay. */
+  readonly #staging = new Set<string>();
   #closed: Promise<void> | undefined;
 
   private constructor(options: {
@@ -136,22 +138,33 @@ export class LmdbStore implements Store {
     this.#assertWritable();
     this.#inFlight.check(change, this.#places);
     const { namespace } = change.key;
+    if (isStaging(change) && change.events.length === 0) return this.#giveUp(change);
     const derived = derive(change);
-    const logged = derived.logEntry !== undefined;
-    const offset = logged ? this.#offsets.next(namespace) : 0;
-    const writes = writesOf(change, derived, offset);
+    const entries = derived.logEntries.length;
+    const first = entries > 0 ? this.#offsets.next(namespace) : 0;
+    const offset = Math.max(0, first + entries - 1);
+    const writes = writesOf(change, derived, first);
     const committed: Committed = { change, offset };
-    const kind = change.after === undefined ? "relief" : "write";
+    const kind = change.after === undefined && !isStaging(change) ? "relief" : "write";
     const done = this.#write(writes, kind, () => {
       this.#inFlight.end(change);
-      if (logged) this.#offsets.settle(namespace, offset);
+      if (entries > 0) this.#offsets.settle(namespace, offset);
+      if (isStaging(change)) return;
+      if (change.staged !== undefined) this.#staging.delete(change.key.uid);
       if (change.deleteTimeMs !== undefined) this.#maintenance.noteDeletion();
       this.#listeners.notify(committed);
     });
-    if (logged) this.#offsets.take(namespace);
+    if (isStaging(change)) this.#staging.add(change.key.uid);
+    if (entries > 0) this.#offsets.take(namespace, entries);
     this.#inFlight.begin(change);
     await done;
     return committed;
+  }
+
+  /** What was staged is garbage in the store as it is: housekeeping only has to be let at it. */
+  #giveUp(change: Change): Committed {
+    this.#staging.delete(change.key.uid);
+    return { change, offset: 0 };
   }
 
   onCommit(listener: (committed: Committed) => void): () => void {
@@ -210,7 +223,7 @@ export class LmdbStore implements Store {
   async maintain(args: { nowMs: number; limit: number }): Promise<boolean> {
     this.#assertOpen();
     if (this.#environment.readOnly) return false;
-    const { writes, more } = this.#maintenance.find(args);
+    const { writes, more } = this.#maintenance.find(args, this.#staging);
     if (writes.length > 0) await this.#write(writes, "relief", () => {});
     return more;
   }

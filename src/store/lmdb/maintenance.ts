@@ -37,12 +37,12 @@ export class Maintenance {
   }
 
   /**
-   * Looks at up to `limit` records: events of deleted sessions, then as many entries of namespace logs
-   * or requests. `more` says that there may be others.
+   * Looks at up to `limit` records: events of logs without a session, then as many entries of namespace
+   * logs or requests. `more` says that there may be others. `staging`: logs that wait for their session.
    */
-  find(piece: Piece): { writes: Write[]; more: boolean } {
+  find(piece: Piece, staging: ReadonlySet<string>): { writes: Write[]; more: boolean } {
     // Logs first: their room may be what a full disk waits for.
-    const logs = deletedLogs(this.#tables, piece.limit);
+    const logs = deletedLogs(this.#tables, piece.limit, staging);
     if (logs.more) return logs;
     const swept = this.#logSweep.find(piece);
     if (swept) return { writes: [...logs.writes, ...sweepWrites(swept)], more: true };
@@ -93,10 +93,15 @@ function expireTimeOf(key: Buffer, value: Buffer): number {
   }
 }
 
-function deletedLogs(tables: Tables, limit: number): { writes: Write[]; more: boolean } {
+function deletedLogs(
+  tables: Tables,
+  limit: number,
+  staging: ReadonlySet<string>,
+): { writes: Write[]; more: boolean } {
   const writes: Write[] = [];
   let left = limit;
-  for (const uid of tables.garbage.getKeys({ limit })) {
+  for (const uid of tables.garbage.getKeys({ limit: limit + staging.size })) {
+    if (staging.has(uidText(uid))) continue;
     const records = recordsOf(tables, uid, left);
     writes.push(...records);
     left -= records.length;

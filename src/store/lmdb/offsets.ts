@@ -33,9 +33,9 @@ export class NamespaceOffsets {
     return this.#of(namespace).allocated + 1;
   }
 
-  /** Takes the next offset. Its commit is under way, or the log would get a hole. */
-  take(namespace: string): void {
-    this.#of(namespace).allocated += 1;
+  /** Takes the next offsets. Their commit is under way, or the log would get a hole. */
+  take(namespace: string, offsets: number): void {
+    this.#of(namespace).allocated += offsets;
   }
 
   /** Notes that the commit with the offset is on disk. */

@@ -12,7 +12,8 @@ import type { Database } from "lmdb";
  *   indexes     index      → nothing
  *   deadlines   deadline   → nothing
  *   requests    request    → expire time in ms (8), RequestRecord
- *   garbage     uid        → nothing: a log whose events may be needed by nobody any more
+ *   garbage     uid        → nothing: a log whose events may be needed by nobody any more, or a
+ *                            staged one
  *   states      state      → StateRecord
  *   references  reference  → nothing: a fork shares the log
  *   checkpoints checkpoint → SessionHead at that revision

@@ -8,7 +8,7 @@ import {
 } from "@sessiond/contract/store";
 import { batchedEvents } from "../batches.ts";
 import { encodedEvent } from "../encoded.ts";
-import { newNameOf } from "../in-flight.ts";
+import { isStaging, newNameOf } from "../in-flight.ts";
 import { type Derived, isCheckpoint, type KeyChanges } from "../indexes.ts";
 import { eventKey, goneKey, logKey, sessionKey, stateKey, uidBytes } from "../keys.ts";
 import type { SweptPiece } from "../log-sweep.ts";
@@ -17,11 +17,15 @@ import { stateChangesOf } from "../states.ts";
 import type { Change } from "../store.ts";
 import { NO_VALUE, REQUEST_TIME_BYTES, type TableName, type Write } from "./tables.ts";
 
-/** Everything a change writes, ready for one batch. Nothing in here can fail half-way later. */
+/**
+ * Everything a change writes, ready for one batch. Nothing in here can fail half-way later.
+ * `offset`: of its first entry in the log of the namespace.
+ */
 export function writesOf(change: Change, derived: Derived, offset: number): Write[] {
   return [
     ...sessionWrites(change),
     ...checkpointWrites(change),
+    ...stagingWrites(change),
     ...derived.released.map((key): Write => ({ table: "garbage", key, value: NO_VALUE })),
     ...keyWrites("references", derived.references),
     ...eventWrites(change),
@@ -69,10 +73,21 @@ function sessionWrites(change: Change): Write[] {
     : [head, session, { table: "sessions", key: sessionKey(key) }];
 }
 
-function checkpointWrites({ key: { uid }, before, after }: Change): Write[] {
-  if (after === undefined || after.head === before?.head || !isCheckpoint(after.head)) return [];
-  const at = eventKey({ uid, revision: after.head.revision });
-  return [record("checkpoints", at, toBinary(SessionHeadSchema, after.head))];
+/** A log without a session is garbage, so that nothing has to be found after a crash. */
+function stagingWrites(change: Change): Write[] {
+  if (change.staged === undefined) return [];
+  const key = uidBytes(change.key.uid);
+  return [
+    isStaging(change) ? { table: "garbage", key, value: NO_VALUE } : { table: "garbage", key },
+  ];
+}
+
+function checkpointWrites({ key: { uid }, before, after, checkpoints = [] }: Change): Write[] {
+  const isKept = after !== undefined && after.head !== before?.head && isCheckpoint(after.head);
+  return [...checkpoints, ...(isKept ? [after.head] : [])].map((head) => {
+    const at = eventKey({ uid, revision: head.revision });
+    return record("checkpoints", at, toBinary(SessionHeadSchema, head));
+  });
 }
 
 function eventWrites(change: Change): Write[] {
@@ -89,10 +104,18 @@ function keyWrites(table: TableName, { puts, removes }: KeyChanges): Write[] {
   ];
 }
 
-function logWrites(change: Change, { logEntry }: Derived, offset: number): Write[] {
-  if (logEntry === undefined) return [];
-  const key = logKey({ namespace: change.key.namespace, offset });
-  return [record("log", key, toBinary(NamespaceLogEntrySchema, logEntry))];
+function logWrites(
+  { key: { namespace } }: Change,
+  { logEntries }: Derived,
+  offset: number,
+): Write[] {
+  return logEntries.map((entry, index) =>
+    record(
+      "log",
+      logKey({ namespace, offset: offset + index }),
+      toBinary(NamespaceLogEntrySchema, entry),
+    ),
+  );
 }
 
 function requestWrites({ request }: Change): Write[] {

@@ -8,7 +8,7 @@ import {
 } from "@sessiond/contract/store";
 import { batchedEvents } from "../batches.ts";
 import { encodedEvent } from "../encoded.ts";
-import { newNameOf, type SessionPlace } from "../in-flight.ts";
+import { isStaging, newNameOf, type SessionPlace } from "../in-flight.ts";
 import { type Derived, derive, isCheckpoint } from "../indexes.ts";
 import { stateKey } from "../keys.ts";
 import { stateChangesOf } from "../states.ts";
@@ -42,7 +42,11 @@ export interface Effects {
   readonly released: Derived["released"];
   readonly indexes: Derived["indexes"];
   readonly deadlines: Derived["deadlines"];
-  readonly logEntry?: Uint8Array;
+  readonly logEntries: readonly Uint8Array[];
+  /** There is no session yet: `events` are staged; none: what was staged is given up. */
+  readonly isStaging: boolean;
+  /** Checkpoints of what is staged. */
+  readonly checkpoints: readonly { readonly revision: number; readonly head: Uint8Array }[];
   readonly request?: {
     readonly key: Uint8Array;
     readonly record: Uint8Array;
@@ -54,7 +58,7 @@ export interface Effects {
 
 export function effectsOf(change: Change): Effects {
   const { key, after, request } = change;
-  const { indexes, deadlines, references, released, logEntry } = derive(change);
+  const { indexes, deadlines, references, released, logEntries } = derive(change);
   const newName = newNameOf(change);
   return {
     key,
@@ -77,7 +81,12 @@ export function effectsOf(change: Change): Effects {
         head: toBinary(SessionHeadSchema, after.head),
       },
     }),
-    ...(logEntry && { logEntry: toBinary(NamespaceLogEntrySchema, logEntry) }),
+    isStaging: isStaging(change),
+    checkpoints: (change.checkpoints ?? []).map((head) => ({
+      revision: head.revision,
+      head: toBinary(SessionHeadSchema, head),
+    })),
+    logEntries: logEntries.map((entry) => toBinary(NamespaceLogEntrySchema, entry)),
     ...(request && {
       request: {
         key: Uint8Array.from(request.key),

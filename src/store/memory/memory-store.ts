@@ -6,7 +6,7 @@ import type {
   StateRecord,
 } from "@sessiond/contract/store";
 import { NotSupportedError, ShuttingDownError } from "../../errors.ts";
-import { InFlight } from "../in-flight.ts";
+import { InFlight, isStaging } from "../in-flight.ts";
 import type { SessionName } from "../keys.ts";
 import { CommitListeners } from "../listeners.ts";
 import { newStoreHeader } from "../schema.ts";
@@ -68,7 +68,7 @@ export class MemoryStore implements Store {
     return this.#queue.add(() => {
       const committed: Committed = { change, offset: this.#tables.apply(effects) };
       this.#inFlight.end(change);
-      this.#listeners.notify(committed);
+      if (!isStaging(change)) this.#listeners.notify(committed);
       return committed;
     });
   }

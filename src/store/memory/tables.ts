@@ -82,8 +82,9 @@ export class MemoryTables {
   readonly #deadlines = new OrderedKeys();
   readonly #references = new OrderedKeys();
 
-  /** Applies a change; gives its offset in the log of the namespace, 0 for none. */
+  /** Applies a change; gives its last offset in the log of the namespace, 0 for none. */
   apply(effects: Effects): number {
+    if (effects.isStaging) return this.#stage(effects);
     const { key, newName = key.sessionId, after, events, request } = effects;
     const sessions = getOrAdd(this.#sessions, key.namespace, () => new Map());
     if (after === undefined) {
@@ -112,8 +113,20 @@ export class MemoryTables {
       if (state.record === undefined) this.#states.delete(hex(state.key));
       else this.#states.set(hex(state.key), state.record);
     }
-    if (effects.logEntry === undefined) return 0;
-    return this.#namespaceLogs.add(key.namespace, effects.logEntry);
+    let offset = 0;
+    for (const entry of effects.logEntries) offset = this.#namespaceLogs.add(key.namespace, entry);
+    return offset;
+  }
+
+  #stage({ key: { uid }, events, checkpoints }: Effects): number {
+    if (events.length === 0) {
+      this.#logs.delete(uid);
+      return 0;
+    }
+    const log = this.#log(uid);
+    log.events.push(...events);
+    for (const { revision, head } of checkpoints) log.checkpoints.set(revision, head);
+    return 0;
   }
 
   #log(uid: string): MemoryLog {

@@ -10,6 +10,7 @@ import { describeNamespaceLog } from "./namespace-log.ts";
 import { describeRecords } from "./records.ts";
 import { describeRenames } from "./renames.ts";
 import { describeRequests } from "./requests.ts";
+import { describeStaging } from "./staging.ts";
 import { describeStates } from "./states.ts";
 
 /** An engine under test. */
@@ -35,5 +36,6 @@ export function describeStore(engine: Engine): void {
     describeForks(engine);
     describeStates(engine);
     describeRecords(engine);
+    describeStaging(engine);
   });
 }
