@@ -435,3 +435,17 @@ export class StartError extends Error {
     this.name = "StartError";
   }
 }
+
+/** What is to be imported is no session as this server would have stored it. Nothing was stored. */
+export class ImportInvalidError extends SessiondError {
+  readonly reason = "IMPORT_INVALID";
+  constructor(args: { sessionId: string; revision: number; problem: string; cause?: unknown }) {
+    const { sessionId, revision, problem, cause } = args;
+    const where = revision === 0 ? "" : ` at revision ${revision}`;
+    super(
+      `session "${sessionId}" cannot be imported${where}: ${problem}`,
+      { session_id: sessionId, revision: String(revision) },
+      cause,
+    );
+  }
+}

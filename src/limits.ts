@@ -97,6 +97,20 @@ export const limits = {
   /** Bytes one stream message holds, unless one batch alone is larger. */
   watchBatchBytes: 16 * KiB,
 
+  /** Events and bytes of one message of ExportSession; the bytes unless one event alone is larger. */
+  bundleEvents: 500,
+  bundleBytes: 256 * KiB,
+  /** Sessions that are exported, and that are imported, at once. */
+  exports: 256,
+  imports: 64,
+  /** Batches of one import that are under way to the store at once. */
+  importInFlight: 64,
+  /**
+   * Revisions that an import looks at again to follow the compactions of a log, for each event of it:
+   * ordinary logs take a few.
+   */
+  importLooks: 256,
+
   /** Batches of one AppendStream that are under way at once. */
   appendStreamInFlight: 256,
   /** Logs that the events of a fork are in; of a deeper chain of forks the newest are copied. */

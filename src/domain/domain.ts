@@ -3,6 +3,8 @@ import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
 import { readLog } from "../store/log.ts";
 import type { Store } from "../store/store.ts";
+import { Exports } from "./bundles/export.ts";
+import { Imports } from "./bundles/import.ts";
 import type { Caches } from "./cache-stats.ts";
 import { Cleanup } from "./cleanup/cleanup.ts";
 import { UserData } from "./cleanup/user-data.ts";
@@ -61,6 +63,8 @@ export interface Domain {
   readonly protections: Protections;
   readonly counting: TokenCounting;
   readonly caches: Caches;
+  readonly exports: Exports;
+  readonly imports: Imports;
   /** Writes down what time does to sessions; idle until it is started. */
   readonly sweeper: Sweeper;
   /** Waits for compactions that started by themselves. */
@@ -148,6 +152,8 @@ export function wireDomain(options: DomainOptions): Domain {
     protections: new Protections(shared),
     counting: new TokenCounting(shared),
     caches: { heads: cells, windows: cache, tokens: drafts.sizes, search: indexes },
+    exports: new Exports(shared),
+    imports: new Imports(shared),
     watches: new Watches({ ...shared, hub: new Hub({ store }) }),
     settled: () => background.settled(),
     close: async () => {

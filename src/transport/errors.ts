@@ -45,6 +45,7 @@ export const codeOfReason = {
   FILTER_FAILED: Code.InvalidArgument,
   REVISION_OUT_OF_RANGE: Code.OutOfRange,
   STORE_BUSY: Code.Aborted,
+  IMPORT_INVALID: Code.InvalidArgument,
 } satisfies Record<Reason, Code>;
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.

@@ -2,16 +2,17 @@ import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { Code, type MethodImplSpec } from "@connectrpc/connect";
 import {
   type handleBidiStreamingCall,
+  type handleClientStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   Metadata,
   type MethodDefinition,
   type Server,
   type ServerDuplexStream,
+  type ServerReadableStream,
   type ServerWritableStream,
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
-import { NotSupportedError } from "../errors.ts";
 import type { Calls } from "./calls.ts";
 import { abandoned, type Defect, toConnectError } from "./errors.ts";
 import { type Decoded, decoded, decoder, encoder, sharedEncoder } from "./grpc-codec.ts";
@@ -75,8 +76,7 @@ function handlerOf(spec: MethodImplSpec, options: GrpcAdapterOptions): UntypedHa
     case "bidi_streaming":
       return bidiStreaming(spec, options);
     case "client_streaming":
-      // The contract has none.
-      throw new NotSupportedError(`${pathOf(spec.method)} streams requests only`);
+      return clientStreaming(spec, options);
   }
 }
 
@@ -103,6 +103,31 @@ function unary(spec: Kind<"unary">, options: GrpcAdapterOptions): handleUnaryCal
       callback(statusOf(error, options));
     } finally {
       calls.end("unary");
+    }
+  };
+}
+
+function clientStreaming(
+  spec: Kind<"client_streaming">,
+  options: GrpcAdapterOptions,
+): handleClientStreamingCall<Input, Buffer> {
+  const { method, impl } = spec;
+  const { calls } = options;
+  const encode = encoder(method.output);
+  return async (call, callback) => {
+    try {
+      calls.begin("stream");
+    } catch (error) {
+      callback(statusOf(error, options));
+      return;
+    }
+    try {
+      const context = new GrpcContext(call, method);
+      callback(null, encode(await impl(requestsOf(call), context)), context.trailerToSend);
+    } catch (error) {
+      callback(statusOf(error, options));
+    } finally {
+      calls.end("stream");
     }
   };
 }
@@ -165,7 +190,9 @@ function fail(call: Response<never>["call"], status: GrpcStatus): void {
   call.emit("error", status);
 }
 
-async function* requestsOf(call: ServerDuplexStream<Input, Buffer>): AsyncGenerator<Message> {
+async function* requestsOf(
+  call: ServerDuplexStream<Input, Buffer> | ServerReadableStream<Input, Buffer>,
+): AsyncGenerator<Message> {
   try {
     // A service that stops reading still wants to answer, so leaving must not destroy the call.
     for await (const request of call.iterator({ destroyOnReturn: false })) {

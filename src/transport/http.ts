@@ -182,6 +182,6 @@ export class HttpDoor {
 function grpcOnly(name: string): ConnectError {
   return failure({
     reason: "WRONG_TRANSPORT",
-    message: `${name} sends in both directions at once and is served over gRPC (HTTP/2) only`,
+    message: `${name} takes a stream of requests and is served over gRPC (HTTP/2) only`,
   });
 }

@@ -3,7 +3,16 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { GetSessionResponseSchema, type SessionService } from "@sessiond/contract";
 import type { Domain } from "../domain/domain.ts";
 
-type Parts = "sessions" | "list" | "lifecycle" | "forks" | "state" | "cleanup" | "userData";
+type Parts =
+  | "sessions"
+  | "list"
+  | "lifecycle"
+  | "forks"
+  | "state"
+  | "cleanup"
+  | "userData"
+  | "exports"
+  | "imports";
 
 export function sessionService({
   sessions,
@@ -13,6 +22,8 @@ export function sessionService({
   state,
   cleanup,
   userData,
+  exports,
+  imports,
 }: Pick<Domain, Parts>): ServiceImpl<typeof SessionService> {
   return {
     createSession: (request) => sessions.create(request),
@@ -29,5 +40,7 @@ export function sessionService({
     getState: (request) => state.get(request),
     cleanupSessions: (request) => cleanup.cleanup(request),
     deleteUserData: (request) => userData.delete(request),
+    exportSession: (request) => exports.session(request),
+    importSession: (requests) => imports.session(requests),
   };
 }

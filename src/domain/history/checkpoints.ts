@@ -1,7 +1,7 @@
 import type { SessionHead } from "@sessiond/contract/store";
 
-/** Events between two checkpoints; a head that is large is kept less often. */
-const spacing = 64;
+/** Events between two checkpoints at the least; a head that is large is kept less often. */
+export const checkpointSpacing = 64;
 const entriesPerEvent = 2;
 
 /**
@@ -11,7 +11,7 @@ const entriesPerEvent = 2;
 export function withCheckpoint(head: SessionHead): SessionHead {
   const { protected: guarded = [], lateMembers = [], openCalls = [] } = head.context ?? {};
   const entries = guarded.length + lateMembers.length + openCalls.length;
-  const dueAfter = spacing + entries / entriesPerEvent;
+  const dueAfter = checkpointSpacing + entries / entriesPerEvent;
   return head.revision - head.checkpointRevision < dueAfter ? head : asCheckpoint(head);
 }
 

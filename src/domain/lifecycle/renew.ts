@@ -36,8 +36,11 @@ export async function keepEnded<T>(args: {
   });
 }
 
-/** Looks at ever larger numbers, then in between: a handful of looks also for thousands of names. */
-async function freeName(cells: SessionCells, { namespace, sessionId }: SessionName) {
+/**
+ * The first free name of `<id>~1`, `<id>~2` …. Looks at ever larger numbers, then in between: a handful
+ * of looks also for thousands of names. Errors: InvalidFieldError when the longer name is too long.
+ */
+export async function freeName(cells: SessionCells, { namespace, sessionId }: SessionName) {
   const nameOf = (number: number) => ({ namespace, sessionId: `${sessionId}~${number}` });
   const isFree = (number: number) =>
     cells.use(checked(nameOf(number)), (cell) => cell.latest === undefined);

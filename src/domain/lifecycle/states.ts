@@ -1,4 +1,4 @@
-import { SessionState } from "@sessiond/contract";
+import { type Session, SessionState } from "@sessiond/contract";
 import { SessionEndedError } from "../../errors.ts";
 import type { StoredSession } from "../../store/store.ts";
 
@@ -12,7 +12,7 @@ const endedStates: ReadonlySet<SessionState> = new Set([
 ]);
 
 /** Its end is stored. One whose time has come has not ended by this: see `asOf`. */
-export function hasEnded({ session }: StoredSession): boolean {
+export function hasEnded({ session }: { session: Pick<Session, "state"> }): boolean {
   return endedStates.has(session.state);
 }
 

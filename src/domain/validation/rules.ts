@@ -47,6 +47,10 @@ const namespace = {
 };
 const sessionName = { namespace, session_id: { ...word, required: true } } as const;
 const request = { request_id: word };
+const sha256 = {
+  required: true,
+  pattern: { regexp: /^[0-9a-f]{64}$/, words: "64 hexadecimal digits in lower case" },
+} as const;
 const reason = { maxBytes: 4 * KiB };
 const structure = { maxBytes: limits.metadataBytes };
 const value = { maxBytes: 256 * KiB };
@@ -188,6 +192,11 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
 
   "sessiond.v1.CreateSessionRequest": request,
   "sessiond.v1.GetSessionRequest": sessionName,
+  "sessiond.v1.ExportSessionRequest": sessionName,
+  "sessiond.v1.ImportStart": { namespace, session_id: word, header: { required: true } },
+  "sessiond.v1.BundleHeader": { session: { required: true } },
+  "sessiond.v1.BundleEvents": { events: { required: true, maxItems: limits.eventsPerAppend } },
+  "sessiond.v1.BundleFooter": { sha256 },
   "sessiond.v1.ListSessionsRequest": {
     namespace,
     agent_id: word,

@@ -23,6 +23,9 @@ type Check = (message: Fields, path: string, report: Report) => void;
 /** Violations reported at once; a caller with more has a systematic mistake. */
 const maxViolations = 16;
 
+/** Who wrote a message: its caller, or a server that stored it, with what only servers set. */
+export type Origin = "caller" | "server";
+
 /**
  * Checks a request against the rules of the contract, and that everything in it can be stored and
  * read back equal: known fields, well-formed Unicode, finite numbers, known enum values, times in
@@ -30,29 +33,13 @@ const maxViolations = 16;
  *
  * Errors: InvalidFieldError, with the path of every field that is wrong.
  */
-export function validate(schema: DescMessage, message: Message): void {
+export function validate(schema: DescMessage, message: Message, origin: Origin = "caller"): void {
   const violations: FieldViolation[] = [];
-  checkOf(schema)(message as unknown as Fields, "", (field, description) => {
+  compilers[origin].checkOf(schema)(message as unknown as Fields, "", (field, description) => {
     if (violations.length < maxViolations) violations.push({ field, description });
   });
   const [first, ...more] = violations;
   if (first !== undefined) throw new InvalidFieldError(first, ...more);
-}
-
-/** One compiled check per message type; descriptors are walked once, not per request. */
-const checks = new Map<string, Check>();
-
-function checkOf(schema: DescMessage): Check {
-  const known = checks.get(schema.typeName);
-  if (known !== undefined) return known;
-  let fields: Check[] = [];
-  const check: Check = (message, path, report) => {
-    for (const field of fields) field(message, path, report);
-  };
-  // Registered before its fields are compiled, so that a recursive type finds itself.
-  checks.set(schema.typeName, check);
-  fields = [checkUnknown, ...(wellKnown(schema) ?? compileFields(schema))];
-  return check;
 }
 
 /**
@@ -68,33 +55,113 @@ const checkUnknown: Check = (message, path, report) => {
   );
 };
 
-function compileFields(schema: DescMessage): Check[] {
-  const table = rules[schema.typeName] ?? {};
-  return schema.fields.map((field) => compileField(field, table[field.name] ?? {}));
+type ValueCheck = (value: unknown, path: string, report: Report) => void;
+
+/** One compiled check per message type; descriptors are walked once, not per request. */
+class Compiler {
+  readonly #origin: Origin;
+  readonly #checks = new Map<string, Check>();
+
+  constructor(origin: Origin) {
+    this.#origin = origin;
+  }
+
+  checkOf(schema: DescMessage): Check {
+    const known = this.#checks.get(schema.typeName);
+    if (known !== undefined) return known;
+    let fields: Check[] = [];
+    const check: Check = (message, path, report) => {
+      for (const field of fields) field(message, path, report);
+    };
+    // Registered before its fields are compiled, so that a recursive type finds itself.
+    this.#checks.set(schema.typeName, check);
+    fields = [checkUnknown, ...(wellKnown(schema) ?? this.#fields(schema))];
+    return check;
+  }
+
+  #fields(schema: DescMessage): Check[] {
+    const table = rules[schema.typeName] ?? {};
+    return schema.fields.map((field) => this.#field(field, table[field.name] ?? {}));
+  }
+
+  #field(field: DescField, rule: FieldRule): Check {
+    const check = this.#value(field, rule);
+    const oneof = field.oneof?.localName;
+    const name = field.localName;
+    // An optional number or text that is set to nothing says something else than one that is absent.
+    const isTracked = field.fieldKind === "scalar" && field.presence === explicitPresence;
+    return (message, path, report) => {
+      let value: unknown;
+      if (oneof === undefined) value = message[name];
+      else {
+        const chosen = message[oneof] as { case: string | undefined; value?: unknown };
+        value = chosen.case === name ? chosen.value : undefined;
+      }
+      const fieldPath = path === "" ? field.name : `${path}.${field.name}`;
+      if (value === undefined || (!isTracked && isEmpty(value))) {
+        if (rule.required) report(fieldPath, "is required; set it");
+        return;
+      }
+      if (rule.setByServer && this.#origin === "caller") {
+        report(fieldPath, "is set by the server; leave it out");
+      } else check(value, fieldPath, report);
+    };
+  }
+
+  #value(field: DescField, rule: FieldRule): ValueCheck {
+    switch (field.fieldKind) {
+      case "message":
+        return this.#message(field.message, rule);
+      case "enum": {
+        const { values } = field.enum;
+        const known = new Set(values.map(({ number }) => number));
+        const names = values.map(({ name }) => name).join(", ");
+        return (value, path, report) => {
+          if (!known.has(value as number)) {
+            report(path, `has no value ${String(value)}; it has ${names}`);
+          }
+        };
+      }
+      case "list":
+        return this.#list(field, rule);
+      case "map":
+        return (value, path, report) => checkMap(value as Fields, rule, path, report);
+      case "scalar":
+        return (value, path, report) => checkScalar(value, rule, path, report);
+    }
+  }
+
+  #message(schema: DescMessage, { maxBytes, minMs }: FieldRule): ValueCheck {
+    switch (schema.typeName) {
+      case "google.protobuf.Struct":
+        return (value, path, report) => checkStruct(value as JsonObject, maxBytes, path, report);
+      case "google.protobuf.Value":
+        return (value, path, report) => checkValue(value as Value, maxBytes, path, report);
+    }
+    const check = this.checkOf(schema);
+    return (value, path, report) => {
+      check(value as Fields, path, report);
+      if (minMs !== undefined) checkShortest(value as Duration, minMs, path, report);
+    };
+  }
+
+  #list(field: DescField & { fieldKind: "list" }, rule: FieldRule): ValueCheck {
+    const item: ValueCheck =
+      field.listKind === "message"
+        ? this.#message(field.message, {})
+        : (value, path, report) => checkScalar(value, {}, path, report);
+    return (value, path, report) => {
+      const items = value as readonly unknown[];
+      if (rule.maxItems !== undefined && items.length > rule.maxItems) {
+        report(path, `has ${items.length} entries, the limit is ${rule.maxItems}; send fewer`);
+        return;
+      }
+      for (const [index, entry] of items.entries()) item(entry, `${path}[${index}]`, report);
+    };
+  }
 }
 
-function compileField(field: DescField, rule: FieldRule): Check {
-  const check = compileValue(field, rule);
-  const oneof = field.oneof?.localName;
-  const name = field.localName;
-  // An optional number or text that is set to nothing says something else than one that is absent.
-  const isTracked = field.fieldKind === "scalar" && field.presence === explicitPresence;
-  return (message, path, report) => {
-    let value: unknown;
-    if (oneof === undefined) value = message[name];
-    else {
-      const chosen = message[oneof] as { case: string | undefined; value?: unknown };
-      value = chosen.case === name ? chosen.value : undefined;
-    }
-    const fieldPath = path === "" ? field.name : `${path}.${field.name}`;
-    if (value === undefined || (!isTracked && isEmpty(value))) {
-      if (rule.required) report(fieldPath, "is required; set it");
-      return;
-    }
-    if (rule.setByServer) report(fieldPath, "is set by the server; leave it out");
-    else check(value, fieldPath, report);
-  };
-}
+const compilers = { caller: new Compiler("caller"), server: new Compiler("server") };
 
 const explicitPresence = FeatureSet_FieldPresence.EXPLICIT;
 
@@ -102,60 +169,6 @@ function isEmpty(value: unknown): boolean {
   return (
     value === "" || value === 0 || value === false || (Array.isArray(value) && value.length === 0)
   );
-}
-
-type ValueCheck = (value: unknown, path: string, report: Report) => void;
-
-function compileValue(field: DescField, rule: FieldRule): ValueCheck {
-  switch (field.fieldKind) {
-    case "message":
-      return compileMessage(field.message, rule);
-    case "enum": {
-      const { values } = field.enum;
-      const known = new Set(values.map(({ number }) => number));
-      const names = values.map(({ name }) => name).join(", ");
-      return (value, path, report) => {
-        if (!known.has(value as number)) {
-          report(path, `has no value ${String(value)}; it has ${names}`);
-        }
-      };
-    }
-    case "list":
-      return compileList(field, rule);
-    case "map":
-      return (value, path, report) => checkMap(value as Fields, rule, path, report);
-    case "scalar":
-      return (value, path, report) => checkScalar(value, rule, path, report);
-  }
-}
-
-function compileMessage(schema: DescMessage, { maxBytes, minMs }: FieldRule): ValueCheck {
-  switch (schema.typeName) {
-    case "google.protobuf.Struct":
-      return (value, path, report) => checkStruct(value as JsonObject, maxBytes, path, report);
-    case "google.protobuf.Value":
-      return (value, path, report) => checkValue(value as Value, maxBytes, path, report);
-  }
-  const check = checkOf(schema);
-  return (value, path, report) => {
-    check(value as Fields, path, report);
-    if (minMs !== undefined) checkShortest(value as Duration, minMs, path, report);
-  };
-}
-
-function compileList(field: DescField & { fieldKind: "list" }, rule: FieldRule): ValueCheck {
-  const item: ValueCheck =
-    field.listKind === "message"
-      ? compileMessage(field.message, {})
-      : (value, path, report) => checkScalar(value, {}, path, report);
-  return (value, path, report) => {
-    const items = value as readonly unknown[];
-    if (rule.maxItems !== undefined && items.length > rule.maxItems) {
-      report(path, `has ${items.length} entries, the limit is ${rule.maxItems}; send fewer`);
-      return;
-    }
-    for (const [index, entry] of items.entries()) item(entry, `${path}[${index}]`, report);
-  };
 }
 
 function checkScalar(value: unknown, rule: FieldRule, path: string, report: Report): void {

@@ -309,6 +309,14 @@ export class StoreBusyError extends SessiondError {
   }
 }
 
+/** What is to be imported is no session as the server would have stored it. Nothing was stored. */
+export class ImportInvalidError extends SessiondError {
+  /** Revision at which it was noticed; 0: at the beginning or the end. */
+  get revision(): number {
+    return this.number("revision");
+  }
+}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -348,4 +356,5 @@ export const errorByReason = {
   FILTER_FAILED: FilterFailedError,
   REVISION_OUT_OF_RANGE: RevisionOutOfRangeError,
   STORE_BUSY: StoreBusyError,
+  IMPORT_INVALID: ImportInvalidError,
 } satisfies Record<Reason, typeof SessiondError>;

@@ -64,19 +64,40 @@ export function compact(
   });
   const outcome = appendRecord(before, { case: "compaction", value }, nowMs);
   // What was appended since the plan was made comes on top.
-  const change = tokensAfter - plan.standInTokens - plan.usageTokens;
-  return withHead(outcome, {
-    windowTokens: Math.max(0, outcome.after.head.windowTokens + change),
-    metrics: (metrics) => compacted(metrics, value, 1),
+  const tokens = tokensAfter - plan.standInTokens - plan.usageTokens;
+  return withHead(
+    outcome,
+    compactedHead(outcome.after.head, { compaction: value, ...plan, tokens }),
+  );
+}
+
+/**
+ * A head at its `compaction` event, with what that means for it. `tokens`: by how much the window
+ * grows, which is less than nothing.
+ */
+export function compactedHead(
+  head: SessionHead,
+  args: {
+    compaction: Compaction;
+    coveredThrough: number;
+    sparedGroups: readonly number[];
+    tokens: number;
+  },
+): SessionHead {
+  const { compaction, coveredThrough, sparedGroups, tokens } = args;
+  const { shortenedThrough, thinkingDroppedThrough, summaryTokens } = compaction;
+  return changedHead(head, {
+    windowTokens: Math.max(0, head.windowTokens + tokens),
+    metrics: (metrics) => compacted(metrics, compaction, 1),
     context: {
-      ...stateOf(outcome.after),
+      ...stateOf({ head }),
       compaction: create(CompactionStateSchema, {
-        revision: outcome.after.head.revision,
-        coveredThrough: plan.coveredThrough,
-        shortenedThrough: plan.shortenedThrough,
-        thinkingDroppedThrough: plan.thinkingDroppedThrough,
-        summaryTokens: summary?.tokens ?? 0,
-        sparedGroups: [...plan.sparedGroups],
+        revision: head.revision,
+        coveredThrough,
+        shortenedThrough,
+        thinkingDroppedThrough,
+        summaryTokens,
+        sparedGroups: [...sparedGroups],
       }),
       turnsSinceCompaction: 0,
       messagesSinceCompaction: 0,
@@ -95,8 +116,12 @@ export function announce(before: StoredSession, plan: CompactionPlan, nowMs: num
     maxSummaryTokens: plan.maxSummaryTokens,
   });
   const outcome = appendRecord(before, { case: "compactionDue", value }, nowMs);
-  const dueRevision = outcome.after.head.revision;
-  return withHead(outcome, { context: { ...stateOf(outcome.after), dueRevision } });
+  return withHead(outcome, dueHead(outcome.after.head));
+}
+
+/** A head at its `compaction_due` event, with what that means for it. */
+export function dueHead(head: SessionHead): SessionHead {
+  return changedHead(head, { context: { ...stateOf({ head }), dueRevision: head.revision } });
 }
 
 /**
@@ -124,21 +149,38 @@ export function revert(
   const { tokensBefore, tokensAfter } = payload.value;
   const value = create(CompactionRevertedSchema, { revision });
   const outcome = appendRecord(before, { case: "compactionReverted", value }, nowMs);
-  const { compaction: reverted, ...rest } = stateOf(outcome.after);
+  const { compaction: reverted, protected: guarded } = stateOf(outcome.after);
   // What protection has brought back since would count twice.
-  const back = new Set(rest.protected.map(({ group }) => group));
+  const back = new Set(guarded.map(({ group }) => group));
   let twice = 0;
   for (const [group, tokens] of groupTokens) {
     if (back.has(group) && isCovered(group, reverted) && !isCovered(group, previous))
       twice += tokens;
   }
-  const windowTokens = Math.max(
-    0,
-    outcome.after.head.windowTokens + tokensBefore - tokensAfter - twice,
-  );
-  return withHead(outcome, {
+  const tokens = tokensBefore - tokensAfter - twice;
+  const change = { compaction: payload.value, previous, tokens, holdTokens };
+  return withHead(outcome, revertedHead(outcome.after.head, change));
+}
+
+/**
+ * A head at its `compaction_reverted` event, with what that means for it. `tokens`: by how much the
+ * window grows.
+ */
+export function revertedHead(
+  head: SessionHead,
+  args: {
+    compaction: Compaction;
+    previous: CompactionState | undefined;
+    tokens: number;
+    holdTokens: number;
+  },
+): SessionHead {
+  const { compaction, previous, tokens, holdTokens } = args;
+  const { compaction: _reverted, ...rest } = stateOf({ head });
+  const windowTokens = Math.max(0, head.windowTokens + tokens);
+  return changedHead(head, {
     windowTokens,
-    metrics: (metrics) => compacted(metrics, payload.value, -1),
+    metrics: (metrics) => compacted(metrics, compaction, -1),
     context: {
       ...rest,
       ...(previous && { compaction: previous }),
@@ -169,20 +211,33 @@ export function changeProtection(
   const { revisions, reason, entries, groupTokens } = args;
   const value = create(ProtectionChangedSchema, { revisions: [...revisions], reason });
   const outcome = appendRecord(before, { case: "protectionChanged", value }, nowMs);
+  return withHead(outcome, protectedHead(outcome.after.head, { revisions, entries, groupTokens }));
+}
+
+/** A head at its `protection_changed` event, with what that means for it. */
+export function protectedHead(
+  head: SessionHead,
+  args: {
+    revisions: readonly number[];
+    entries: readonly ProtectedEvent[];
+    groupTokens: ReadonlyMap<number, number>;
+  },
+): SessionHead {
+  const { revisions, entries, groupTokens } = args;
   const concerned = new Set(revisions);
-  const { protected: known, compaction } = stateOf(outcome.after);
+  const { protected: known, compaction } = stateOf({ head });
   const others = known.filter(({ revision }) => !concerned.has(revision));
   const all = [...others, ...entries].sort((a, b) => a.revision - b.revision);
-  let { windowTokens } = outcome.after.head;
+  let { windowTokens } = head;
   for (const [first, tokens] of groupTokens) {
     const isOf = ({ group }: ProtectedEvent) => group === first;
     if (!isCovered(first, compaction)) continue;
     windowTokens += tokens * (Number(all.some(isOf)) - Number(known.some(isOf)));
   }
-  return withHead(outcome, {
+  return changedHead(head, {
     windowTokens: Math.max(0, windowTokens),
     metrics: (metrics) => ({ ...metrics, protectedEvents: all.length }),
-    context: { ...stateOf(outcome.after), protected: all, protectionChanged: true },
+    context: { ...stateOf({ head }), protected: all, protectionChanged: true },
   });
 }
 
@@ -199,20 +254,23 @@ function checkFresh(before: StoredSession, plan: CompactionPlan): void {
 
 type Metrics = NonNullable<SessionHead["metrics"]>;
 
-function withHead(
-  { after, events }: Outcome,
+function withHead({ after, events }: Outcome, head: SessionHead): Outcome {
+  return { after: { ...after, head }, events };
+}
+
+/** No event tells the whole of it, so it is kept. */
+function changedHead(
+  head: SessionHead,
   change: {
     windowTokens?: number;
     metrics?: (before: Metrics) => Metrics;
     context: ContextState;
   },
-): Outcome {
-  const { head } = after;
+): SessionHead {
   const { windowTokens = head.windowTokens } = change;
   const metrics = head.metrics && change.metrics ? change.metrics(head.metrics) : head.metrics;
   const { context } = change;
-  const changed = { ...head, windowTokens, context, ...(metrics && { metrics }) };
-  return { after: { ...after, head: asCheckpoint(changed) }, events };
+  return asCheckpoint({ ...head, windowTokens, context, ...(metrics && { metrics }) });
 }
 
 function compacted(metrics: Metrics, compaction: Compaction, sign: 1 | -1): Metrics {

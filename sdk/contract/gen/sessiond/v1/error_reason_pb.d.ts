@@ -371,6 +371,18 @@ export enum ErrorReason {
   STATE_TOO_LARGE = 35,
 
   /**
+   * INVALID_ARGUMENT. What is to be imported is no session as this server would have stored it: a
+   * part is missing or out of order, a revision disagrees with the log before it, or a counter or the
+   * checksum is another. Nothing was stored.
+   *
+   * Look at the revision that is named; export the session again.
+   * Example: {"session_id": "demo", "revision": "17"}
+   *
+   * @generated from enum value: ERROR_REASON_IMPORT_INVALID = 37;
+   */
+  IMPORT_INVALID = 37,
+
+  /**
    * OUT_OF_RANGE. The session has no such revision.
    *
    * Choose one from 1 to `head_revision`.

@@ -7,6 +7,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Session, SessionEnd, SessionState } from "./session_pb.js";
 import type { Duration, FieldMask } from "@bufbuild/protobuf/wkt";
 import type { Durability } from "./server_pb.js";
+import type { BundleEvents, BundleFooter, BundleHeader } from "./bundle_pb.js";
 
 /**
  * Describes the file sessiond/v1/session_service.proto.
@@ -1101,6 +1102,204 @@ export declare type ForkSessionResponse = Message<"sessiond.v1.ForkSessionRespon
 export declare const ForkSessionResponseSchema: GenMessage<ForkSessionResponse>;
 
 /**
+ * Request of ExportSession.
+ *
+ * @generated from message sessiond.v1.ExportSessionRequest
+ */
+export declare type ExportSessionRequest = Message<"sessiond.v1.ExportSessionRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Name of the session.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message sessiond.v1.ExportSessionRequest.
+ * Use `create(ExportSessionRequestSchema)` to create a new message.
+ */
+export declare const ExportSessionRequestSchema: GenMessage<ExportSessionRequest>;
+
+/**
+ * One message of ExportSession: first the header, then events, then the footer.
+ *
+ * @generated from message sessiond.v1.ExportSessionResponse
+ */
+export declare type ExportSessionResponse = Message<"sessiond.v1.ExportSessionResponse"> & {
+  /**
+   * What it carries.
+   *
+   * @generated from oneof sessiond.v1.ExportSessionResponse.part
+   */
+  part: {
+    /**
+     * The session. Comes at once.
+     *
+     * @generated from field: sessiond.v1.BundleHeader header = 1;
+     */
+    value: BundleHeader;
+    case: "header";
+  } | {
+    /**
+     * A part of its log.
+     *
+     * @generated from field: sessiond.v1.BundleEvents events = 2;
+     */
+    value: BundleEvents;
+    case: "events";
+  } | {
+    /**
+     * The last message.
+     *
+     * @generated from field: sessiond.v1.BundleFooter footer = 3;
+     */
+    value: BundleFooter;
+    case: "footer";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message sessiond.v1.ExportSessionResponse.
+ * Use `create(ExportSessionResponseSchema)` to create a new message.
+ */
+export declare const ExportSessionResponseSchema: GenMessage<ExportSessionResponse>;
+
+/**
+ * One message of ImportSession: first the start, then events, then the footer.
+ *
+ * @generated from message sessiond.v1.ImportSessionRequest
+ */
+export declare type ImportSessionRequest = Message<"sessiond.v1.ImportSessionRequest"> & {
+  /**
+   * What it carries.
+   *
+   * @generated from oneof sessiond.v1.ImportSessionRequest.part
+   */
+  part: {
+    /**
+     * Where the session goes, and the session.
+     *
+     * @generated from field: sessiond.v1.ImportStart start = 1;
+     */
+    value: ImportStart;
+    case: "start";
+  } | {
+    /**
+     * The next part of its log.
+     *
+     * @generated from field: sessiond.v1.BundleEvents events = 2;
+     */
+    value: BundleEvents;
+    case: "events";
+  } | {
+    /**
+     * The last message.
+     *
+     * @generated from field: sessiond.v1.BundleFooter footer = 3;
+     */
+    value: BundleFooter;
+    case: "footer";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message sessiond.v1.ImportSessionRequest.
+ * Use `create(ImportSessionRequestSchema)` to create a new message.
+ */
+export declare const ImportSessionRequestSchema: GenMessage<ImportSessionRequest>;
+
+/**
+ * Beginning of an import.
+ *
+ * @generated from message sessiond.v1.ImportStart
+ */
+export declare type ImportStart = Message<"sessiond.v1.ImportStart"> & {
+  /**
+   * Namespace the session goes to. Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Name it gets. Absent: the one in the header.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * What to do when the name is taken. Unspecified: FAIL.
+   *
+   * @generated from field: sessiond.v1.ImportConflict on_conflict = 3;
+   */
+  onConflict: ImportConflict;
+
+  /**
+   * Check everything but the quota of the namespace, store nothing.
+   *
+   * @generated from field: bool dry_run = 4;
+   */
+  dryRun: boolean;
+
+  /**
+   * Keep the session although its retention may be over: `expiry.retention` is dropped.
+   *
+   * @generated from field: bool keep = 5;
+   */
+  keep: boolean;
+
+  /**
+   * The session.
+   *
+   * @generated from field: sessiond.v1.BundleHeader header = 6;
+   */
+  header?: BundleHeader | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.ImportStart.
+ * Use `create(ImportStartSchema)` to create a new message.
+ */
+export declare const ImportStartSchema: GenMessage<ImportStart>;
+
+/**
+ * Response of ImportSession.
+ *
+ * @generated from message sessiond.v1.ImportSessionResponse
+ */
+export declare type ImportSessionResponse = Message<"sessiond.v1.ImportSessionResponse"> & {
+  /**
+   * What became of it.
+   *
+   * @generated from field: sessiond.v1.ImportOutcome outcome = 1;
+   */
+  outcome: ImportOutcome;
+
+  /**
+   * The session as it is now: the imported one, the one that was there, or with `dry_run` what it
+   * would be, without uid.
+   *
+   * @generated from field: sessiond.v1.Session session = 2;
+   */
+  session?: Session | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.ImportSessionResponse.
+ * Use `create(ImportSessionResponseSchema)` to create a new message.
+ */
+export declare const ImportSessionResponseSchema: GenMessage<ImportSessionResponse>;
+
+/**
  * What to do when a session's name is taken.
  *
  * @generated from enum sessiond.v1.IfExists
@@ -1213,6 +1412,86 @@ export enum CleanupAction {
  * Describes the enum sessiond.v1.CleanupAction.
  */
 export declare const CleanupActionSchema: GenEnum<CleanupAction>;
+
+/**
+ * What to do when the name of an imported session is taken.
+ *
+ * @generated from enum sessiond.v1.ImportConflict
+ */
+export enum ImportConflict {
+  /**
+   * Not said: FAIL.
+   *
+   * @generated from enum value: IMPORT_CONFLICT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Fail with SESSION_ALREADY_EXISTS.
+   *
+   * @generated from enum value: IMPORT_CONFLICT_FAIL = 1;
+   */
+  FAIL = 1,
+
+  /**
+   * Leave the session that is there alone, and say so.
+   *
+   * @generated from enum value: IMPORT_CONFLICT_SKIP = 2;
+   */
+  SKIP = 2,
+
+  /**
+   * Import as `<id>~1`, `<id>~2` ..., the first name that is free.
+   *
+   * @generated from enum value: IMPORT_CONFLICT_NEW_ID = 3;
+   */
+  NEW_ID = 3,
+}
+
+/**
+ * Describes the enum sessiond.v1.ImportConflict.
+ */
+export declare const ImportConflictSchema: GenEnum<ImportConflict>;
+
+/**
+ * What became of an import.
+ *
+ * @generated from enum sessiond.v1.ImportOutcome
+ */
+export enum ImportOutcome {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: IMPORT_OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The session is there.
+   *
+   * @generated from enum value: IMPORT_OUTCOME_IMPORTED = 1;
+   */
+  IMPORTED = 1,
+
+  /**
+   * The name was taken; nothing changed.
+   *
+   * @generated from enum value: IMPORT_OUTCOME_SKIPPED = 2;
+   */
+  SKIPPED = 2,
+
+  /**
+   * It could be imported; nothing was stored, as `dry_run` asked.
+   *
+   * @generated from enum value: IMPORT_OUTCOME_CHECKED = 3;
+   */
+  CHECKED = 3,
+}
+
+/**
+ * Describes the enum sessiond.v1.ImportOutcome.
+ */
+export declare const ImportOutcomeSchema: GenEnum<ImportOutcome>;
 
 /**
  * Keeps sessions.
@@ -1448,6 +1727,45 @@ export declare const SessionService: GenService<{
     methodKind: "unary";
     input: typeof DeleteUserDataRequestSchema;
     output: typeof DeleteUserDataResponseSchema;
+  },
+  /**
+   * Streams a session whole: the session, its log, and a footer with counters and a checksum.
+   *
+   * It is what was durable when the call began, gapless; what is appended meanwhile is not in it. A
+   * reader that does not read holds nothing up and costs no more than one message. The messages are
+   * those that ImportSession takes.
+   *
+   * Errors: SESSION_NOT_FOUND, SESSION_DELETED when it is deleted meanwhile, DATA_LOSS.
+   *
+   * @generated from rpc sessiond.v1.SessionService.ExportSession
+   */
+  exportSession: {
+    methodKind: "server_streaming";
+    input: typeof ExportSessionRequestSchema;
+    output: typeof ExportSessionResponseSchema;
+  },
+  /**
+   * Makes a session of what ExportSession gave. gRPC only, because the request is a stream.
+   *
+   * The session keeps its log as it was exported: revisions, times, turns, steps, groups, tokens,
+   * compactions, protection and its end. It gets a fresh uid, and its namespace and name from the
+   * request. Cursors, request ids and the batches that events were appended in are not kept.
+   *
+   * Atomic: nothing of the session is visible before it is there whole, in lists, reads or watches; an
+   * import that fails, or is cut off by whatever, leaves none of it. The server works out turns, steps,
+   * groups, states and counters anew from the log, and refuses a bundle that says otherwise.
+   *
+   * It takes no `request_id`: repeated after an unknown outcome, it finds the name taken.
+   *
+   * Errors: IMPORT_INVALID, SESSION_ALREADY_EXISTS, SESSION_QUOTA_EXCEEDED, NAMESPACE_FULL,
+   * SESSION_LOG_FULL, NOT_SUPPORTED.
+   *
+   * @generated from rpc sessiond.v1.SessionService.ImportSession
+   */
+  importSession: {
+    methodKind: "client_streaming";
+    input: typeof ImportSessionRequestSchema;
+    output: typeof ImportSessionResponseSchema;
   },
 }>;
 
