@@ -15,6 +15,7 @@ import { addDelete } from "./commands/delete.ts";
 import { addDiff } from "./commands/diff.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEnd } from "./commands/end.ts";
+import { addExport } from "./commands/export.ts";
 import { addFork } from "./commands/fork.ts";
 import { addImport } from "./commands/import.ts";
 import { addReopen } from "./commands/reopen.ts";
@@ -129,6 +130,7 @@ function createProgram(line: CommandLine, startApp: StartApp | undefined): Comma
   addWindow(program, line);
   addChat(program, line);
   addAppend(program, line);
+  addExport(program, line);
   addImport(program, line);
   addEnd(program, line);
   addCancel(program, line);

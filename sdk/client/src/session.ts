@@ -2,6 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { type Event, type Session as SessionMessage, SessionState } from "@sessiond/contract";
 import { type AppendOptions, type AppendResult, appendEvents } from "./append.ts";
+import { SessionExport } from "./bundle/export-session.ts";
 import { type CallOptions, toConnectOptions, type WriteOptions } from "./call-options.ts";
 import { type ClientContext, translated } from "./context.ts";
 import { type DeleteOptions, deleteSession } from "./delete-session.ts";
@@ -595,6 +596,20 @@ export class Session {
     if (this.#endWatch?.signal.aborted) return;
     this.#endWatch?.close();
     this.#endWatch = undefined;
+  }
+
+  /**
+   * Exports it whole as lines of a bundle: itself, its events, and an end with counters and a checksum.
+   * It is what was durable when the export began. `sessiond.sessions.import` takes the lines.
+   *
+   * Errors: SessionDeletedError when it is deleted meanwhile, DataLossError.
+   *
+   * ```ts
+   * for await (const line of session.export()) console.log(line);
+   * ```
+   */
+  export(options: CallOptions = {}): SessionExport {
+    return new SessionExport(this.#context, this.sessionId, options);
   }
 
   /**

@@ -1,4 +1,10 @@
 import type { Session as SessionMessage } from "@sessiond/contract";
+import {
+  type ImportOptions,
+  type ImportOutcomeWord,
+  importSession,
+  outcomeWord,
+} from "./bundle/import-session.ts";
 import { type CallOptions, toConnectOptions, type WriteOptions } from "./call-options.ts";
 import { Cleanup, type CleanupOptions } from "./cleanup.ts";
 import { type ClientContext, translated } from "./context.ts";
@@ -43,6 +49,13 @@ export interface SessionQuery extends CallOptions {
   readonly pageSize?: number | undefined;
   /** Begin at this page, from `nextPageToken` of the same query. */
   readonly pageToken?: string | undefined;
+}
+
+/** A session that was imported, and what became of it. */
+export interface ImportedSession {
+  readonly outcome: ImportOutcomeWord;
+  /** With `dryRun` a handle on what it would be. */
+  readonly session: Session;
 }
 
 /** The sessions of a namespace. */
@@ -182,6 +195,28 @@ export class Sessions {
    */
   cleanup(options: CleanupOptions = {}): Cleanup {
     return new Cleanup(this.#context, options);
+  }
+
+  /**
+   * Makes a session of the lines that `session.export()` gave, with its log, its compactions, its
+   * counters and its end as they were. Nothing of it is visible before it is there whole, and nothing
+   * stays of an import that fails. Over gRPC only, so not in browsers.
+   *
+   * Errors: BundleError with the line that is wrong, ImportInvalidError with the revision that cannot
+   * be, SessionAlreadyExistsError, SessionQuotaExceededError, NamespaceFullError, SessionLogFullError.
+   *
+   * ```ts
+   * const lines = await Array.fromAsync((await sessiond.sessions.get("user-42")).export());
+   * await sessiond.sessions.delete("user-42");
+   * const { session } = await sessiond.sessions.import(lines);
+   * ```
+   */
+  async import(
+    lines: AsyncIterable<string> | Iterable<string>,
+    options: ImportOptions = {},
+  ): Promise<ImportedSession> {
+    const response = await importSession(this.#context, lines, options);
+    return { outcome: outcomeWord(response), session: this.#handle(response.session) };
   }
 
   #handle(session: SessionMessage | undefined, origin?: SessionOrigin): Session {

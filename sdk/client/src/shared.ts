@@ -1,6 +1,9 @@
 /** What the entries for Node and for browsers have in common. */
 
 export type { AppendOptions, AppendResult } from "./append.ts";
+export { BundleError } from "./bundle/bundle-error.ts";
+export type { SessionExport } from "./bundle/export-session.ts";
+export type { ImportOptions, ImportOutcomeWord } from "./bundle/import-session.ts";
 export type { CallOptions, WriteOptions } from "./call-options.ts";
 export type {
   Cleanup,
@@ -64,7 +67,13 @@ export type { RunStatus, StepStatusWord, StepTypeWord } from "./run/words.ts";
 export type { EndOptions, Session, SessionWatchOptions, UpdateOptions } from "./session.ts";
 export { type EventType, type SessionEvent, toSessionEvent } from "./session-event.ts";
 export type { ExpiryInput, LimitsInput, SessionChanges, SessionFields } from "./session-input.ts";
-export type { CreateOptions, NewSession, SessionQuery, Sessions } from "./sessions.ts";
+export type {
+  CreateOptions,
+  ImportedSession,
+  NewSession,
+  SessionQuery,
+  Sessions,
+} from "./sessions.ts";
 export type { PatchOptions } from "./state/state.ts";
 export type { ClosableTransport } from "./transport/closable-transport.ts";
 export type { Watch, WatchOptions } from "./watch.ts";

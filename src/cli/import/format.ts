@@ -18,6 +18,8 @@ export interface Format {
   readonly toEvents: (items: readonly Item[]) => EventInput[];
   /** Fields of the session from the rest of its document. Default: none. */
   readonly toFields?: (document: JsonObject) => SessionFields;
+  /** Name of the session from that of the file. Default: the same. */
+  readonly newName?: (name: string, items: readonly Item[]) => string;
 }
 
 /** An item cannot be read; says on which line, and what it should be. */

@@ -143,7 +143,8 @@ function toImport(
   }
   const events = format.toEvents(items);
   if (events.length === 0) throw new ItemError(line, "it holds no messages");
-  const sessionId = flags.session ?? `${flags.prefix ?? ""}${name}`;
+  const newName = format.newName?.(name, items) ?? name;
+  const sessionId = flags.session ?? `${flags.prefix ?? ""}${newName}`;
   const model = textAt(document, "model");
   const fields = {
     ...format.toFields?.(document),

@@ -14,8 +14,9 @@ import { canonicalBytes } from "../canonical.ts";
 export class BundleDigest {
   readonly #hash = createHash("sha256");
 
+  /** Its name is left out, so that it is known again under another. */
   session(session: Session): void {
-    this.#add(SessionSchema, session);
+    this.#add(SessionSchema, { ...session, sessionId: "" });
   }
 
   event(event: Event): void {

@@ -29,6 +29,7 @@ export async function streamCall<I extends DescMessage, O extends DescMessage>(
   const header = new Headers();
   const trailer = new Headers();
   const failure: Failure = {};
+  const over = new AbortController();
   const done = calls.track(() => call.cancel(), req.signal);
   const opened = new Promise<void>((resolve) => {
     call.on("metadata", (metadata: Metadata) => {
@@ -42,11 +43,12 @@ export async function streamCall<I extends DescMessage, O extends DescMessage>(
     });
     call.on("status", (status: { metadata: Metadata }) => {
       done();
+      over.abort();
       addToHeaders(trailer, status.metadata);
       resolve();
     });
   });
-  void send(call, req, failure);
+  void send(call, req, { failure, over: over.signal });
   await opened;
   if (failure.error !== undefined) throw failure.error;
   const message = receive<MessageShape<O>>(call, failure);
@@ -58,18 +60,24 @@ interface Failure {
   error?: ConnectError;
 }
 
-/** Writes the request's messages, waiting whenever the channel is full. */
+/**
+ * Writes the request's messages, waiting whenever the channel is full, until the call is `over`: a
+ * server may answer, or refuse, before it has heard all of them.
+ */
 async function send<I extends DescMessage, O extends DescMessage>(
   call: ClientDuplexStream<MessageShape<I>, MessageShape<O>>,
   req: StreamRequest<I, O>,
-  failure: Failure,
+  { failure, over }: { failure: Failure; over: AbortSignal },
 ): Promise<void> {
+  const signal = AbortSignal.any([req.signal, over]);
   try {
     for await (const message of req.message) {
-      if (!call.write(message)) await once(call, "drain", { signal: req.signal });
+      if (over.aborted) return;
+      if (!call.write(message)) await once(call, "drain", { signal });
     }
     call.end();
   } catch (error) {
+    if (over.aborted) return;
     failure.error ??= ConnectError.from(error);
     call.cancel();
   }

@@ -84,9 +84,9 @@ export declare type BundleFooter = Message<"sessiond.v1.BundleFooter"> & {
   measures?: BundleMeasures | undefined;
 
   /**
-   * SHA-256 in hexadecimal form over the session, the events in order, and this footer without its
-   * `sha256`: each in its binary form, maps in the order of their keys, behind its length as four
-   * bytes, big endian.
+   * SHA-256 in hexadecimal form over the session without its `session_id`, the events in order, and
+   * this footer without its `sha256`: each in its binary form, maps in the order of their keys, behind
+   * its length as four bytes, big endian.
    *
    * @generated from field: string sha256 = 4;
    */
