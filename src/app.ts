@@ -82,11 +82,14 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       ...ofNamespaces(config),
       agentDefaults: (agentId) => ownEntry(config.agents ?? {}, agentId),
       costPer1000: costTable(config.costs ?? {}),
+      ...(await archiving(config, { store, clock, log })),
       onRuleFailure: (failure) => log.warn(failure, "a protection rule failed; it protects"),
       onHealthWarning: ({ code, message }, { namespace, sessionId }) =>
         log.warn({ namespace, sessionId, code }, message),
-      onSweepError: (err, name) =>
-        log.warn({ err, ...name }, "a session that is due was not ended"),
+      onSweepError: (err, name) => {
+        if (err instanceof ArchiveError) return;
+        log.warn({ err, ...name }, "a session that is due was not ended");
+      },
       onCompactionError: (err, name) => log.warn({ err, ...name }, "a compaction failed"),
       ...(progressIntervalMs !== undefined && { progressIntervalMs }),
     });
@@ -186,6 +189,39 @@ async function httpSummariser({ summariser }: Config, tokens: TokenCounter) {
       key: keyFile === undefined ? fixedKey(key?.reveal()) : keyFromFile(keyFile),
     }),
   };
+}
+
+/** Loaded only where a folder is configured. */
+async function archiving(
+  { archive: folder }: Config,
+  { store, clock, log }: { store: Store; clock: Clock; log: Logger },
+): Promise<Pick<DomainOptions, "archive">> {
+  if (folder === undefined) return {};
+  const { archiveInto } = await import("./archive/archive.ts");
+  const { exportParts } = await import("./domain/bundles/export.ts");
+  const write = archiveInto({ folder, now: clock, parts: (stored) => exportParts(store, stored) });
+  let isFailing = false;
+  return {
+    archive: async (stored) => {
+      try {
+        await write(stored);
+        isFailing = false;
+      } catch (err) {
+        // Once, however many sessions wait and however often they are tried.
+        if (!isFailing)
+          log.warn({ err, folder }, "the archive cannot be written; sessions stay until it can");
+        isFailing = true;
+        throw new ArchiveError(err);
+      }
+    },
+  };
+}
+
+/** The archive cannot be written; it was logged. */
+class ArchiveError extends Error {
+  constructor(cause: unknown) {
+    super("the archive cannot be written", { cause });
+  }
 }
 
 /** What the configuration says of namespaces. */

@@ -99,6 +99,13 @@ export const settings: { readonly [K in keyof Settings]: Setting<Settings[K]> } 
     schema: values.toggle,
     default: true,
   },
+  archive: {
+    flag: "--archive <folder>",
+    env: "SESSIOND_ARCHIVE",
+    help: "where ended sessions go, as bundles, before they are removed",
+    expected: "the path of a folder",
+    schema: values.path.optional(),
+  },
   maxMapSize: {
     flag: "--max-map-size <bytes>",
     env: "SESSIOND_MAX_MAP_SIZE",

@@ -32,6 +32,8 @@ export interface Settings extends SummariserSettings {
   readonly allowOrigins: readonly string[];
   /** The tokenizer is loaded after the start rather than at the first count. Default true. */
   readonly preloadTokenizer: boolean;
+  /** Absolute path of the folder that ended sessions go to before they are removed. Default none. */
+  readonly archive: string | undefined;
   /** Bytes the data may grow to. Default: the store's own limit. */
   readonly maxMapSize: number | undefined;
   /** `listen` may be an address that other machines reach. Default false. */
@@ -110,6 +112,7 @@ export async function loadConfig(args: {
   };
 
   const unix = take("unix");
+  const archive = take("archive");
   const keyFile = take("summariserKeyFile");
   const plain = {
     listen: take("listen"),
@@ -121,6 +124,7 @@ export async function loadConfig(args: {
     allowHosts: take("allowHosts"),
     allowOrigins: take("allowOrigins"),
     preloadTokenizer: take("preloadTokenizer"),
+    archive: archive && resolve(find("archive").folder, archive),
     maxMapSize: take("maxMapSize"),
     dangerouslyAllowRemote: take("dangerouslyAllowRemote"),
   };

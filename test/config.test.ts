@@ -67,6 +67,7 @@ const inputs = {
   allowHosts: ["A.example, b:1", ["a.example", "b:1"], "[c.example]", ["c.example"]],
   allowOrigins: ["http://a:1,https://b", ["http://a:1", "https://b"], "http://c", ["http://c"]],
   preloadTokenizer: ["false", false, "true", true],
+  archive: ["/var/a", "/var/a", "/var/b", "/var/b"],
   maxMapSize: ["64GiB", 64 * 2 ** 30, "1048576", 2 ** 20],
   dangerouslyAllowRemote: ["true", true, "false", false],
   summariserUrl: ["http://a:1/v1", "http://a:1/v1", "https://b/v1", "https://b/v1"],

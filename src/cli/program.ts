@@ -4,6 +4,7 @@ import { version } from "../version.ts";
 import { CommandError } from "./command-error.ts";
 import type { CommandLine } from "./command-line.ts";
 import { addAppend } from "./commands/append.ts";
+import { addArchive } from "./commands/archive.ts";
 import { addBackup } from "./commands/backup.ts";
 import { addCancel } from "./commands/cancel.ts";
 import { addChat } from "./commands/chat.ts";
@@ -132,6 +133,7 @@ function createProgram(line: CommandLine, startApp: StartApp | undefined): Comma
   addAppend(program, line);
   addExport(program, line);
   addImport(program, line);
+  addArchive(program, line);
   addEnd(program, line);
   addCancel(program, line);
   addReopen(program, line);

@@ -26,7 +26,7 @@ import { Events } from "./events.ts";
 import { Forks } from "./history/forks.ts";
 import { newWarnings } from "./lifecycle/health.ts";
 import { Lifecycle } from "./lifecycle/lifecycle.ts";
-import { Sweeper } from "./lifecycle/sweeper.ts";
+import { type Archive, Sweeper } from "./lifecycle/sweeper.ts";
 import { SessionCounters } from "./metrics/session-counters.ts";
 import { Protection } from "./protection/protection.ts";
 import type { RuleFailure } from "./protection/rules.ts";
@@ -94,6 +94,8 @@ export interface DomainOptions {
   readonly httpSummariser?: Summariser;
   /** Hears of compactions that started by themselves and failed. */
   readonly onCompactionError?: (error: unknown, name: SessionName) => void;
+  /** Keeps sessions before they are removed. Default: nobody does. */
+  readonly archive?: Archive | undefined;
   /** Hears of sessions that are due and could not be ended or removed. */
   readonly onSweepError?: (error: unknown, name: SessionName) => void;
   /** Hears of sessions whose requests begin to fail more often than their policy likes. */

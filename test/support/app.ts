@@ -99,6 +99,7 @@ export async function openTestApp(
     allowHosts: [],
     allowOrigins: [],
     preloadTokenizer: false,
+    archive: undefined,
     maxMapSize: undefined,
     dangerouslyAllowRemote: false,
     ...options.config,

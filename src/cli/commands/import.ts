@@ -119,10 +119,14 @@ function withFormats(files: readonly ImportFile[], given: Flags["format"]) {
   );
 }
 
+/** How a bundle begins, also one without its manifest, of which it is then said that it lacks. */
+const bundleLine =
+  /^\s*\{(?:[^{]*"format"\s*:\s*"sessiond-bundle"|\s*"(?:session|event|end)"\s*:\s*\{)/;
+
 async function isBundle({ path }: ImportFile): Promise<boolean> {
   try {
     for await (const { text } of readTextLines(createReadStream(path))) {
-      return /^\s*\{[^{]*"format"\s*:\s*"sessiond-bundle"/.test(text);
+      return bundleLine.test(text);
     }
   } catch (error) {
     // Other formats say themselves what is wrong with it.

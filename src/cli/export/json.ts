@@ -1,8 +1,9 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Event } from "@sessiond/contract";
+import { json } from "../import/json.ts";
 import type { Conversation } from "./conversation.ts";
-import { roleWord } from "./items.ts";
+import { roleWord, sourceItems } from "./items.ts";
 
 /** `{conversation_id, exported_at, messages}`, indented: what was said, for people and small programs. */
 export function jsonDocument(
@@ -13,7 +14,9 @@ export function jsonDocument(
     conversation_id: session.sessionId,
     ...(exportedAt !== undefined && { exported_at: exportedAt }),
     ...(session.systemInstructions !== "" && { system: session.systemInstructions }),
-    messages: events.flatMap(toMessage),
+    messages: sourceItems(events, { name: "json", format: json }).flatMap((item) =>
+      "json" in item ? [JSON.parse(item.json) as JsonObject] : item.events.flatMap(toMessage),
+    ),
   };
   return `${JSON.stringify(document, undefined, 2)}\n`;
 }

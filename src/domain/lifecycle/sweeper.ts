@@ -15,6 +15,13 @@ const maxRestMs = 30_000;
 const maxFailed = 1_024;
 
 /**
+ * Keeps a session that is about to be removed. Resolves once it is kept for good.
+ *
+ * When it fails the session stays, and is tried again.
+ */
+export type Archive = (session: StoredSession) => Promise<void>;
+
+/**
  * Writes down what time has done: the ends of sessions that timed out or expired, and the removal of
  * those whose retention is over.
  *
@@ -26,6 +33,7 @@ export class Sweeper {
   readonly #cells: SessionCells;
   readonly #clock: Clock;
   readonly #onError: (error: unknown, name: SessionName) => void;
+  readonly #archive: Archive | undefined;
   readonly #stop = new AbortController();
   #wake = new AbortController();
   #restUntilMs = Number.POSITIVE_INFINITY;
@@ -37,11 +45,14 @@ export class Sweeper {
     clock: Clock;
     /** Hears of sessions that could not be swept; they are tried again. */
     onError: (error: unknown, name: SessionName) => void;
+    /** Keeps sessions before they are removed. Default: they are removed and gone. */
+    archive?: Archive | undefined;
   }) {
     this.#store = args.store;
     this.#cells = args.cells;
     this.#clock = args.clock;
     this.#onError = args.onError;
+    this.#archive = args.archive;
   }
 
   start(): void {
@@ -101,10 +112,20 @@ export class Sweeper {
     const nowMs = this.#clock();
     const due = dueOf(before);
     if (due !== undefined && due.atMs <= nowMs && due.cause === "retention") {
-      await cell.commit({ events: [] });
+      await this.#remove(cell, before);
     } else {
       await cell.commit(lapse(before, nowMs) ?? moved(before));
     }
+  }
+
+  async #remove(cell: SessionCell, before: StoredSession): Promise<void> {
+    if (this.#archive !== undefined) {
+      await cell.settled();
+      await this.#archive(before);
+      // Somebody may have reopened it, or changed its retention, while it was written.
+      if (cell.latest !== before) return;
+    }
+    await cell.commit({ events: [] });
   }
 
   async #run(): Promise<void> {
