@@ -1,4 +1,5 @@
 import { appendBench } from "./append.ts";
+import { bundlesBench } from "./bundles.ts";
 import { clientBench } from "./client.ts";
 import { clientWatchBench } from "./client-watch.ts";
 import { diskBench } from "./disk.ts";
@@ -34,6 +35,7 @@ const benches = {
   "log-sweep": logSweepBench,
   forks: forksBench,
   verify: verifyBench,
+  bundles: bundlesBench,
   image: imageBench,
   tokens: tokensBench,
   windows: windowsBench,
