@@ -72,6 +72,7 @@ export async function openTestDomain(
       | "namespaceRules"
       | "agentDefaults"
       | "quotaOf"
+      | "archive"
       | "onSweepError"
       | "onHealthWarning"
       | "httpSummariser"

@@ -11,22 +11,22 @@ export async function* requestsUntil<T>(
   shutdown: AbortSignal,
 ): AsyncGenerator<T> {
   const source = requests[Symbol.asyncIterator]();
-  const stopped = Promise.withResolvers<never>();
-  // Not always awaited: what nobody waits for must not count as an unhandled rejection.
-  stopped.promise.catch(() => {});
-  const stop = () => stopped.reject(new ShuttingDownError());
-  if (shutdown.aborted) stop();
-  shutdown.addEventListener("abort", stop);
+  // Of the read under way alone: a race with one promise for all of them would keep every request.
+  let stop = () => {};
+  const onShutdown = () => stop();
+  shutdown.addEventListener("abort", onShutdown);
   try {
     for (;;) {
-      const next = source.next();
-      next.catch(() => {});
-      const { done, value } = await Promise.race([next, stopped.promise]);
+      const read = Promise.withResolvers<IteratorResult<T>>();
+      stop = () => read.reject(new ShuttingDownError());
+      source.next().then(read.resolve, read.reject);
+      if (shutdown.aborted) stop();
+      const { done, value } = await read.promise;
       if (done) return;
       yield value;
     }
   } finally {
-    shutdown.removeEventListener("abort", stop);
+    shutdown.removeEventListener("abort", onShutdown);
     // Not awaited: a source that waits for the client returns only when the client is gone.
     source.return?.().catch(() => {});
   }

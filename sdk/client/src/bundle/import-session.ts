@@ -37,9 +37,9 @@ export interface ImportOptions extends CallOptions {
 
 type Request = MessageInitShape<typeof ImportSessionRequestSchema>;
 
-/** Events and characters of one message. */
-const batchEvents = 500;
-const batchLength = 256 * 1_024;
+/** Events and characters of one message: a server may hold sixteen of them, decoded. */
+const batchEvents = 100;
+const batchLength = 64 * 1_024;
 
 /** Sends the lines of one session. */
 export function importSession(
