@@ -21,6 +21,7 @@ import {
 } from "../../../src/errors.ts";
 import { allEvents, maintainAll, rejection } from "../../store/support.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
+import { toolCall } from "../lifecycle/support.ts";
 import { exported, imported, requestsOf, storedAs, streamed } from "./support.ts";
 
 async function withSession(events = 200): Promise<TestDomain> {
@@ -187,8 +188,7 @@ describe("an import", () => {
     await using domain = await openTestDomain();
     const expiry = { retention: { seconds: 60n } };
     await domain.create({ session: { sessionId: "s", expiry, limits: { maxSteps: 1 } } });
-    const output = { payload: { case: "output", value: { text: "done" } } } as const;
-    await domain.append({ sessionId: "s", events: [output] });
+    await domain.append({ sessionId: "s", events: [toolCall("c1")] });
     const parts = await exported(domain, "s");
     domain.now += 3_600_000;
     for (const keep of [false, true]) {

@@ -5,7 +5,10 @@ import {
   type Event,
   type ExportSessionResponse,
   ExportSessionResponseSchema,
+  ForkedSchema,
+  RewindSchema,
   Role,
+  StateChangedSchema,
 } from "@sessiond/contract";
 import { ContextStateSchema } from "@sessiond/contract/store";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -182,11 +185,35 @@ describe("a log that could not have come about is refused at the revision where 
         Object.assign(events[4] ?? {}, {
           group: 0,
           role: 0,
-          payload: { case: "forked", value: { $typeName: "sessiond.v1.Forked" } },
+          payload: { case: "rewind", value: create(RewindSchema) },
         });
       },
-      "this server imports no forked",
+      "this server imports no rewind",
     ],
+    [
+      "a fork of another revision",
+      (events) => {
+        Object.assign(events[4] ?? {}, {
+          group: 0,
+          role: 0,
+          payload: { case: "forked", value: create(ForkedSchema, { parent: { revision: 9 } }) },
+        });
+      },
+      "forks a session at another revision",
+    ],
+    ...[
+      { patch: {}, says: "its patch is empty" },
+      { patch: { "temp:a": 1 }, says: "which are not stored" },
+      { patch: { "User:a": 1 }, says: "the prefix is written" },
+      { patch: { a: "x".repeat(70_000) }, says: "the limit is 65536" },
+    ].map(({ patch, says }): [string, (events: Event[]) => void, string] => [
+      `a patch of the state that was never taken, ${says}`,
+      (events) => {
+        const payload = { case: "stateChanged", value: create(StateChangedSchema, { patch }) };
+        Object.assign(events[4] ?? {}, { group: 0, role: 0, payload });
+      },
+      says,
+    ]),
     [
       "more tokens than can be counted",
       (events) => {
