@@ -71,6 +71,8 @@ describe("a bundle", () => {
       );
     expect(names(await sessiond.ok("export", "odd"))).toEqual(["odd"]);
     expect(names(await sessiond.ok("export", "--state", "completed"))).toEqual(["one"]);
+    const filter = `session.session_id == "odd"`;
+    expect(names(await sessiond.ok("export", "--filter", filter))).toEqual(["odd"]);
     expect(await sessiond.run("export")).toMatchObject({ code: 2 });
     expect(await sessiond.run("export", "nobody")).toMatchObject({ code: 4 });
   });

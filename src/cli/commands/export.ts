@@ -18,6 +18,7 @@ interface Flags extends ServerFlags {
   readonly agent?: string;
   readonly user?: string;
   readonly label?: Readonly<Record<string, string>>;
+  readonly filter?: string;
   readonly output?: string;
   readonly format: "bundle" | ConversationFormat;
   readonly exportedAt?: string;
@@ -47,6 +48,7 @@ export function addExport(program: Command, line: CommandLine): void {
     .option("--agent <id>", "of this agent")
     .option("--user <id>", "of this user")
     .option("--label <key=value>", "with this label; may be repeated", keyValue)
+    .option("--filter <expression>", "for which this is true, in CEL over session")
     .option("-o, --output <file>", 'where to write (default "-", stdout)')
     .addOption(
       new Option("--format <format>", "what to write")
@@ -63,12 +65,12 @@ export function addExport(program: Command, line: CommandLine): void {
 }
 
 function checkUsage(ids: readonly string[], flags: Flags): void {
-  const { all, state, agent, user, label, exportedAt } = flags;
-  const isFiltered = [all, state, agent, user, label].some((flag) => flag !== undefined);
+  const { all, state, agent, user, label, filter, exportedAt } = flags;
+  const isFiltered = [all, state, agent, user, label, filter].some((flag) => flag !== undefined);
   if (isFiltered === ids.length > 0) {
     throw new CommandError(
       exitCodes.cannotStart,
-      "name the sessions to export, or choose them by --all, --state, --agent, --user or --label",
+      "name the sessions to export, or choose them by --all, --state, --agent, --user, --label or --filter",
     );
   }
   if (exportedAt !== undefined && exportedAt !== "none" && Number.isNaN(Date.parse(exportedAt))) {
@@ -112,7 +114,7 @@ function exportTime(given: string | undefined): string | undefined {
 async function* chosen(
   sessiond: Sessiond,
   ids: readonly string[],
-  { state, agent, user, label }: Flags,
+  { state, agent, user, label, filter }: Flags,
   signal: AbortSignal,
 ): AsyncGenerator<Session> {
   for (const id of ids) yield await sessiond.sessions.get(id, { signal });
@@ -122,6 +124,7 @@ async function* chosen(
     agentId: agent,
     userId: user,
     labels: label,
+    filter,
     order: "oldest",
     pageSize: 500,
     signal,

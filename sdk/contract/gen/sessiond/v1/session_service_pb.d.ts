@@ -1749,7 +1749,8 @@ export declare const SessionService: GenService<{
    *
    * The session keeps its log as it was exported: revisions, times, turns, steps, groups, tokens,
    * compactions, protection and its end. It gets a fresh uid, and its namespace and name from the
-   * request. Cursors, request ids and the batches that events were appended in are not kept.
+   * request. Cursors, request ids and the batches that events were appended in are not kept. Its own keys
+   * of the state come along, `user:` and `app:` keys do not; a fork becomes a session that shares nothing.
    *
    * Atomic: nothing of the session is visible before it is there whole, in lists, reads or watches; an
    * import that fails, or is cut off by whatever, leaves none of it. The server works out turns, steps,
