@@ -53,9 +53,10 @@ export class CompactionLog {
     }
     const coveredThrough = Math.max(from, this.#youngest(covered, from));
     const isCovered = coveredBy(covered);
-    // What was covered before is back where it was protected since.
-    const older = [...(inForce?.sparedGroups ?? []), ...guarded.map(({ group }) => group)];
-    const spared = new Set(older.filter((group) => group <= from && !isCovered(group)));
+    const stayed = (inForce?.sparedGroups ?? []).filter((group) => !isCovered(group));
+    // What was covered before is back where it was protected since, also while its range is named.
+    const back = guarded.map(({ group }) => group);
+    const spared = new Set([...stayed, ...back].filter((group) => group <= from));
     for (let at = from + 1; at < last; at++) {
       const group = this.#groups.at(at);
       if (group > from && group <= coveredThrough && !isCovered(at)) spared.add(group);
