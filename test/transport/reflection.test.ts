@@ -22,7 +22,10 @@ it("a client without proto files lists the calls", async () => {
       "sessiond.v1.EventService/ListEvents",
       "sessiond.v1.EventService/ListSteps",
       "sessiond.v1.EventService/WatchEvents",
+      "sessiond.v1.ServerService/Backup",
       "sessiond.v1.ServerService/GetServerInfo",
+      "sessiond.v1.ServerService/Stat",
+      "sessiond.v1.ServerService/Verify",
     ],
   );
 });
