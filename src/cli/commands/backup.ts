@@ -11,8 +11,7 @@ import { addServerAddress, type ServerFlags, withServer } from "../server.ts";
 import { numberText } from "../text/numbers.ts";
 import { quoted } from "../text/shell.ts";
 import { openStore, withFolder } from "../upkeep/folder.ts";
-import { bytesText, type Message, reportMessages } from "../upkeep/report.ts";
-import { messagesOf } from "./verify.ts";
+import { bytesText, type Message, messagesOf, reportMessages } from "../upkeep/report.ts";
 
 interface Flags extends ServerFlags {
   readonly data?: string;
@@ -46,13 +45,8 @@ async function backup(line: CommandLine, target: string, flags: Flags): Promise<
   const path = resolve(line.host.cwd, target);
   if (data === undefined) {
     await withServer(line, flags, async ({ host, sessiond, interruption: { signal } }) => {
-      const { fromConnectError } = await import("@sessiond/client");
       const responses = sessiond.clients.server.backup({ path }, { signal });
-      try {
-        return await report(host, output, messagesOf(responses));
-      } catch (error) {
-        throw fromConnectError(error);
-      }
+      return await report(host, output, messagesOf(responses));
     });
     return;
   }

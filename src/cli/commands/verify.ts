@@ -7,7 +7,7 @@ import type { Host } from "../host.ts";
 import { outputOption } from "../output-format.ts";
 import { addServerAddress, type ServerFlags, withServer } from "../server.ts";
 import { openStore, withFolder } from "../upkeep/folder.ts";
-import { type Message, reportMessages, verifyText } from "../upkeep/report.ts";
+import { type Message, messagesOf, reportMessages, verifyText } from "../upkeep/report.ts";
 
 interface Flags extends ServerFlags {
   readonly data?: string;
@@ -40,13 +40,8 @@ async function verify(line: CommandLine, flags: Flags): Promise<void> {
   const { data, output } = flags;
   if (data === undefined) {
     await withServer(line, flags, async ({ host, sessiond, interruption: { signal } }) => {
-      const { fromConnectError } = await import("@sessiond/client");
       const responses = sessiond.clients.server.verify({}, { signal });
-      try {
-        return await report(host, output, messagesOf(responses));
-      } catch (error) {
-        throw fromConnectError(error);
-      }
+      return await report(host, output, messagesOf(responses));
     });
     return;
   }
@@ -55,13 +50,6 @@ async function verify(line: CommandLine, flags: Flags): Promise<void> {
     await using store = await openStore(folder);
     return await report(host, output, verifyStore(store, signal));
   });
-}
-
-/** The messages in the responses of a stream. */
-export async function* messagesOf<Message>(
-  responses: AsyncIterable<{ readonly message: Message }>,
-): AsyncGenerator<Message> {
-  for await (const { message } of responses) yield message;
 }
 
 async function report(

@@ -21,6 +21,18 @@ export type Message<Summary> =
   | { readonly case: "summary"; readonly value: Summary }
   | { readonly case: undefined; readonly value?: undefined };
 
+/** The messages of a server's responses. Fails with the errors of the SDK. */
+export async function* messagesOf<Message>(
+  responses: AsyncIterable<{ readonly message: Message }>,
+): AsyncGenerator<Message> {
+  try {
+    for await (const { message } of responses) yield message;
+  } catch (error) {
+    const { fromConnectError } = await import("@sessiond/client");
+    throw fromConnectError(error);
+  }
+}
+
 /**
  * Shows what a long operation says: a progress bar on stderr, findings and summary on stdout. Returns
  * the summary; undefined when it ended without.
