@@ -19,6 +19,7 @@ import {
 } from "../../../src/errors.ts";
 import { limits } from "../../../src/limits.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
+import { compact } from "../context/compaction/support.ts";
 import { kindsOf, toolCall, toolResult } from "../lifecycle/support.ts";
 import { patch, seen } from "../state/support.ts";
 import { fork, remove } from "./support.ts";
@@ -268,4 +269,18 @@ describe("a fork is refused", () => {
     await expect(fork(domain, { sessionId: "empty" })).rejects.toThrow(RevisionOutOfRangeError);
     await expect(fork(domain, { sessionId })).rejects.toThrow(SessionQuotaExceededError);
   });
+});
+
+test("a fork is compacted over what it shares and what it has", async () => {
+  await using domain = await openTestDomain();
+  await domain.create({ session: { sessionId } });
+  for (let turn = 0; turn < 12; turn++) {
+    await domain.append({ sessionId, events: [userText(`${turn} `.padEnd(100, "so "))] });
+  }
+  await fork(domain, { sessionId, newSessionId: "twin" });
+  await domain.append({ sessionId: "twin", events: [userText("on")] });
+  const { compaction } = await compact(domain, { sessionId: "twin", targetRatio: 0.02 });
+  expect(compaction?.covered[0]?.first).toBe(3);
+  const { items } = await domain.window({ sessionId: "twin" });
+  expect(items.at(-1)?.event?.payload).toMatchObject({ value: { text: "on" } });
 });

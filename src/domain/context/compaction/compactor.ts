@@ -11,6 +11,7 @@ import type { TokenCounter } from "../../tokens/counter.ts";
 import { scaleCount } from "../../tokens/encodings.ts";
 import { countEvents } from "../../tokens/media.ts";
 import type { Draft, Drafts } from "../drafts.ts";
+import { logOf } from "../event-cache.ts";
 import type { Group } from "../groups.ts";
 import { sessionEncoding, type WindowPolicy, windowPolicy } from "../policy.ts";
 import type { Summariser } from "../summarisers/summariser.ts";
@@ -200,7 +201,7 @@ export class Compactor {
       stored,
       { policy, dialect: Dialect.UNSPECIFIED, agent: "", authors: [] },
       () => false,
-      { uid: stored.session.uid, head: end },
+      { ...logOf(stored), head: end },
     );
   }
 }
