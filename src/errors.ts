@@ -155,6 +155,45 @@ export class RevisionOutOfRangeError extends SessiondError {
   }
 }
 
+/** A rewind would hide the end of the session. */
+export class RewindCrossesEndError extends SessiondError {
+  readonly reason = "REWIND_CROSSES_END";
+  constructor(args: { sessionId: string; revision: number; endRevision: number }) {
+    const { sessionId, revision, endRevision } = args;
+    super(
+      `a rewind of session "${sessionId}" to ${revision} would hide its end at ${endRevision}; rewind to ${endRevision} or later, or fork it at ${revision}`,
+      {
+        session_id: sessionId,
+        revision: String(revision),
+        end_revision: String(endRevision),
+      },
+    );
+  }
+}
+
+/** The result answers a call that was open when a rewind hid it. Nothing of the batch was stored. */
+export class CallHiddenError extends SessiondError {
+  readonly reason = "CALL_HIDDEN";
+  constructor(args: { sessionId: string; callId: string; callRevision: number }) {
+    const { sessionId, callId, callRevision } = args;
+    super(
+      `call "${callId}" of session "${sessionId}", revision ${callRevision}, was hidden by a rewind and takes no result; drop the result`,
+      { session_id: sessionId, call_id: callId, call_revision: String(callRevision) },
+    );
+  }
+}
+
+/** Rewinds have left as many separate stretches of hidden events as a session may have. */
+export class RewindsFullError extends SessiondError {
+  readonly reason = "REWINDS_FULL";
+  constructor({ sessionId, limit }: { sessionId: string; limit: number }) {
+    super(
+      `rewinds have hidden ${limit} separate stretches of session "${sessionId}", which is the limit; rewind further back, which joins them, or go on in a fork`,
+      { session_id: sessionId, limit: String(limit) },
+    );
+  }
+}
+
 export class EtagMismatchError extends SessiondError {
   readonly reason = "ETAG_MISMATCH";
   constructor(args: { sessionId: string; part?: "state"; expected: string; actual: string }) {

@@ -45,6 +45,8 @@ export const limits = {
   protectedEvents: 1_024,
   /** Calls of one session that wait for a result; beyond it the oldest count as dead. */
   openCalls: 1_024,
+  /** Separate stretches of a log that rewinds hide. */
+  hiddenRanges: 1_024,
   /** Answers that came late, of which a session knows where they stand. */
   lateMembers: 256,
 

@@ -7,6 +7,12 @@ export function count(value: string): number {
   return Number(value);
 }
 
+/** Parses an option as a number of something, 1 or more. */
+export function positive(value: string): number {
+  if (count(value) === 0) throw new InvalidArgumentError("It must be 1 or more.");
+  return Number(value);
+}
+
 /** Parses an option as a revision: a whole number from 1. */
 export function revision(value: string): number {
   if (!/^[1-9]\d{0,8}$/.test(value)) {

@@ -21,6 +21,7 @@ import { addFork } from "./commands/fork.ts";
 import { addImport } from "./commands/import.ts";
 import { addReopen } from "./commands/reopen.ts";
 import { addRestore } from "./commands/restore.ts";
+import { addRewind } from "./commands/rewind.ts";
 import { addSessions } from "./commands/sessions.ts";
 import { addShow } from "./commands/show.ts";
 import { addStat } from "./commands/stat.ts";
@@ -137,6 +138,7 @@ function createProgram(line: CommandLine, startApp: StartApp | undefined): Comma
   addEnd(program, line);
   addCancel(program, line);
   addReopen(program, line);
+  addRewind(program, line);
   addFork(program, line);
   addDiff(program, line);
   addDelete(program, line);

@@ -7,7 +7,7 @@ import { safe } from "./text/safe.ts";
 
 /**
  * Prints a session that a command was to change. `unchanged` says why it was left as it was; undefined
- * when it was not.
+ * when it was not. `note` says more about it; default: nothing.
  */
 export function printChange(
   output: DataOutput,
@@ -15,7 +15,12 @@ export function printChange(
   {
     format,
     unchanged,
-  }: { readonly format: string | undefined; readonly unchanged: string | undefined },
+    note,
+  }: {
+    readonly format: string | undefined;
+    readonly unchanged: string | undefined;
+    readonly note?: string;
+  },
 ): void {
   const chosen = outputFormat(format, "text", output);
   if (chosen !== "text") {
@@ -23,6 +28,7 @@ export function printChange(
     return;
   }
   const { message, state = "unknown" } = session;
-  const note = unchanged === undefined ? "" : `; ${unchanged}, nothing was changed`;
-  output.write(`${safe(message.sessionId)}: ${state}, ${message.headRevision} events${note}\n`);
+  const facts = [state, `${message.headRevision} events`, note].filter(Boolean).join(", ");
+  const why = unchanged === undefined ? "" : `; ${unchanged}, nothing was changed`;
+  output.write(`${safe(message.sessionId)}: ${facts}${why}\n`);
 }

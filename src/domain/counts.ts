@@ -20,6 +20,8 @@ const nsPerMs = 1e6;
 const nsPerSecond = 1_000_000_000n;
 const maxDurationNs = 315_576_000_000n * nsPerSecond;
 
+type Counted = "revision" | "turn" | "step" | "stateRevision" | "endRevision" | "metrics";
+
 /** The numbers of a head while events are counted into it. */
 export class Counts {
   readonly #metrics: SessionMetrics;
@@ -27,6 +29,7 @@ export class Counts {
   #turn: number;
   #step: number;
   #stateRevision: number;
+  #endRevision: number;
 
   constructor(head: SessionHead) {
     const metrics = head.metrics ?? create(SessionMetricsSchema);
@@ -35,6 +38,7 @@ export class Counts {
     this.#turn = head.turn;
     this.#step = head.step;
     this.#stateRevision = head.stateRevision;
+    this.#endRevision = head.endRevision;
   }
 
   /** Gives the event its place: the user's first message belongs to turn 0 like all before it. */
@@ -56,6 +60,7 @@ export class Counts {
     if (event.payload.case === "toolCall") metrics.toolCalls++;
     if (event.payload.case === "error") metrics.errors++;
     if (event.payload.case === "stateChanged") this.#stateRevision = event.revision;
+    if (event.payload.case === "sessionEnded") this.#endRevision = event.revision;
     if (event.payload.case === "requestRecorded") {
       metrics.requests = withRequest(metrics.requests, event.payload.value);
     }
@@ -78,12 +83,13 @@ export class Counts {
   }
 
   /** The fields of a head that are counted here. */
-  get fields(): Pick<SessionHead, "revision" | "turn" | "step" | "stateRevision" | "metrics"> {
+  get fields(): Pick<SessionHead, Counted> {
     return {
       revision: this.#revision,
       turn: this.#turn,
       step: this.#step,
       stateRevision: this.#stateRevision,
+      endRevision: this.#endRevision,
       metrics: this.#metrics,
     };
   }

@@ -16,9 +16,8 @@ import { type Reencoded, reencoded } from "./context/reencoding.ts";
 import { type ReasonOf, stateOf } from "./context/state.ts";
 import { type DueCause, dueOf } from "./lifecycle/due.ts";
 import { withinHealth } from "./lifecycle/health.ts";
-import { asOf, settled } from "./lifecycle/lapse.ts";
+import { requireActive, settled } from "./lifecycle/lapse.ts";
 import { withinLimits } from "./lifecycle/limits.ts";
-import { hasEnded, sessionEnded } from "./lifecycle/states.ts";
 import { bumped, startSession, withDueTime } from "./lifecycle/transitions.ts";
 import { type EventDraft, type Outcome, record } from "./record.ts";
 
@@ -93,8 +92,7 @@ function append(
   nowMs: number,
   ruleReason?: ReasonOf,
 ): Outcome {
-  const current = asOf(before, nowMs);
-  if (hasEnded(current)) throw sessionEnded(current);
+  requireActive(before, nowMs);
   if (before.session.state !== SessionState.CREATED) {
     return record(before, drafts, nowMs, ruleReason);
   }

@@ -24,6 +24,7 @@ import { Windows } from "./context/windows.ts";
 import type { CostPer1000 } from "./costs.ts";
 import { Events } from "./events.ts";
 import { Forks } from "./history/forks.ts";
+import { Rewinds } from "./history/rewinds.ts";
 import { newWarnings } from "./lifecycle/health.ts";
 import { Lifecycle } from "./lifecycle/lifecycle.ts";
 import { type Archive, Sweeper } from "./lifecycle/sweeper.ts";
@@ -52,6 +53,7 @@ export interface Domain {
   readonly cleanup: Cleanup;
   readonly userData: UserData;
   readonly forks: Forks;
+  readonly rewinds: Rewinds;
   readonly events: Events;
   readonly state: State;
   readonly steps: StepList;
@@ -143,6 +145,7 @@ export function wireDomain(options: DomainOptions): Domain {
     cleanup: new Cleanup(shared),
     userData: new UserData({ ...shared, state }),
     forks: new Forks({ ...shared, scopes }),
+    rewinds: new Rewinds(shared),
     sweeper,
     events: new Events(shared),
     state,

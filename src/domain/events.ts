@@ -18,14 +18,16 @@ import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
 import { InvalidFieldError, PageTokenInvalidError } from "../errors.ts";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
-import { placesOf, readLog } from "../store/log.ts";
+import { placesOf } from "../store/log.ts";
 import type { Store, StoredSession } from "../store/store.ts";
 import type { BackgroundCompaction } from "./context/compaction/background.ts";
 import { sessionEncoding } from "./context/policy.ts";
 import { withProtection } from "./context/protection-view.ts";
+import { stateOf } from "./context/state.ts";
 import { contextUsage } from "./context/usage.ts";
 import { appendEvents, createSession } from "./decisions.ts";
 import { hintsFor } from "./hints.ts";
+import { readVisible } from "./history/visible.ts";
 import { namespaceOf } from "./names.ts";
 import { pageSizeOf } from "./pages.ts";
 import type { Protection } from "./protection/protection.ts";
@@ -140,8 +142,9 @@ export class Events {
       const stored = cell.requireDurable();
       const { head } = stored;
       const { uid } = stored.session;
-      const { firstRevision, lastRevision, order, pageToken } = request;
-      const scope = scopeOf(uid, JSON.stringify([firstRevision, lastRevision, order]));
+      const { firstRevision, lastRevision, order, includeHidden, pageToken } = request;
+      const query = [firstRevision, lastRevision, order, includeHidden];
+      const scope = scopeOf(uid, JSON.stringify(query));
       const reverse = order === EventOrder.NEWEST_FIRST;
 
       let first = Math.max(1, firstRevision);
@@ -152,16 +155,16 @@ export class Events {
         else first = Math.max(first, next);
       }
       if (first > last) return create(ListEventsResponseSchema);
-      const events = await readLog(this.#store, {
+      const { events, next } = await readVisible(this.#store, {
         log: placesOf(stored),
+        hidden: includeHidden ? [] : stateOf(stored).hidden,
         first,
         last,
         reverse,
         maxEvents: pageSizeOf(request.pageSize),
         maxBytes: limits.pageBytes,
       });
-      const next = (events.at(-1)?.revision ?? 0) + (reverse ? -1 : 1);
-      const more = events.length > 0 && next >= first && next <= last;
+      const more = next >= first && next <= last;
       return create(ListEventsResponseSchema, {
         events: head.context ? withProtection(events, head.context) : events,
         nextPageToken: more ? encodePageToken(scope, String(next)) : "",

@@ -44,6 +44,9 @@ export const codeOfReason = {
   STATE_TOO_LARGE: Code.ResourceExhausted,
   FILTER_FAILED: Code.InvalidArgument,
   REVISION_OUT_OF_RANGE: Code.OutOfRange,
+  REWIND_CROSSES_END: Code.FailedPrecondition,
+  CALL_HIDDEN: Code.FailedPrecondition,
+  REWINDS_FULL: Code.ResourceExhausted,
   STORE_BUSY: Code.Aborted,
   IMPORT_INVALID: Code.InvalidArgument,
 } satisfies Record<Reason, Code>;

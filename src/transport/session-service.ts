@@ -8,6 +8,7 @@ type Parts =
   | "list"
   | "lifecycle"
   | "forks"
+  | "rewinds"
   | "state"
   | "cleanup"
   | "userData"
@@ -19,6 +20,7 @@ export function sessionService({
   list,
   lifecycle,
   forks,
+  rewinds,
   state,
   cleanup,
   userData,
@@ -35,6 +37,7 @@ export function sessionService({
     cancelSession: (request) => lifecycle.cancel(request),
     reopenSession: (request) => lifecycle.reopen(request),
     forkSession: (request) => forks.fork(request),
+    rewindSession: (request) => rewinds.rewind(request),
     deleteSession: (request) => sessions.delete(request),
     patchState: (request) => state.patch(request),
     getState: (request) => state.get(request),

@@ -189,3 +189,37 @@ test("fork and diff complete ids of sessions, active and ended", async () => {
   expect(await complete("diff", "trip", "tra")).toEqual(["train"]);
   expect(await complete("diff", "trip", "train", "")).toEqual([""]);
 });
+
+describe("rewind", () => {
+  test("hides a group, down to a revision, or all, and takes it back", async () => {
+    const text = (...args: readonly string[]) => ok("rewind", "trip", ...args, "-o", "text");
+    expect(await text()).toBe("trip: active, 4 events, visible up to 2\n");
+    expect(await text("--redo")).toBe("trip: active, 5 events, visible up to 3\n");
+    expect(await text("--to", "2")).toBe("trip: active, 6 events, visible up to 2\n");
+    expect(await text("--all")).toBe("trip: active, 7 events, visible up to 1\n");
+    expect(await text("--groups", "3")).toBe(
+      "trip: active, 7 events, visible up to 7; there was nothing to hide, nothing was changed\n",
+    );
+    expect(
+      (await session.events({ order: "newest" })).items.map(({ revision }) => revision),
+    ).toEqual([7, 1]);
+    const shown = await ok("show", "trip", "--replay", "--speed", "max", "-o", "text");
+    expect(shown).toMatch(/^.* 4 {2}rewind +to revision 2$/m);
+    expect(JSON.parse(await ok("rewind", "trip", "--redo", "-o", "json"))).toMatchObject({
+      headRevision: 8,
+    });
+  });
+
+  test("says what is wrong", async () => {
+    expect(await run("rewind", "trip", "--redo")).toEqual({
+      code: 5,
+      stdout: "",
+      stderr: "sessiond: the newest event is no rewind; name a revision with --to\n",
+    });
+    expect(await run("rewind", "trip", "--to", "9")).toMatchObject({ code: 5 });
+    expect(await run("rewind", "trip", "--groups", "0")).toMatchObject({ code: 2 });
+    expect(await run("rewind", "trip", "--to", "2", "--all")).toMatchObject({ code: 2 });
+    expect(await run("rewind", "nobody")).toMatchObject({ code: 4 });
+    expect((await session.refresh()).headRevision).toBe(3);
+  });
+});

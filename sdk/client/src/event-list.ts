@@ -12,6 +12,8 @@ export interface EventQuery extends CallOptions {
   readonly last?: number | undefined;
   /** Default "oldest" first. */
   readonly order?: OrderWord | undefined;
+  /** Events that a rewind hides, too. Default false. */
+  readonly includeHidden?: boolean | undefined;
   /** Events of a page, up to 1,000. Default 50. */
   readonly pageSize?: number | undefined;
   /** Begin at this page, from `nextPageToken` of the same query. */
@@ -24,13 +26,14 @@ export function listEvents(
   sessionId: string,
   query: EventQuery,
 ): PageList<SessionEvent> {
-  const { first = 0, last = 0, order = "oldest", pageSize = 0 } = query;
+  const { first = 0, last = 0, order = "oldest", includeHidden = false, pageSize = 0 } = query;
   const request = {
     namespace: context.namespace,
     sessionId,
     firstRevision: first,
     lastRevision: last,
     order: eventOrders[order],
+    includeHidden,
     pageSize,
   };
   return new PageList(async (pageToken = "") => {

@@ -53,7 +53,8 @@ async function* replay(
   const left = new AbortController();
   const signal = given === undefined ? left.signal : AbortSignal.any([given, left.signal]);
   const fetchPage = (pageToken?: string) => {
-    const query = { first, last, pageSize, pageToken, signal, timeoutMs };
+    const range = { first, last, includeHidden: true };
+    const query = { ...range, pageSize, pageToken, signal, timeoutMs };
     const page = listEvents(context, sessionId, query).then((found) => found);
     // It is awaited when the page before is used up, which may be never.
     page.catch(() => {});

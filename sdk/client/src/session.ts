@@ -26,6 +26,14 @@ import { cancelSession, type ReasonOptions, reopenSession } from "./lifecycle/tr
 import type { PageList } from "./page.ts";
 import { type RequestOptions, recordRequest } from "./record-request.ts";
 import { type ReplayOptions, replayEvents } from "./replay.ts";
+import {
+  beforeRewind,
+  hiddenBy,
+  type RewindOptions,
+  type RewindResult,
+  type RewindTarget,
+  rewindSession,
+} from "./rewind.ts";
 import { listSteps, type Step, type StepQuery } from "./run/steps.ts";
 import { type SessionEvent, toSessionEvent } from "./session-event.ts";
 import { pathsOf, type SessionChanges, toSessionInit } from "./session-input.ts";
@@ -538,6 +546,71 @@ export class Session {
     const call = { input, options };
     const message = await this.#noted(forkSession(this.#context, this.sessionId, call));
     return new Session(this.#context, message, { created: true, fingerprintChanged: false });
+  }
+
+  /**
+   * Hides its newest events: windows, steps and lists go on as if its log ended there. The log keeps
+   * them, `events({ includeHidden: true })` and watches show them. Limits are not refunded, and its
+   * state stays as it is.
+   *
+   * The cut never falls between a tool call and its result: see `visibleThrough`. Calls that were open
+   * and are hidden take no results any more, see CallHiddenError.
+   *
+   * Errors: RevisionOutOfRangeError, RewindCrossesEndError, RewindsFullError, SessionEndedError,
+   * RevisionConflictError, RequestIdReusedError, DataLossError.
+   *
+   * ```ts
+   * const { visibleThrough, usage } = await session.rewind({ revision: 12 });
+   * await session.rewind({ groups: 2 });
+   * console.log(visibleThrough, usage.windowTokens);
+   * ```
+   */
+  rewind(target: RewindTarget, options: RewindOptions = {}): Promise<RewindResult> {
+    return this.#recorded(
+      rewindSession(this.#context, { sessionId: this.sessionId, target }, options),
+    );
+  }
+
+  /**
+   * Takes the newest rewind back, if it is the newest event: what it hid is visible again. Undefined:
+   * something came behind it, or there is none. Redone twice it is as before.
+   *
+   * Errors: as `rewind`.
+   *
+   * ```ts
+   * await session.redo();
+   * ```
+   */
+  async redo(options: WriteOptions = {}): Promise<RewindResult | undefined> {
+    const revision = await this.#noted(beforeRewind(this.#context, this.sessionId));
+    if (revision === undefined) return undefined;
+    return this.rewind({ revision }, { ...options, expectedRevision: revision + 1 });
+  }
+
+  /**
+   * Hides its newest group: a message, or a response with its calls and their results. Resolves to the
+   * events of it, oldest first; empty when nothing was said.
+   *
+   * Errors: as `rewind`.
+   *
+   * ```ts
+   * const [question] = await session.pop();
+   * ```
+   */
+  async pop(options: WriteOptions = {}): Promise<SessionEvent[]> {
+    const result = await this.rewind({ groups: 1 }, options);
+    return hiddenBy(this.#context, this.sessionId, result);
+  }
+
+  /**
+   * Hides everything that was said. Errors: as `rewind`.
+   *
+   * ```ts
+   * await session.clear();
+   * ```
+   */
+  clear(options: WriteOptions = {}): Promise<RewindResult> {
+    return this.rewind({ revision: 1 }, options);
   }
 
   /**

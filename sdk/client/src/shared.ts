@@ -54,6 +54,7 @@ export type { Page, PageList } from "./page.ts";
 export type { RequestOptions } from "./record-request.ts";
 export type { ReplayOptions } from "./replay.ts";
 export { type RetryOptions, reliable } from "./retry/policy.ts";
+export type { RewindOptions, RewindResult, RewindTarget } from "./rewind.ts";
 export type { ActiveRun, StepWork } from "./run/active-run.ts";
 export { type RunEventName, runEventNames } from "./run/event-names.ts";
 export type { Run } from "./run/run.ts";

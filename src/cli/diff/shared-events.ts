@@ -10,7 +10,8 @@ export async function* eventsFrom(
   { first, signal }: { first: number; signal: AbortSignal },
 ): AsyncGenerator<SessionEvent, void, undefined> {
   const last = session.headRevision;
-  if (first <= last) yield* session.events({ first, last, pageSize, signal });
+  const query = { first, last, includeHidden: true, pageSize, signal };
+  if (first <= last) yield* session.events(query);
 }
 
 /**
@@ -48,8 +49,8 @@ async function sharedFrom(first: number, { a, b, signal }: Pair): Promise<number
 }
 
 async function isSameAt(revision: number, { a, b, signal }: Pair): Promise<boolean> {
-  const at = async (session: Session) =>
-    (await session.events({ first: revision, last: revision, signal })).items[0];
+  const query = { first: revision, last: revision, includeHidden: true, signal };
+  const at = async (session: Session) => (await session.events(query)).items[0];
   const [one, other] = await Promise.all([at(a), at(b)]);
   return one !== undefined && other !== undefined && isSame(one, other);
 }

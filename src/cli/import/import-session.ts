@@ -72,6 +72,7 @@ async function checkIsSame(
   for await (const { text, toolCall, message } of session.events({
     first: 2,
     last: 1 + events.length,
+    includeHidden: true,
     pageSize: 500,
     signal,
   })) {

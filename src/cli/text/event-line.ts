@@ -157,6 +157,8 @@ export function summaryOf(event: SessionEvent): string {
         .join(", ");
     case "custom":
       return payload.value.type;
+    case "rewind":
+      return `to revision ${payload.value.revision}`;
     case "stateChanged":
       return JSON.stringify(payload.value.patch ?? {});
     default:

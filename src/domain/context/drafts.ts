@@ -170,10 +170,11 @@ export function isComplete({ material, scope }: Pick<Draft, "material" | "scope"
 function tokensBefore({ stored, material }: Draft): (revision: number) => number {
   const { tail } = material;
   const total = stored.head.metrics?.tokens?.total ?? 0;
-  const from = tail[0]?.revision ?? 0;
-  const sums = new Float64Array(tail.length + 1);
-  for (let index = tail.length - 1; index >= 0; index--) {
-    sums[index] = (sums[index + 1] ?? 0) + (tail[index]?.tokens?.count ?? 0);
+  const before = new Map<number, number>();
+  let sum = total;
+  for (const { revision, tokens } of tail.toReversed()) {
+    sum -= tokens?.count ?? 0;
+    before.set(revision, sum);
   }
-  return (revision) => total - (sums[Math.max(0, revision - from)] ?? 0);
+  return (revision) => before.get(revision) ?? sum;
 }

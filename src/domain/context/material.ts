@@ -1,5 +1,6 @@
 import type { Event } from "@sessiond/contract";
 import type { ContextState } from "@sessiond/contract/store";
+import { type Stretch, visibleParts } from "../history/visible.ts";
 import type { EventCache, Log } from "./event-cache.ts";
 import { type Group, groupEvents } from "./groups.ts";
 import { withProtection } from "./protection-view.ts";
@@ -10,7 +11,7 @@ export interface Material {
   readonly groups: readonly Group[];
   /** Groups that begin at or behind this revision are all there. */
   readonly completeFrom: number;
-  /** All events from there on, whether windows show them or not. */
+  /** All events from there on, whether windows show them or not, but for what a rewind hides. */
   readonly tail: readonly Event[];
 }
 
@@ -34,13 +35,16 @@ export async function readMaterial(args: {
   isEnough(events: readonly Event[]): boolean;
 }): Promise<Material> {
   const { cache, log, state, after, isEnough } = args;
-  let from = log.head + 1;
+  const parts = visibleParts(state.hidden, { first: after + 1, last: log.head }).reverse();
+  let from = after + 1;
   let tail: readonly Event[] = [];
-  while (from > after + 1) {
-    const step = Math.max(stride, Math.floor(tail.length / 4));
-    from = Math.max(after + 1, from - step);
-    tail = await cache.tail(log, from);
-    if (isEnough(tail)) break;
+  for (const [index, part] of parts.entries()) {
+    const read = await readBack({ cache, log, part, behind: tail, isEnough });
+    tail = read.tail;
+    const isOldest = index === parts.length - 1;
+    if (isOldest ? read.from === part.first : !isEnough(tail)) continue;
+    from = read.from;
+    break;
   }
   const older = new Set<number>();
   for (const first of args.wanted) if (first > 0 && first < from) older.add(first);
@@ -58,6 +62,29 @@ export async function readMaterial(args: {
   return { groups: groups.sort((a, b) => a.first - b.first), completeFrom: from, tail };
 }
 
+/** Reads a part of a log backwards until it is enough together with what stands behind it. */
+async function readBack(args: {
+  cache: EventCache;
+  log: Log;
+  part: Stretch;
+  behind: readonly Event[];
+  isEnough(events: readonly Event[]): boolean;
+}): Promise<{ from: number; tail: readonly Event[] }> {
+  const { cache, log, part, behind, isEnough } = args;
+  let from = part.last + 1;
+  let tail = behind;
+  while (from > part.first) {
+    const before = from;
+    from = Math.max(part.first, from - Math.max(stride, Math.floor(tail.length / 4)));
+    tail =
+      part.last === log.head
+        ? await cache.tail(log, from)
+        : [...(await cache.range(log, from, before - 1)), ...tail];
+    if (isEnough(tail)) break;
+  }
+  return { from, tail };
+}
+
 /** Members of a group that stand before a revision: those together, and the late ones. */
 export async function readGroup(args: {
   cache: EventCache;
@@ -68,16 +95,13 @@ export async function readGroup(args: {
 }): Promise<Event[]> {
   const { cache, log, state, first, before } = args;
   const members: Event[] = [];
-  let next = first;
-  for (let size = 4; next < before; size *= 2) {
-    const last = Math.min(before - 1, next + size - 1);
-    const events = await cache.range(log, next, last);
+  for (const part of growing(visibleParts(state.hidden, { first, last: before - 1 }))) {
+    const events = await cache.range(log, part.first, part.last);
     // Those that stand together end where a younger group begins.
     const end = events.findIndex(({ group }) => group > first);
     const here = end === -1 ? events : events.slice(0, end);
     members.push(...here.filter(({ group }) => group === first));
     if (end !== -1) break;
-    next = last + 1;
   }
   const known = new Set(members.map(({ revision }) => revision));
   for (const { group, revision } of [...state.lateMembers, ...state.protected]) {
@@ -86,4 +110,17 @@ export async function readGroup(args: {
     members.push(...(await cache.range(log, revision, revision)));
   }
   return members;
+}
+
+/** Pieces of parts of a log, each up to twice as long as the one before. */
+function* growing(parts: readonly Stretch[]): Generator<Stretch, void, undefined> {
+  let size = 4;
+  for (const { first, last } of parts) {
+    for (let next = first; next <= last; ) {
+      const end = Math.min(last, next + size - 1);
+      yield { first: next, last: end };
+      next = end + 1;
+      size *= 2;
+    }
+  }
 }

@@ -16,6 +16,7 @@ import type { Clock } from "../../ids.ts";
 import { limits } from "../../limits.ts";
 import type { StoredSession } from "../../store/store.ts";
 import { remembered } from "../answers.ts";
+import { isHidden } from "../history/visible.ts";
 import { namespaceOf } from "../names.ts";
 import type { Requests } from "../requests.ts";
 import type { SessionCells } from "../session-cells.ts";
@@ -71,6 +72,7 @@ export class Protections {
           const events: Event[] = [];
           for (const [index, revision] of request.revisions.entries()) {
             if (revision < 1 || revision > head.revision) throw outside(index, head.revision);
+            if (isHidden(stateOf(stored).hidden, revision)) throw hidden(index);
             if (request.revisions.indexOf(revision) < index) continue;
             events.push(...(await this.#cache.range(log, revision, revision)));
           }
@@ -83,6 +85,8 @@ export class Protections {
           const before = cell.requireLatest();
           // Another session has taken the name meanwhile; the events are none of it.
           if (before.session.uid !== session.uid) throw new SessionNotFoundError(name);
+          const gone = revisions.findIndex((one) => isHidden(stateOf(before).hidden, one));
+          if (gone !== -1) throw hidden(gone);
           const change = { revisions, reason, entries, groupTokens };
           const outcome = changeProtection(before, change, this.#clock());
           const { protectedTokens, protectedTokenBudget } = protectedOf(outcome.after);
@@ -132,6 +136,13 @@ function checkBudget(after: StoredSession): void {
   const { protectedTokens, protectedTokenBudget: limitTokens } = protectedOf(after);
   if (protectedTokens <= limitTokens) return;
   throw new ProtectedBudgetExceededError({ sessionId, protectedTokens, limitTokens });
+}
+
+function hidden(index: number): InvalidFieldError {
+  return new InvalidFieldError({
+    field: `revisions[${index}]`,
+    description: "is hidden by a rewind, so no window shows it",
+  });
 }
 
 function outside(index: number, head: number): InvalidFieldError {

@@ -2,6 +2,7 @@ import { Dialect, type Event, type Session } from "@sessiond/contract";
 import type { SessionHead } from "@sessiond/contract/store";
 import type { StoredSession } from "../../store/store.ts";
 import { asCheckpoint } from "../history/checkpoints.ts";
+import { isHidden } from "../history/visible.ts";
 import type { ModelEncoding } from "../tokens/encodings.ts";
 import { compactionPolicy } from "./compaction/compactor.ts";
 import type { Draft, Drafts } from "./drafts.ts";
@@ -100,7 +101,10 @@ export class Reencoding {
   async #byNewest(stored: StoredSession, encoding: ModelEncoding): Promise<number> {
     const log = logOf(stored);
     const newest = await this.#cache.tail(log, Math.max(1, log.head - sampledEvents + 1));
-    const shown = newest.filter((event) => shownTokensOf(event) > 0);
+    const { hidden } = stateOf(stored);
+    const shown = newest.filter(
+      (event) => shownTokensOf(event) > 0 && !isHidden(hidden, event.revision),
+    );
     const before = await this.#sum(shown, sessionEncoding(stored.session));
     const scale = before === 0 ? 1 : (await this.#sum(shown, encoding)) / before;
     return Math.ceil(stored.head.windowTokens * scale);

@@ -9,6 +9,7 @@ import {
 import { limits } from "../../limits.ts";
 import { readLog } from "../../store/log.ts";
 import type { Store } from "../../store/store.ts";
+import { isHidden } from "../history/visible.ts";
 import type { Protection } from "../protection/protection.ts";
 import type { Log } from "./event-cache.ts";
 
@@ -64,7 +65,8 @@ export class RequestRules {
     }
     const known = new Set(state.protected.map(({ revision }) => revision));
     const more = found.events.filter(
-      ({ revision }) => revision <= log.head && !known.has(revision),
+      ({ revision }) =>
+        revision <= log.head && !known.has(revision) && !isHidden(state.hidden, revision),
     );
     if (more.length === 0) return state;
     return { ...state, protected: [...state.protected, ...more], protectionChanged: true };

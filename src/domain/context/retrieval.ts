@@ -47,13 +47,14 @@ export class Retrieval {
     const recent = fitting.newest(stay, room - left * (1 - recentShare));
     const before = recent.at(-1)?.first ?? log.head + 1;
     const { retriever, partial } = await this.#indexes.get(log);
-    const hits = await retriever.search(query, { before, limit: hitsToChooseFrom });
+    const { hidden } = draft.state;
+    const hits = await retriever.search(query, { before, limit: hitsToChooseFrom, hidden });
     const there = new Set([...stay, ...recent].map(({ first }) => first));
     const chosen = choose({
       hits,
       room: left - fitting.total(recent),
       before,
-      neighbours: (group) => retriever.neighbours(group),
+      neighbours: (group) => retriever.neighbours(group, hidden),
       tokensOf: ({ group, tokens }) => (there.has(group) ? 0 : tokens),
     }).filter(({ group }) => !there.has(group));
     const reasons = new Map(chosen.map(({ group, reason }) => [group, reason]));

@@ -11,7 +11,7 @@ import {
   OpenCallSchema,
   ProtectedEventSchema,
 } from "@sessiond/contract/store";
-import { ProtectedBudgetExceededError } from "../../errors.ts";
+import { CallHiddenError, ProtectedBudgetExceededError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { StoredSession } from "../../store/store.ts";
 import { builtinReason } from "../protection/builtin.ts";
@@ -64,7 +64,7 @@ export class StateBuilder {
   /**
    * Places a numbered event with its role, turn and tokens set.
    *
-   * Errors: ProtectedBudgetExceededError.
+   * Errors: ProtectedBudgetExceededError, CallHiddenError.
    */
   place(event: Event): void {
     const state = this.#state;
@@ -183,7 +183,10 @@ export class StateBuilder {
     if (event.payload.case !== "toolResult") return 0;
     const { callId, isFinal } = event.payload.value;
     const call = this.#openCallOf(callId);
-    if (call === undefined) return 0;
+    if (call === undefined) {
+      this.#checkHidden(callId);
+      return 0;
+    }
     event.callRevision = call.revision;
     if (isFinal ?? true) {
       this.#state.openCalls = this.#state.openCalls.filter((open) => open !== call);
@@ -226,6 +229,14 @@ export class StateBuilder {
       if (call.callId === callId && call.group !== found?.group) found = call;
     }
     return found;
+  }
+
+  /** Errors: CallHiddenError. */
+  #checkHidden(callId: string): void {
+    const call = this.#state.hiddenCalls.findLast((hidden) => hidden.callId === callId);
+    if (call === undefined) return;
+    const { revision: callRevision } = call;
+    throw new CallHiddenError({ sessionId: this.#sessionId, callId, callRevision });
   }
 
   /** Adds an answer to the group of its call: the response that called is complete then. */

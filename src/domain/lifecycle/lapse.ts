@@ -3,7 +3,7 @@ import { SessionEndSchema, SessionState } from "@sessiond/contract";
 import type { StoredSession } from "../../store/store.ts";
 import type { Outcome } from "../record.ts";
 import { type DueCause, dueOf } from "./due.ts";
-import { hasEnded } from "./states.ts";
+import { hasEnded, sessionEnded } from "./states.ts";
 import { recordEnd } from "./transitions.ts";
 
 /** How a session ends when its time has come. */
@@ -28,6 +28,12 @@ export function lapse(before: StoredSession, nowMs: number): Outcome | undefined
 /** What later decisions start from: the session as time has left it, and the events of that. */
 export function settled(before: StoredSession, nowMs: number): Outcome {
   return lapse(before, nowMs) ?? { after: before, events: [] };
+}
+
+/** Errors: SessionEndedError for a session that has ended, also when its time has come. */
+export function requireActive(stored: StoredSession, nowMs: number): void {
+  const current = asOf(stored, nowMs);
+  if (hasEnded(current)) throw sessionEnded(current);
 }
 
 /**

@@ -11,8 +11,10 @@ import {
 import { decodePageToken, encodePageToken, scopeOf } from "../../cursor.ts";
 import { PageTokenInvalidError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import { type LogPlaces, type LogRange, placesOf, readLog } from "../../store/log.ts";
+import { type LogPlaces, type LogRange, placesOf } from "../../store/log.ts";
 import type { Store } from "../../store/store.ts";
+import { stateOf } from "../context/state.ts";
+import { type Hidden, readVisible } from "../history/visible.ts";
 import { namespaceOf } from "../names.ts";
 import { pageSizeOf } from "../pages.ts";
 import type { SessionCells } from "../session-cells.ts";
@@ -23,7 +25,7 @@ import { StepReader } from "./step-reader.ts";
 const chunkEvents = 256;
 const scannedPerPage = 5_000;
 
-type Range = Pick<LogRange, "log" | "first" | "last">;
+type Range = Pick<LogRange, "log" | "first" | "last"> & { readonly hidden: Hidden };
 
 /** Lists the steps of sessions. A page costs by the events it is read from. */
 export class StepList {
@@ -41,9 +43,10 @@ export class StepList {
     const { namespace, sessionId, pageToken } = request;
     return this.#cells.use({ namespace: namespaceOf(namespace), sessionId }, async (cell) => {
       const stored = cell.requireDurable();
-      const scope = scopeOf(stored.session.uid, "steps");
+      const scope = scopeOf(stored.session.uid, request.includeHidden ? "all steps" : "steps");
       const first = pageToken === "" ? 1 : parseRevision(decodePageToken(scope, pageToken));
-      const range = { log: placesOf(stored), first, last: stored.head.revision };
+      const hidden = request.includeHidden ? [] : stateOf(stored).hidden;
+      const range = { log: placesOf(stored), hidden, first, last: stored.head.revision };
       const { steps, next } = await this.#read(range, pageSizeOf(request.pageSize));
       return create(ListStepsResponseSchema, {
         steps,
@@ -54,7 +57,7 @@ export class StepList {
 
   /** Steps from a revision on, and the revision where the next page begins. */
   async #read(
-    { log, first, last }: Range,
+    { log, hidden, first, last }: Range,
     pageSize: number,
   ): Promise<{ steps: Step[]; next?: number }> {
     const reader = new StepReader();
@@ -66,7 +69,8 @@ export class StepList {
     };
     let next = first;
     while (next <= last && next - first < scannedPerPage) {
-      const events = await this.#events({ log, first: next, last });
+      const page = await this.#events({ log, hidden, first: next, last });
+      const { events } = page;
       for (const event of events) {
         const whole = reader.take(event, await this.#callOf(log, event, events));
         if (whole === undefined) continue;
@@ -75,7 +79,7 @@ export class StepList {
           return { steps, next: event.revision };
         }
       }
-      next = (events.at(-1)?.revision ?? last) + 1;
+      next = page.next;
     }
     const final = reader.end();
     if (final !== undefined) add(final);
@@ -88,12 +92,12 @@ export class StepList {
     if (payload.case !== "toolResult" || callRevision === 0) return undefined;
     const known = near.find(({ revision }) => revision === callRevision);
     if (known !== undefined) return known;
-    const [call] = await this.#events({ log, first: callRevision, last: callRevision });
-    return call;
+    const range = { log, hidden: [], first: callRevision, last: callRevision };
+    return (await this.#events(range)).events[0];
   }
 
-  #events(range: Range): Promise<Event[]> {
-    return readLog(this.#store, {
+  #events(range: Range): Promise<{ events: Event[]; next: number }> {
+    return readVisible(this.#store, {
       ...range,
       maxEvents: chunkEvents,
       maxBytes: limits.pageBytes,

@@ -210,6 +210,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
   "sessiond.v1.CancelSessionRequest": { ...sessionName, ...request, reason },
   "sessiond.v1.ReopenSessionRequest": { ...sessionName, ...request, reason },
   "sessiond.v1.ForkSessionRequest": { ...sessionName, ...request, new_session_id: word },
+  "sessiond.v1.RewindSessionRequest": { ...sessionName, ...request },
   "sessiond.v1.DeleteSessionRequest": { ...sessionName, ...request },
   "sessiond.v1.PatchStateRequest": { ...sessionName, ...request, etag: word },
   "sessiond.v1.GetStateRequest": sessionName,

@@ -2,6 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import {
   DeleteSessionRequestSchema,
   ForkSessionRequestSchema,
+  RewindSessionRequestSchema,
+  type RewindSessionResponse,
   type Session,
 } from "@sessiond/contract";
 import type { TestDomain } from "../../support/domain.ts";
@@ -13,6 +15,14 @@ export async function fork(
   const { session } = await domain.forks.fork(create(ForkSessionRequestSchema, request));
   if (session === undefined) throw new Error("no session in the answer");
   return session;
+}
+
+/** Rewinds the session "s" unless the request names another. */
+export function rewind(
+  domain: TestDomain,
+  request: MessageInitShape<typeof RewindSessionRequestSchema>,
+): Promise<RewindSessionResponse> {
+  return domain.rewinds.rewind(create(RewindSessionRequestSchema, { sessionId: "s", ...request }));
 }
 
 /** Deletes a session and frees what nobody needs any more. */

@@ -301,6 +301,38 @@ export class RevisionOutOfRangeError extends SessiondError {
   }
 }
 
+/** A rewind would hide the end of the session. */
+export class RewindCrossesEndError extends SessiondError {
+  /** Revision the call named. */
+  get revision(): number {
+    return this.number("revision");
+  }
+  /** Where the session ended. */
+  get endRevision(): number {
+    return this.number("end_revision");
+  }
+}
+
+/** The result answers a call that a rewind has hidden; nothing of the batch was stored. */
+export class CallHiddenError extends SessiondError {
+  /** Id of the call. */
+  get callId(): string {
+    return this.text("call_id");
+  }
+  /** Revision of the call. */
+  get callRevision(): number {
+    return this.number("call_revision");
+  }
+}
+
+/** Rewinds have left as many separate stretches of hidden events as a session may have. */
+export class RewindsFullError extends SessiondError {
+  /** How many it may have. */
+  get limit(): number {
+    return this.number("limit");
+  }
+}
+
 /** Another verify or backup of the server is under way; wait for its end. */
 export class StoreBusyError extends SessiondError {
   /** What is under way: "verify" or "backup". */
@@ -355,6 +387,9 @@ export const errorByReason = {
   STATE_TOO_LARGE: StateTooLargeError,
   FILTER_FAILED: FilterFailedError,
   REVISION_OUT_OF_RANGE: RevisionOutOfRangeError,
+  REWIND_CROSSES_END: RewindCrossesEndError,
+  CALL_HIDDEN: CallHiddenError,
+  REWINDS_FULL: RewindsFullError,
   STORE_BUSY: StoreBusyError,
   IMPORT_INVALID: ImportInvalidError,
 } satisfies Record<Reason, typeof SessiondError>;

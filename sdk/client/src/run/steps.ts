@@ -29,8 +29,10 @@ export interface Step {
   readonly revisions: readonly number[];
 }
 
-/** In what pages to list steps. */
+/** Which steps to list, in what pages. */
 export interface StepQuery extends CallOptions {
+  /** Steps that a rewind hides, too. Default false. */
+  readonly includeHidden?: boolean | undefined;
   /** Steps of a page, up to 1,000. Default 50. */
   readonly pageSize?: number | undefined;
   /** Begin at this page, from `nextPageToken` of the list before. */
@@ -44,9 +46,9 @@ export function listSteps(
   query: StepQuery,
 ): PageList<Step> {
   const { namespace, clients } = context;
-  const { pageSize = 0 } = query;
+  const { includeHidden = false, pageSize = 0 } = query;
   return new PageList(async (pageToken = "") => {
-    const request = { namespace, sessionId, pageSize, pageToken };
+    const request = { namespace, sessionId, includeHidden, pageSize, pageToken };
     const call = clients.events.listSteps(request, toConnectOptions(query));
     const { steps, nextPageToken } = await translated(call, { sessionId });
     return { items: steps.map(toStep), nextPageToken: nextPageToken || undefined };

@@ -20,6 +20,7 @@ import { CompactionStaleError } from "../../../errors.ts";
 import type { StoredSession } from "../../../store/store.ts";
 import { appendRecord } from "../../decisions.ts";
 import { asCheckpoint } from "../../history/checkpoints.ts";
+import { newestRewind } from "../../history/visible.ts";
 import type { Outcome } from "../../record.ts";
 import { isCovered } from "../covered.ts";
 import { stateOf } from "../state.ts";
@@ -39,8 +40,8 @@ export interface Summary {
 /**
  * Puts a plan into force.
  *
- * Errors: CompactionStaleError when another compaction came first, or something that leaves must
- * stay by now; SessionEndedError.
+ * Errors: CompactionStaleError when another compaction or a rewind came first, or something that
+ * leaves must stay by now; SessionEndedError.
  */
 export function compact(
   before: StoredSession,
@@ -244,10 +245,12 @@ export function protectedHead(
 function checkFresh(before: StoredSession, plan: CompactionPlan): void {
   // A session of the same name may have taken the place of the one that was planned on.
   const isSame = before.session.uid === plan.sessionUid;
-  const { compaction, protected: guarded, openCalls } = stateOf(before);
+  const { compaction, protected: guarded, openCalls, hidden } = stateOf(before);
+  const isRewound = newestRewind(hidden) !== plan.rewindRevision;
   const leaving = new Set(plan.leaving.map(({ first }) => first));
   const mustStay = [...guarded, ...openCalls].some(({ group }) => leaving.has(group));
-  if (!isSame || (compaction?.revision ?? 0) !== plan.previousRevision || mustStay) {
+  const isOther = (compaction?.revision ?? 0) !== plan.previousRevision;
+  if (!isSame || isOther || isRewound || mustStay) {
     throw new CompactionStaleError(before.session);
   }
 }

@@ -1,4 +1,5 @@
 import type { CompactionStrategy, Event, RevisionRange } from "@sessiond/contract";
+import { newestRewind } from "../../history/visible.ts";
 import { type Draft, summaryShare } from "../drafts.ts";
 import type { Fitting } from "../fit.ts";
 import type { Group } from "../groups.ts";
@@ -32,6 +33,8 @@ export interface CompactionPlan {
   readonly usageTokens: number;
   /** Compaction that is absorbed; 0: none. */
   readonly previousRevision: number;
+  /** Newest rewind that hides something; 0: none does. */
+  readonly rewindRevision: number;
   /** Its summary, and the tokens that it has in a window; "" and 0: none. */
   readonly previousSummary: string;
   readonly previousSummaryTokens: number;
@@ -117,6 +120,7 @@ export async function planCompaction(args: {
     standInTokens,
     usageTokens,
     previousRevision: state.compaction?.revision ?? 0,
+    rewindRevision: newestRewind(state.hidden),
     previousSummary: frame.summary?.text ?? "",
     previousSummaryTokens,
     maxSummaryTokens,

@@ -15,6 +15,7 @@ import {
 import { CompactionNotFoundError } from "../../../errors.ts";
 import type { Clock } from "../../../ids.ts";
 import { remembered } from "../../answers.ts";
+import { type Hidden, isHidden, newestRewind } from "../../history/visible.ts";
 import { namespaceOf } from "../../names.ts";
 import type { Requests } from "../../requests.ts";
 import type { SessionCells } from "../../session-cells.ts";
@@ -70,11 +71,13 @@ export class Reverts {
           if (event === undefined || wanted !== inForce) {
             throw new CompactionNotFoundError({ sessionId, compactionRevision, inForce });
           }
-          const previous = await this.#previous(log, event);
+          const previous = await this.#previous(log, event, stateOf(stored).hidden);
           const groupTokens = await this.#protectedTokens(log, stateOf(stored));
           // Nothing waits between here and the commit.
           const before = cell.requireLatest();
-          const isSame = before.session.uid === session.uid;
+          const isSame =
+            before.session.uid === session.uid &&
+            newestRewind(stateOf(before).hidden) === newestRewind(stateOf(stored).hidden);
           if (!isSame || before.head.context?.compaction?.revision !== inForce) {
             throw new CompactionNotFoundError({
               sessionId,
@@ -103,20 +106,27 @@ export class Reverts {
   }
 
   /** What was in force before a compaction, as it is found in the log. */
-  async #previous(log: Log, { payload }: Event): Promise<CompactionState | undefined> {
+  async #previous(
+    log: Log,
+    { payload }: Event,
+    hidden: Hidden,
+  ): Promise<CompactionState | undefined> {
     if (payload.case !== "compaction") return undefined;
     const event = await this.#compaction(log, payload.value.previousRevision);
     if (event?.payload.case !== "compaction") return undefined;
     const { covered, shortenedThrough, thinkingDroppedThrough, summaryTokens } =
       event.payload.value;
-    const coveredThrough = await this.#coveredThrough(log, covered);
+    const coveredThrough = await this.#coveredThrough(log, covered, hidden);
     const spared = new Set<number>();
     let next = 1;
     for (const { first, last } of covered) {
       // What lies in front of the ranges, and between them, was spared.
       if (next < first) {
         const events = await this.#cache.range(log, next, first - 1);
-        for (const { group } of events) if (group > 0 && group <= coveredThrough) spared.add(group);
+        for (const { group, revision } of events) {
+          if (group === 0 || group > coveredThrough || isHidden(hidden, revision)) continue;
+          spared.add(group);
+        }
       }
       next = last + 1;
     }
@@ -131,13 +141,19 @@ export class Reverts {
   }
 
   /** First revision of the youngest group in the ranges. */
-  async #coveredThrough(log: Log, covered: readonly RevisionRange[]): Promise<number> {
+  async #coveredThrough(
+    log: Log,
+    covered: readonly RevisionRange[],
+    hidden: Hidden,
+  ): Promise<number> {
     let youngest = 0;
     for (const { first, last } of covered.toReversed()) {
       // Backwards; no group of an event is younger than the event.
       for (let end = last; end >= first && end > youngest; end -= stride) {
         const events = await this.#cache.range(log, Math.max(first, end - stride + 1), end);
-        for (const { group } of events) youngest = Math.max(youngest, group);
+        for (const { group, revision } of events) {
+          if (!isHidden(hidden, revision)) youngest = Math.max(youngest, group);
+        }
       }
     }
     return youngest;

@@ -1,3 +1,4 @@
+import { type Hidden, hiding } from "../../history/visible.ts";
 import type { GroupSize, Neighbours } from "./retriever.ts";
 
 /**
@@ -32,15 +33,12 @@ export class GroupList {
     return this.#at(this.#place(group)) === group;
   }
 
-  neighbours(group: number): Neighbours {
+  neighbours(group: number, hidden: Hidden = []): Neighbours {
     const place = this.#place(group);
     if (this.#at(place) !== group) return {};
-    const before = this.#at(place - 1);
-    const after = this.#at(place + 1);
-    return {
-      ...(before === undefined ? {} : { before: this.#size(before) }),
-      ...(after === undefined ? {} : { after: this.#size(after) }),
-    };
+    const before = this.#shown(place - 1, "before", hidden);
+    const after = this.#shown(place + 1, "after", hidden);
+    return { ...(before && { before }), ...(after && { after }) };
   }
 
   /** Forgets groups that begin before a revision. */
@@ -52,8 +50,15 @@ export class GroupList {
     this.#newer.splice(0, fromNewer);
   }
 
-  #size(group: number): GroupSize {
-    return { group, tokens: this.tokens(group) };
+  /** The group at a place, or the next one on that side which is not hidden. */
+  #shown(place: number, side: keyof Neighbours, hidden: Hidden): GroupSize | undefined {
+    for (let at = place; ; ) {
+      const group = this.#at(at);
+      if (group === undefined) return undefined;
+      const range = hiding(hidden, group);
+      if (range === undefined) return { group, tokens: this.tokens(group) };
+      at = side === "before" ? this.#place(range.first) - 1 : this.#place(range.last + 1);
+    }
   }
 
   #at(place: number): number | undefined {

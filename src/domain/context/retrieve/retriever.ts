@@ -1,3 +1,5 @@
+import type { Hidden } from "../../history/visible.ts";
+
 /** A group that fits a query. */
 export interface Hit {
   /** Its first revision. */
@@ -29,8 +31,8 @@ export interface GroupSize {
 export interface Retriever {
   /** Groups that fit the query, best first, at most `limit`. */
   search(query: string, options: SearchOptions): Promise<readonly Hit[]>;
-  /** The groups beside a group, where the index holds them. */
-  neighbours(group: number): Neighbours;
+  /** The groups beside a group, where the index holds them. `hidden`: groups that are passed over. */
+  neighbours(group: number, hidden?: Hidden): Neighbours;
   /** The index holds every event from this revision to `last`. Above `last`: it holds none. */
   readonly first: number;
   readonly last: number;
@@ -42,4 +44,6 @@ export interface SearchOptions {
   /** Only groups that begin before this revision. */
   readonly before: number;
   readonly limit: number;
+  /** Groups that begin in these are left out. Default: none. */
+  readonly hidden?: Hidden;
 }

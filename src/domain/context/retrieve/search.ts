@@ -1,4 +1,5 @@
 import { limits } from "../../../limits.ts";
+import { isHidden } from "../../history/visible.ts";
 import { BestGroups } from "./best-groups.ts";
 import type { Hit, SearchOptions } from "./retriever.ts";
 import type { Segment } from "./segment.ts";
@@ -34,7 +35,7 @@ export async function search(
   query: string,
   options: SearchOptions & { tokens: (group: number) => number; turns: Turns },
 ): Promise<Hit[]> {
-  const { before, limit, tokens, turns } = options;
+  const { before, limit, hidden = [], tokens, turns } = options;
   const passages = segments.reduce((sum, segment) => sum + segment.groups.length, 0);
   const length = segments.reduce((sum, segment) => sum + segment.totalLength, 0);
   const asked = askedTerms(segments, { query, passages });
@@ -46,7 +47,7 @@ export async function search(
         const scores = passageScores(segment, { asked, meanLength: length / passages });
         for (const [passage, score] of scores.entries()) {
           const group = segment.groups[passage] ?? 0;
-          if (score > 0 && group < before) best.add(group, score);
+          if (score > 0 && group < before && !isHidden(hidden, group)) best.add(group, score);
         }
       }
     })(),

@@ -1,4 +1,5 @@
 import type { Event } from "@sessiond/contract";
+import type { Hidden } from "../../history/visible.ts";
 import { GroupList } from "./group-list.ts";
 import type { Hit, Neighbours, Retriever, SearchOptions } from "./retriever.ts";
 import { search } from "./search.ts";
@@ -43,8 +44,8 @@ export class SessionIndex implements Retriever {
     return ownBytes + segments + groupBytes * this.#groups.length;
   }
 
-  neighbours(group: number): Neighbours {
-    return this.#groups.neighbours(group);
+  neighbours(group: number, hidden?: Hidden): Neighbours {
+    return this.#groups.neighbours(group, hidden);
   }
 
   search(query: string, options: SearchOptions): Promise<Hit[]> {

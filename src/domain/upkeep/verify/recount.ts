@@ -22,6 +22,17 @@ const maxDurationMs = 315_576_000_000_000;
 /** Sums of prices that were added and taken away again differ in their last digits. */
 const priceTolerance = 1e-6;
 
+/** An event that changes what is protected or compacted, or hides others that did. */
+interface Switch {
+  readonly revision: number;
+  readonly change:
+    | { readonly protects: readonly number[] }
+    | { readonly unprotects: readonly number[] }
+    | { readonly compaction: Compaction }
+    | { readonly reverts: number }
+    | { readonly rewindTo: number };
+}
+
 /** Counts a log from its first event on. */
 export class Recount {
   #events = 0;
@@ -33,12 +44,11 @@ export class Recount {
   #storedBytes = 0;
   #lastTurn = 0;
   #stateRevision = 0;
+  #endRevision = 0;
   #usage = { total: 0, input: 0, output: 0, reportedInput: 0, reportedOutput: 0, reportedCost: 0 };
   #requests: { count: number; errors: number; timeMs: number } | undefined;
-  readonly #protected = new Set<number>();
-  /** Compactions that were not taken back, by revision. */
-  readonly #compactions = new Map<number, Compaction>();
-  #sawCompaction = false;
+  /** In the order of the log. */
+  readonly #switches: Switch[] = [];
 
   /** `bytes`: size of the event in its binary form. */
   add(event: Event, bytes: number): void {
@@ -46,7 +56,8 @@ export class Recount {
     this.#events += 1;
     this.#storedBytes += bytes;
     this.#lastTurn = event.turn;
-    if (event.protection !== undefined) this.#protected.add(revision);
+    const note = (change: Switch["change"]) => this.#switches.push({ revision, change });
+    if (event.protection !== undefined) note({ protects: [revision] });
     switch (payload.case) {
       case "message":
         this.#messages += 1;
@@ -72,17 +83,20 @@ export class Recount {
         this.#addRequest(payload.value);
         break;
       case "protectionChanged":
-        for (const concerned of payload.value.revisions) {
-          if (payload.value.reason === "") this.#protected.delete(concerned);
-          else this.#protected.add(concerned);
-        }
+        if (payload.value.reason === "") note({ unprotects: payload.value.revisions });
+        else note({ protects: payload.value.revisions });
         break;
       case "compaction":
-        this.#sawCompaction = true;
-        this.#compactions.set(revision, payload.value);
+        note({ compaction: payload.value });
         break;
       case "compactionReverted":
-        this.#compactions.delete(payload.value.revision);
+        note({ reverts: payload.value.revision });
+        break;
+      case "rewind":
+        note({ rewindTo: payload.value.revision });
+        break;
+      case "sessionEnded":
+        this.#endRevision = revision;
         break;
       default:
     }
@@ -94,6 +108,7 @@ export class Recount {
     const counters: string[] = [];
     const context: string[] = [];
     const { metrics, context: state } = head;
+    const { guarded, compactions, wasCompacted } = this.#inForce();
     const note = (list: string[], name: string, kept: unknown, counted: unknown) => {
       if (kept !== counted) list.push(`${name} is ${kept}, the log has ${counted}`);
     };
@@ -104,7 +119,7 @@ export class Recount {
       steps: this.#steps,
       toolCalls: this.#toolCalls,
       errors: this.#errors,
-      protectedEvents: this.#protected.size,
+      protectedEvents: guarded.size,
       storedBytes: this.#storedBytes,
     } satisfies Partial<SessionMetrics>;
     for (const [name, counted] of Object.entries(pairs)) {
@@ -113,22 +128,52 @@ export class Recount {
     note(counters, "step", head.step, this.#steps);
     note(counters, "turn", head.turn, this.#lastTurn);
     note(counters, "stateRevision", head.stateRevision, this.#stateRevision);
+    note(counters, "endRevision", head.endRevision, this.#endRevision);
     if (
       !equals(TokenUsageSchema, this.#usageMessage(), metrics?.tokens ?? create(TokenUsageSchema))
     ) {
       counters.push("tokens are not the sum of those of the events");
     }
     if (!this.#sameRequests(metrics)) counters.push("requests are not those of the log");
-    if (!this.#sameCompactions(metrics)) counters.push("compactions are not those of the log");
+    if (!sameCompactions(metrics, { compactions, wasCompacted }))
+      counters.push("compactions are not those of the log");
 
-    const inForce = Math.max(0, ...this.#compactions.keys());
+    const inForce = Math.max(0, ...compactions.keys());
     note(context, "the compaction in force", state?.compaction?.revision ?? 0, inForce);
     const kept = state?.protected ?? [];
-    if (kept.some(({ revision }) => !this.#protected.has(revision))) {
+    if (kept.some(({ revision }) => !guarded.has(revision))) {
       context.push("it keeps protected events that the log does not protect");
     }
-    note(context, "the number of protected events", kept.length, this.#protected.size);
+    note(context, "the number of protected events", kept.length, guarded.size);
     return { counters, context };
+  }
+
+  /** What is protected, and the compactions that were not taken back, by revision. */
+  #inForce(): {
+    guarded: Set<number>;
+    compactions: Map<number, Compaction>;
+    wasCompacted: boolean;
+  } {
+    // Backwards: behind a rewind the log goes on where that leads.
+    const visible: Switch[] = [];
+    let until = Number.POSITIVE_INFINITY;
+    for (const one of this.#switches.toReversed()) {
+      if (one.revision > until) continue;
+      if ("rewindTo" in one.change) until = one.change.rewindTo;
+      else visible.push(one);
+    }
+    const guarded = new Set<number>();
+    const compactions = new Map<number, Compaction>();
+    let wasCompacted = false;
+    for (const { revision, change } of visible.reverse()) {
+      if ("protects" in change) for (const one of change.protects) guarded.add(one);
+      if ("unprotects" in change) for (const one of change.unprotects) guarded.delete(one);
+      if ("reverts" in change) compactions.delete(change.reverts);
+      if (!("compaction" in change)) continue;
+      compactions.set(revision, change.compaction);
+      wasCompacted = true;
+    }
+    return { guarded, compactions, wasCompacted };
   }
 
   #addTokens(event: Event): void {
@@ -169,24 +214,27 @@ export class Recount {
       kept.errorRate === (count === 0 ? 0 : Math.min(1, errors / count))
     );
   }
+}
 
-  #sameCompactions(metrics: SessionMetrics | undefined): boolean {
-    if (!this.#sawCompaction) return metrics?.compactions === undefined;
-    const kept = metrics?.compactions ?? create(CompactionMetricsSchema);
-    const all = [...this.#compactions.values()];
-    const sum = (of: (compaction: Compaction) => number) =>
-      all.reduce((total, compaction) => total + of(compaction), 0);
-    const before = sum(({ tokensBefore }) => tokensBefore);
-    const after = sum(({ tokensAfter }) => tokensAfter);
-    const saved = sum(({ savedCost }) => savedCost);
-    return (
-      kept.count === all.length &&
-      kept.tokensBefore === before &&
-      kept.tokensAfter === after &&
-      kept.ratio === (before === 0 ? 0 : 1 - after / before) &&
-      Math.abs(kept.savedCost - saved) <= priceTolerance * Math.max(1, saved)
-    );
-  }
+function sameCompactions(
+  metrics: SessionMetrics | undefined,
+  log: { compactions: ReadonlyMap<number, Compaction>; wasCompacted: boolean },
+): boolean {
+  if (!log.wasCompacted) return metrics?.compactions === undefined;
+  const kept = metrics?.compactions ?? create(CompactionMetricsSchema);
+  const all = [...log.compactions.values()];
+  const sum = (of: (compaction: Compaction) => number) =>
+    all.reduce((total, compaction) => total + of(compaction), 0);
+  const before = sum(({ tokensBefore }) => tokensBefore);
+  const after = sum(({ tokensAfter }) => tokensAfter);
+  const saved = sum(({ savedCost }) => savedCost);
+  return (
+    kept.count === all.length &&
+    kept.tokensBefore === before &&
+    kept.tokensAfter === after &&
+    kept.ratio === (before === 0 ? 0 : 1 - after / before) &&
+    Math.abs(kept.savedCost - saved) <= priceTolerance * Math.max(1, saved)
+  );
 }
 
 /** Whether the model read the tokens of an event or wrote them; neither for what no window shows. */

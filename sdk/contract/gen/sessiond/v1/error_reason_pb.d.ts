@@ -393,6 +393,38 @@ export enum ErrorReason {
   REVISION_OUT_OF_RANGE = 38,
 
   /**
+   * FAILED_PRECONDITION. A rewind would hide the end of the session.
+   *
+   * Rewind to a later revision, or fork the session where you wanted to go.
+   * Example: {"session_id": "demo", "revision": "12", "end_revision": "40"}
+   *
+   * @generated from enum value: ERROR_REASON_REWIND_CROSSES_END = 42;
+   */
+  REWIND_CROSSES_END = 42,
+
+  /**
+   * FAILED_PRECONDITION. The result answers a tool call that was open when a rewind hid it. Nothing of
+   * the batch was stored.
+   *
+   * Drop the result. Rewind to just before the rewind if the call is wanted back.
+   * Example: {"session_id": "demo", "call_id": "c1", "call_revision": "17"}
+   *
+   * @generated from enum value: ERROR_REASON_CALL_HIDDEN = 43;
+   */
+  CALL_HIDDEN = 43,
+
+  /**
+   * RESOURCE_EXHAUSTED. Rewinds have left more separate stretches of hidden events than a session may
+   * have.
+   *
+   * Rewind further back, which joins them, or go on in a fork of an early revision.
+   * Example: {"session_id": "demo", "limit": "1024"}
+   *
+   * @generated from enum value: ERROR_REASON_REWINDS_FULL = 44;
+   */
+  REWINDS_FULL = 44,
+
+  /**
    * ABORTED. Another verify or another backup of the same server is under way; there is one of each at
    * a time.
    *

@@ -1018,7 +1018,8 @@ export declare type StateChanged = Message$1<"sessiond.v1.StateChanged"> & {
 export declare const StateChangedSchema: GenMessage<StateChanged>;
 
 /**
- * Newer events are hidden from windows and default lists.
+ * Newer events are hidden from windows, steps and default lists: the log goes on behind `revision` as
+ * if they were not there. Of the events before it those are visible that were so at that revision.
  *
  * @generated from message sessiond.v1.Rewind
  */

@@ -278,6 +278,13 @@ export declare type ListEventsRequest = Message<"sessiond.v1.ListEventsRequest">
    * @generated from field: string page_token = 7;
    */
   pageToken: string;
+
+  /**
+   * Events that a rewind hides, too: the log as it was written.
+   *
+   * @generated from field: bool include_hidden = 8;
+   */
+  includeHidden: boolean;
 };
 
 /**
@@ -347,6 +354,13 @@ export declare type ListStepsRequest = Message<"sessiond.v1.ListStepsRequest"> &
    * @generated from field: string page_token = 4;
    */
   pageToken: string;
+
+  /**
+   * Steps that a rewind hides, too.
+   *
+   * @generated from field: bool include_hidden = 5;
+   */
+  includeHidden: boolean;
 };
 
 /**
@@ -870,7 +884,8 @@ export declare const EventService: GenService<{
   /**
    * Lists events of a session, in pages. Changes nothing.
    *
-   * Ordered and gapless: a page begins where the one before ended.
+   * Ordered and gapless: a page begins where the one before ended. What a rewind hides is left out,
+   * unless asked for.
    *
    * Errors: SESSION_NOT_FOUND, PAGE_TOKEN_INVALID, DATA_LOSS.
    *
@@ -884,7 +899,7 @@ export declare const EventService: GenService<{
   /**
    * Lists the steps of a session, as its events tell them, in pages. Changes nothing.
    *
-   * Ordered and gapless by number. A page may be shorter than asked for, even empty; only an absent
+   * Ordered by number, and gapless but for the steps that a rewind hides. A page may be shorter than asked for, even empty; only an absent
    * `next_page_token` says that it was the last.
    *
    * Errors: SESSION_NOT_FOUND, PAGE_TOKEN_INVALID, DATA_LOSS.
@@ -900,7 +915,7 @@ export declare const EventService: GenService<{
    * Streams events of one session, or of all sessions of a namespace, as they become durable.
    *
    * The first message comes at once. Of each session every event comes once, in order, without
-   * a hole; a batch that was appended together comes together. After a break, pass the newest
+   * a hole, also those that a later `rewind` hides; a batch that was appended together comes together. After a break, pass the newest
    * `cursor` to continue; cursors stay good over restarts of the server. A reader that does not
    * read holds nothing up and costs no more than one message.
    *

@@ -12,7 +12,8 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 export declare const file_sessiond_v1_metrics: GenFile;
 
 /**
- * Counters of one session. Each equals a recount of its log.
+ * Counters of one session. Each equals a recount of its log. A rewind takes nothing back but
+ * `protected_events` and `compactions`, which say what is in force.
  *
  * @generated from message sessiond.v1.SessionMetrics
  */
@@ -60,7 +61,7 @@ export declare type SessionMetrics = Message<"sessiond.v1.SessionMetrics"> & {
   errors: number;
 
   /**
-   * Protected events.
+   * Events that are protected now.
    *
    * @generated from field: uint32 protected_events = 7;
    */

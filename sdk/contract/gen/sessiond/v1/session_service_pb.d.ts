@@ -6,6 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Session, SessionEnd, SessionState } from "./session_pb.js";
 import type { Duration, FieldMask } from "@bufbuild/protobuf/wkt";
+import type { ContextUsage } from "./context_pb.js";
 import type { Durability } from "./server_pb.js";
 import type { BundleEvents, BundleFooter, BundleHeader } from "./bundle_pb.js";
 
@@ -517,6 +518,106 @@ export declare type ReopenSessionResponse = Message<"sessiond.v1.ReopenSessionRe
  * Use `create(ReopenSessionResponseSchema)` to create a new message.
  */
 export declare const ReopenSessionResponseSchema: GenMessage<ReopenSessionResponse>;
+
+/**
+ * Request of RewindSession.
+ *
+ * @generated from message sessiond.v1.RewindSessionRequest
+ */
+export declare type RewindSessionRequest = Message<"sessiond.v1.RewindSessionRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Name of the session.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * How far. One of them is required.
+   *
+   * @generated from oneof sessiond.v1.RewindSessionRequest.to
+   */
+  to: {
+    /**
+     * Newest revision to keep visible, from 1 to `head_revision`. With 1 all that was said is hidden.
+     * May be a hidden one: the session is then as it was at that revision.
+     *
+     * @generated from field: uint32 revision = 3;
+     */
+    value: number;
+    case: "revision";
+  } | {
+    /**
+     * Groups to hide, from the newest on: one is a message, or a response with its calls and their
+     * results. From 1 on; beyond those there are, all are hidden.
+     *
+     * @generated from field: uint32 groups = 4;
+     */
+    value: number;
+    case: "groups";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Revision the session must be at. Absent: any.
+   *
+   * @generated from field: optional uint32 expected_revision = 5;
+   */
+  expectedRevision?: number | undefined;
+
+  /**
+   * Id of this request, for retries. Absent: not repeatable. Up to 200 bytes.
+   *
+   * @generated from field: string request_id = 6;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message sessiond.v1.RewindSessionRequest.
+ * Use `create(RewindSessionRequestSchema)` to create a new message.
+ */
+export declare const RewindSessionRequestSchema: GenMessage<RewindSessionRequest>;
+
+/**
+ * Response of RewindSession.
+ *
+ * @generated from message sessiond.v1.RewindSessionResponse
+ */
+export declare type RewindSessionResponse = Message<"sessiond.v1.RewindSessionResponse"> & {
+  /**
+   * Revision of the `rewind` event. 0: there was nothing to hide.
+   *
+   * @generated from field: uint32 revision = 1;
+   */
+  revision: number;
+
+  /**
+   * Newest revision that stayed visible before it: as asked for, or less where that cut a group.
+   *
+   * @generated from field: uint32 visible_through = 2;
+   */
+  visibleThrough: number;
+
+  /**
+   * How full the session's context window is now.
+   *
+   * @generated from field: sessiond.v1.ContextUsage context_usage = 3;
+   */
+  contextUsage?: ContextUsage | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.RewindSessionResponse.
+ * Use `create(RewindSessionResponseSchema)` to create a new message.
+ */
+export declare const RewindSessionResponseSchema: GenMessage<RewindSessionResponse>;
 
 /**
  * Request of DeleteSession.
@@ -1635,6 +1736,28 @@ export declare const SessionService: GenService<{
     methodKind: "unary";
     input: typeof ForkSessionRequestSchema;
     output: typeof ForkSessionResponseSchema;
+  },
+  /**
+   * Hides the newest events of a session: windows, steps and lists go on as if its log ended there.
+   *
+   * Appends `rewind` and takes nothing out of the log: watches show it whole, and lists with
+   * `include_hidden`. Hidden with the events are their protection and their compactions. What was
+   * counted stays counted, so limits are not refunded, and the session's state stays as it is.
+   *
+   * The cut never falls into a group, such as a tool call and its result: it is rounded down to the
+   * beginning of one that goes on behind it. Calls that were open and are hidden take no results any
+   * more, see CALL_HIDDEN. Rewinding to just before a rewind brings back what that hid. A rewind that
+   * would hide nothing appends nothing. Safe to repeat with the same `request_id`.
+   *
+   * Errors: SESSION_NOT_FOUND, SESSION_ENDED, REVISION_OUT_OF_RANGE, REWIND_CROSSES_END, REWINDS_FULL,
+   * REVISION_CONFLICT, REQUEST_ID_REUSED, DATA_LOSS.
+   *
+   * @generated from rpc sessiond.v1.SessionService.RewindSession
+   */
+  rewindSession: {
+    methodKind: "unary";
+    input: typeof RewindSessionRequestSchema;
+    output: typeof RewindSessionResponseSchema;
   },
   /**
    * Deletes a session and its log.

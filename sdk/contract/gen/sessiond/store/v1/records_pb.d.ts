@@ -8,6 +8,7 @@ import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { SessionMetrics } from "../../v1/metrics_pb.js";
+import type { RevisionRange } from "../../v1/event_pb.js";
 
 /**
  * Describes the file sessiond/store/v1/records.proto.
@@ -98,6 +99,13 @@ export declare type SessionHead = Message<"sessiond.store.v1.SessionHead"> & {
    * @generated from field: uint32 state_revision = 11;
    */
   stateRevision: number;
+
+  /**
+   * Revision of the newest `session_ended`. 0: none.
+   *
+   * @generated from field: uint32 end_revision = 12;
+   */
+  endRevision: number;
 };
 
 /**
@@ -250,6 +258,20 @@ export declare type ContextState = Message<"sessiond.store.v1.ContextState"> & {
    * @generated from field: uint32 reported_output_tokens = 16;
    */
   reportedOutputTokens: number;
+
+  /**
+   * Revisions that rewinds hide, in order; a `rewind` stands behind each.
+   *
+   * @generated from field: repeated sessiond.v1.RevisionRange hidden = 17;
+   */
+  hidden: RevisionRange[];
+
+  /**
+   * Calls that were open when they were hidden: the newest 1,024.
+   *
+   * @generated from field: repeated sessiond.store.v1.OpenCall hidden_calls = 18;
+   */
+  hiddenCalls: OpenCall[];
 };
 
 /**
