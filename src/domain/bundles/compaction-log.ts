@@ -6,6 +6,7 @@ import {
   type ContextState,
 } from "@sessiond/contract/store";
 import { limits } from "../../limits.ts";
+import { type Hidden, isHidden, visibleParts } from "../history/visible.ts";
 import type { GrowingNumbers } from "./growing-numbers.ts";
 
 interface Known {
@@ -15,7 +16,7 @@ interface Known {
 
 /**
  * Works out of a log what its compactions leave: up to where each covers, and which older groups it
- * spares. Keeps those that reverts can lead back to.
+ * spares. Keeps them all: reverts and rewinds can lead back to any.
  */
 export class CompactionLog {
   readonly #groups: GrowingNumbers;
@@ -33,7 +34,7 @@ export class CompactionLog {
   add(
     revision: number,
     compaction: Compaction,
-    { compaction: inForce, protected: guarded }: ContextState,
+    { compaction: inForce, protected: guarded, hidden }: ContextState,
   ): CompactionState | string {
     const { previousRevision, covered, shortenedThrough, thinkingDroppedThrough } = compaction;
     if (previousRevision !== (inForce?.revision ?? 0)) {
@@ -51,7 +52,7 @@ export class CompactionLog {
     if (this.#looks > limits.importLooks * (revision + 1_024)) {
       return "its compactions cover the same revisions too often";
     }
-    const coveredThrough = Math.max(from, this.#youngest(covered, from));
+    const coveredThrough = Math.max(from, this.#youngest(covered, { from, hidden }));
     const isCovered = coveredBy(covered);
     const stayed = (inForce?.sparedGroups ?? []).filter((group) => !isCovered(group));
     // What was covered before is back where it was protected since, also while its range is named.
@@ -59,7 +60,8 @@ export class CompactionLog {
     const spared = new Set([...stayed, ...back].filter((group) => group <= from));
     for (let at = from + 1; at < last; at++) {
       const group = this.#groups.at(at);
-      if (group > from && group <= coveredThrough && !isCovered(at)) spared.add(group);
+      if (group <= from || group > coveredThrough || isCovered(at)) continue;
+      if (!isHidden(hidden, at)) spared.add(group);
     }
     const state = create(CompactionStateSchema, {
       revision,
@@ -77,17 +79,21 @@ export class CompactionLog {
   revert(revision: number): { compaction: Compaction; previous?: CompactionState } | undefined {
     const known = this.#known.get(revision);
     if (known === undefined) return undefined;
-    this.#known.delete(revision);
     const previous = this.#known.get(known.compaction.previousRevision)?.state;
     return { compaction: known.compaction, ...(previous && { previous }) };
   }
 
   /** First revision of the youngest group in the ranges behind a revision. */
-  #youngest(covered: readonly RevisionRange[], from: number): number {
+  #youngest(
+    covered: readonly RevisionRange[],
+    { from, hidden }: { from: number; hidden: Hidden },
+  ): number {
     let youngest = 0;
     for (const { first, last } of covered) {
-      for (let at = Math.max(first, from + 1); at <= last; at++) {
-        youngest = Math.max(youngest, this.#groups.at(at));
+      for (const part of visibleParts(hidden, { first: Math.max(first, from + 1), last })) {
+        for (let at = part.first; at <= part.last; at++) {
+          youngest = Math.max(youngest, this.#groups.at(at));
+        }
       }
     }
     return youngest;

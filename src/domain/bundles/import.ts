@@ -1,6 +1,7 @@
 import { create, equals, type JsonObject } from "@bufbuild/protobuf";
 import {
   type BundleFooter,
+  type Event,
   ImportConflict,
   ImportOutcome,
   type ImportSessionRequest,
@@ -12,8 +13,9 @@ import {
   SessionMetricsSchema,
   SessionSchema,
 } from "@sessiond/contract";
-import { StateRecordSchema } from "@sessiond/contract/store";
+import { type SessionHead, StateRecordSchema } from "@sessiond/contract/store";
 import {
+  CallHiddenError,
   ImportInvalidError,
   InvalidFieldError,
   NotSupportedError,
@@ -26,6 +28,7 @@ import { limits } from "../../limits.ts";
 import type { Store, StoredSession } from "../../store/store.ts";
 import { instructionCounts } from "../context/instruction-sizes.ts";
 import { asCheckpoint } from "../history/checkpoints.ts";
+import { headAt } from "../history/replay.ts";
 import { freeName } from "../lifecycle/renew.ts";
 import { withDueTime } from "../lifecycle/transitions.ts";
 import { namespaceOf } from "../names.ts";
@@ -112,21 +115,17 @@ export class Imports {
     if (taken !== undefined) return taken;
     const uid = this.#ids.uid();
     const { namespace, sessionId } = session;
-    const staging = start.dryRun
-      ? undefined
-      : new Staging(this.#store, { namespace, sessionId, uid });
+    // Also of a dry run: what a rewind leads to is read from what came before it.
+    const staging = new Staging(this.#store, { namespace, sessionId, uid });
     try {
       const whole = await this.#read(start, { ...session, uid }, parts, staging);
-      if (staging === undefined) {
-        const view = currentView(
-          { ...whole, session: { ...whole.session, uid: "" } },
-          this.#clock(),
-        );
-        return responseOf(ImportOutcome.CHECKED, view);
-      }
-      return await this.#commit(start, whole, await staging.end());
+      if (!start.dryRun) return await this.#commit(start, whole, await staging.end());
+      const own = { ...whole.session, uid: "" };
+      const view = currentView({ ...whole, session: own }, this.#clock());
+      await staging.giveUp();
+      return responseOf(ImportOutcome.CHECKED, view);
     } catch (error) {
-      await staging?.giveUp();
+      await staging.giveUp();
       throw error;
     }
   }
@@ -149,7 +148,7 @@ export class Imports {
     { header, keep }: ImportStart,
     session: Session,
     parts: AsyncGenerator<ImportSessionRequest>,
-    staging: Staging | undefined,
+    staging: Staging,
   ): Promise<Imported> {
     const digest = new BundleDigest();
     digest.session(header?.session ?? create(SessionSchema));
@@ -175,11 +174,26 @@ export class Imports {
       }
       if (part.case !== "events") throw invalid("what follows is neither events nor footer");
       for (const event of part.value.events) {
-        const again = replay.add(event);
+        const again = replay.add(event, await this.#target(event, session, replay, staging));
         digest.event(event);
-        await staging?.add(again, replay.checkpoint);
+        await staging.add(again, replay.checkpoint);
       }
     }
+  }
+
+  /** The head at the revision that a rewind leads to; undefined for any other event. */
+  async #target(
+    { payload }: Event,
+    session: Session,
+    replay: Replay,
+    staging: Staging,
+  ): Promise<SessionHead | undefined> {
+    if (payload.case !== "rewind") return undefined;
+    const { head } = replay;
+    const { revision } = payload.value;
+    if (revision < 1 || revision > head.revision) return undefined;
+    await staging.settled();
+    return headAt(this.#store, { session, head }, revision);
   }
 
   /** Makes the session visible, with its whole log. */
@@ -313,7 +327,9 @@ function responseOf(outcome: ImportOutcome, session: Session): ImportSessionResp
 /** What of the ordinary errors is a wrong bundle here. */
 function asInvalid(error: unknown, sessionId: string): unknown {
   const isOfBundle =
-    error instanceof InvalidFieldError || error instanceof ProtectedBudgetExceededError;
+    error instanceof InvalidFieldError ||
+    error instanceof ProtectedBudgetExceededError ||
+    error instanceof CallHiddenError;
   if (!isOfBundle) return error;
   return new ImportInvalidError({ sessionId, revision: 0, problem: error.message, cause: error });
 }

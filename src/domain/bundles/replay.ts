@@ -27,7 +27,10 @@ import {
 import type { InstructionCounts } from "../context/instruction-sizes.ts";
 import { StateBuilder, shownTokensOf, stateOf } from "../context/state.ts";
 import { Counts } from "../counts.ts";
-import { checkpointSpacing, withCheckpoint } from "../history/checkpoints.ts";
+import { asCheckpoint, checkpointSpacing, withCheckpoint } from "../history/checkpoints.ts";
+import { Continuation } from "../history/cut.ts";
+import { rewoundHead } from "../history/rewind.ts";
+import { isHidden } from "../history/visible.ts";
 import { traitsOf } from "../payloads.ts";
 import { CompactionLog } from "./compaction-log.ts";
 import { GrowingNumbers } from "./growing-numbers.ts";
@@ -71,6 +74,7 @@ export class Replay {
   #last: Timestamp | undefined;
   #shownTokens = 0;
   #reportedTokens = 0;
+  #looks = 0;
   #reasonGiven: string | undefined;
 
   constructor(session: Session, instructions: InstructionCounts) {
@@ -91,6 +95,11 @@ export class Replay {
     return this.#counts.fields.revision;
   }
 
+  /** The head as of now. */
+  get head(): SessionHead {
+    return this.#settle();
+  }
+
   /** The head behind the newest event, if a fork there is to start from it. */
   get checkpoint(): SessionHead | undefined {
     return isCheckpoint(this.#head) && this.#head.revision === this.revision
@@ -99,11 +108,12 @@ export class Replay {
   }
 
   /**
-   * Takes the next event; gives it as it is to be stored.
+   * Takes the next event; gives it as it is to be stored. `target`: of a rewind, the head at the
+   * revision that it leads to.
    *
-   * Errors: ImportInvalidError, SessionLogFullError, ProtectedBudgetExceededError.
+   * Errors: ImportInvalidError, SessionLogFullError, ProtectedBudgetExceededError, CallHiddenError.
    */
-  add(event: Event): Event {
+  add(event: Event, target?: SessionHead): Event {
     const { createTime, protection, ...rest } = event;
     const expected = this.revision + 1;
     if (event.revision !== expected) {
@@ -112,6 +122,7 @@ export class Replay {
     const problem = this.#outOfTime(event) ?? missing(event) ?? this.#lives.follow(event);
     if (problem !== undefined) throw this.#invalid(event.revision, problem);
 
+    if (event.payload.case === "rewind") this.#rewind(event.revision, target);
     const again: Event = { ...rest, turn: 0, step: 0, group: 0, callRevision: 0 };
     if (createTime !== undefined) again.createTime = createTime;
     this.#reasonGiven = protection?.reason;
@@ -202,6 +213,7 @@ export class Replay {
         return undefined;
       }
       case "rewind":
+        return asCheckpoint(this.#settle());
       case "amendment":
       case "redaction":
         // Nothing here says yet what they do to a session, and a head that is wrong is worse.
@@ -209,6 +221,33 @@ export class Replay {
       default:
         return undefined;
     }
+  }
+
+  /** Goes back to where a rewind leads, in front of its event. */
+  #rewind(revision: number, target: SessionHead | undefined): void {
+    const before = this.#settle();
+    if (target === undefined || target.revision >= before.revision) {
+      throw this.#invalid(revision, "it rewinds to a revision that is not before it");
+    }
+    if (target.revision < before.endRevision) {
+      throw this.#invalid(revision, "it rewinds across an end of the session");
+    }
+    const continuation = new Continuation(target);
+    for (let at = target.revision + 1; at < revision && !continuation.isOver; at++) {
+      continuation.take(this.#groups.at(at));
+      this.#looks += 1;
+    }
+    if (continuation.oldest !== undefined) {
+      throw this.#invalid(revision, `it cuts the group that begins at ${continuation.oldest}`);
+    }
+    if (this.#looks > limits.importLooks * (revision + 1_024)) {
+      throw this.#invalid(revision, "its rewinds go back over the same revisions too often");
+    }
+    const head = rewoundHead(before, target);
+    if (stateOf({ head }).hidden.length > limits.hiddenRanges) {
+      throw this.#invalid(revision, "its rewinds hide more stretches than a session may have");
+    }
+    this.#begin(head);
   }
 
   #compacted(revision: number, compaction: Compaction): SessionHead {
@@ -243,9 +282,11 @@ export class Replay {
     if (new Set(revisions).size < revisions.length) {
       throw this.#invalid(revision, "it names a revision twice");
     }
+    const { hidden } = stateOf({ head: before });
     const entries = revisions.map((of) => {
       const group = this.#groups.at(of);
-      if (of < 1 || of >= revision || (reason !== "" && group === 0)) {
+      const isShown = (reason === "" || group > 0) && !isHidden(hidden, of);
+      if (of < 1 || of >= revision || !isShown) {
         throw this.#invalid(revision, `it protects ${of}, which no window shows`);
       }
       return create(ProtectedEventSchema, {

@@ -45,11 +45,16 @@ export class Staging {
     if (this.#failure !== undefined) throw this.#failure.error;
   }
 
-  /** Where the batches end, once all of them are stored. Errors: those of `Store.commit`. */
-  async end(): Promise<readonly number[]> {
+  /** Waits until what was added is stored, and can be read. Errors: those of `Store.commit`. */
+  async settled(): Promise<void> {
     this.#flush();
     await Promise.all(this.#underWay);
     if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Where the batches end, once all of them are stored. Errors: those of `Store.commit`. */
+  async end(): Promise<readonly number[]> {
+    await this.settled();
     return this.#ends;
   }
 

@@ -24,19 +24,51 @@ export async function headAtCut(
   }
 }
 
+/** Looks which groups of a head go on behind it, from the groups of the events there, in order. */
+export class Continuation {
+  readonly #waiting: ReadonlySet<number>;
+  readonly #newest: number | undefined;
+  #oldest: number | undefined;
+  #isOver: boolean;
+
+  constructor(head: SessionHead) {
+    const { openCalls, newestGroup } = stateOf({ head });
+    this.#waiting = new Set(openCalls.map(({ group }) => group));
+    this.#newest = newestGroup?.complete === false ? newestGroup.firstRevision : undefined;
+    this.#isOver = this.#waiting.size === 0 && this.#newest === undefined;
+  }
+
+  /** Nothing that comes can be of them any more. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** First revision of the oldest group that goes on. Undefined: none does. */
+  get oldest(): number | undefined {
+    return this.#oldest;
+  }
+
+  /** Takes the group of the next event. */
+  take(group: number): void {
+    if (group === 0) return;
+    if (this.#waiting.has(group) || group === this.#newest) {
+      this.#oldest = Math.min(this.#oldest ?? group, group);
+    } else if (this.#waiting.size === 0) {
+      // Without an open call a group goes on until another one begins.
+      this.#isOver = true;
+    }
+  }
+}
+
 /** First revision of the oldest group that the log goes on with behind a head. Undefined: of none. */
 async function continuedGroup(
   store: Store,
   stored: StoredSession,
   head: SessionHead,
 ): Promise<number | undefined> {
-  const { openCalls, newestGroup } = stateOf({ head });
-  const groups = new Set(openCalls.map(({ group }) => group));
-  // Without an open call it can only go on until another group begins.
-  const growing = newestGroup?.complete === false ? newestGroup.firstRevision : undefined;
+  const continuation = new Continuation(head);
   const turns = new Turns();
-  let oldest: number | undefined;
-  for (let next = head.revision + 1; next <= stored.head.revision; ) {
+  for (let next = head.revision + 1; next <= stored.head.revision && !continuation.isOver; ) {
     const events = await readLog(store, {
       log: placesOf(stored),
       first: next,
@@ -44,16 +76,12 @@ async function continuedGroup(
       maxEvents: limits.watchBatchEvents,
       maxBytes: limits.pageBytes,
     });
-    for (const { group } of events) {
-      if (group === 0) continue;
-      if (groups.has(group) || group === growing) oldest = Math.min(oldest ?? group, group);
-      else if (groups.size === 0) return oldest;
-    }
+    for (const { group } of events) continuation.take(group);
     if (events.length === 0) break;
     next += events.length;
     await turns.yield();
   }
-  return oldest;
+  return continuation.oldest;
 }
 
 /**

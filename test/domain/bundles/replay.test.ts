@@ -6,6 +6,7 @@ import {
   type ExportSessionResponse,
   ExportSessionResponseSchema,
   ForkedSchema,
+  RedactionSchema,
   RewindSchema,
   Role,
   StateChangedSchema,
@@ -185,11 +186,23 @@ describe("a log that could not have come about is refused at the revision where 
         Object.assign(events[4] ?? {}, {
           group: 0,
           role: 0,
-          payload: { case: "rewind", value: create(RewindSchema) },
+          payload: { case: "redaction", value: create(RedactionSchema) },
         });
       },
-      "this server imports no rewind",
+      "this server imports no redaction",
     ],
+    ...[
+      { revision: 0, says: "rewinds to a revision that is not before it" },
+      { revision: 4, says: "rewinds to a revision that is not before it" },
+      { revision: 9, says: "rewinds to a revision that is not before it" },
+    ].map(({ revision, says }): [string, (events: Event[]) => void, string] => [
+      `a rewind to ${revision}`,
+      (events) => {
+        const payload = { case: "rewind", value: create(RewindSchema, { revision }) };
+        Object.assign(events[4] ?? {}, { group: 0, role: 0, payload });
+      },
+      says,
+    ]),
     [
       "a fork of another revision",
       (events) => {
