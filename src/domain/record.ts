@@ -34,6 +34,8 @@ export function record(
   nowMs: number,
   ruleReason: ReasonOf = noRules,
 ): Outcome {
+  // Thinking that a policy leaves out is no event, and so no activity.
+  if (drafts.length === 0) return { after: before, events: [] };
   const { session, head } = before;
   const lastMs = head.lastActivityTime ? timestampMs(head.lastActivityTime) : 0;
   // A clock that was set back does not make the session's time run backwards.

@@ -47,6 +47,15 @@ test("Idempotent: an append of nothing but thinking that is not stored gives the
   expect(await domain.log(sessionId)).toHaveLength(2);
 });
 
+test("thinking that is not to be stored is no activity", async () => {
+  await using domain = await openTestDomain();
+  await open(domain, { storeThinking: false });
+  const { lastActivityTime } = await domain.get(sessionId);
+  domain.now += 1_000;
+  await domain.append({ sessionId, events: [thinking("hm")] });
+  expect((await domain.get(sessionId)).lastActivityTime).toEqual(lastActivityTime);
+});
+
 test("an ended session takes no thinking either, stored or not", async () => {
   await using domain = await openTestDomain();
   await open(domain, { storeThinking: false });

@@ -1,8 +1,8 @@
 import { create } from "@bufbuild/protobuf";
-import { ListStepsRequestSchema, type Step } from "@sessiond/contract";
+import { ListEventsRequestSchema, ListStepsRequestSchema, type Step } from "@sessiond/contract";
 import { expect } from "vitest";
 import type { TestDomain } from "../../support/domain.ts";
-import { type Numbers, numbered } from "./log.ts";
+import { type Numbers, numbered, visibleOf } from "./log.ts";
 import { names } from "./pool.ts";
 import type { Real } from "./real.ts";
 import { actual, expected, numbersOf } from "./shown.ts";
@@ -19,7 +19,8 @@ export async function checkInvariants(world: World, { domain }: Real): Promise<v
     expect(actual(found), name).toEqual(shown && expected(shown));
     noteEtag(world, found);
     const log = (await domain.log(name)).map(numbersOf);
-    expect(log, name).toEqual(numbered(session.log));
+    expect(log, name).toEqual(visibleOf(session.log));
+    expect(await whole(domain, name), name).toEqual(numbered(session.log));
     expect(await steps(domain, name), name).toEqual(log.filter(({ step }) => step > 0).map(stepOf));
   }
   for (const name of names) {
@@ -37,6 +38,14 @@ function noteEtag(
   // An etag that comes back would let a stale update through.
   if (!wasSetBack) expect(known).not.toContain(etag);
   etags.set(uid, [...known, etag]);
+}
+
+/** The log with what is hidden. */
+async function whole(domain: TestDomain, sessionId: string): Promise<Numbers[]> {
+  const request = create(ListEventsRequestSchema, {
+    ...{ sessionId, includeHidden: true, pageSize: 1_000 },
+  });
+  return (await domain.events.list(request)).events.map(numbersOf);
 }
 
 async function steps(domain: TestDomain, sessionId: string) {

@@ -1,4 +1,5 @@
 import { type Event, type SessionMetrics, SessionState } from "@sessiond/contract";
+import { momentsOf } from "./timeline.ts";
 
 /** What an event is to the model: all of it that rules are about. */
 export interface ModelEvent {
@@ -13,6 +14,8 @@ export interface ModelEvent {
   readonly isFinal: boolean;
   /** Of `session_ended`: the state it led to; of `session_reopened`: the one before. */
   readonly state: SessionState;
+  /** Of `rewind`: the newest revision that stays visible. */
+  readonly rewindTo: number;
   /** Of `request_recorded`. */
   readonly request: { readonly isCounted: boolean; readonly failed: boolean; readonly ms: number };
 }
@@ -23,7 +26,7 @@ export function modelEvent(
   fields: Partial<Omit<ModelEvent, "kind">> = {},
 ): ModelEvent {
   return {
-    ...{ kind, atMs: 0, tokens: 0, isAssistant: false, callId: "", isFinal: true },
+    ...{ kind, atMs: 0, tokens: 0, isAssistant: false, callId: "", isFinal: true, rewindTo: 0 },
     ...{ state: SessionState.UNSPECIFIED, request: { isCounted: true, failed: false, ms: 0 } },
     ...fields,
   };
@@ -52,19 +55,24 @@ function beginsTurn({ kind, isAssistant }: ModelEvent): boolean {
 /** Numbers every event of a log, from the first on. */
 export function numbered(log: readonly ModelEvent[]): Numbers[] {
   let step = 0;
-  let turns = 0;
+  const moments = momentsOf(log);
   return log.map((event, index) => {
-    if (beginsTurn(event)) turns++;
     if (isStep(event)) step++;
     return {
       kind: event.kind,
       revision: index + 1,
-      turn: Math.max(0, turns - 1),
+      turn: moments[index + 1]?.turn ?? 0,
       step: isStep(event) ? step : 0,
       atMs: event.atMs,
       tokens: event.tokens,
     };
   });
+}
+
+/** The events of a log that no rewind hides. */
+export function visibleOf(log: readonly ModelEvent[]): Numbers[] {
+  const visible = new Set(momentsOf(log).at(-1)?.visible);
+  return numbered(log).filter(({ revision }) => visible.has(revision));
 }
 
 /** Counters that the model knows, from a whole log. */

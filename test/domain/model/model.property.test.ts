@@ -18,7 +18,7 @@ test("sessions on disk behave as the model does", { timeout }, () =>
 
 test("the model knows the generated types and itself, and no production code", () => {
   const folder = import.meta.dirname;
-  const model = ["log.ts", "session.ts", "model.ts", "shown.ts"];
+  const model = ["log.ts", "timeline.ts", "session.ts", "model.ts", "shown.ts"];
   expect(readdirSync(folder)).toEqual(expect.arrayContaining(model));
   for (const file of model) {
     const source = readFileSync(join(folder, file), "utf8");

@@ -5,6 +5,7 @@ import {
   ended,
   type Fields,
   hasEnded,
+  lostCalls,
   type ModelEnd,
   type ModelSession,
   openCalls,
@@ -13,6 +14,7 @@ import {
   started,
   withEvents,
 } from "./session.ts";
+import { beforeGroups, cutOf } from "./timeline.ts";
 
 /** A call the model refuses, by the reason the contract gives for it. */
 export interface Refused {
@@ -91,6 +93,7 @@ export class Model {
       return { refused: "SESSION_ENDED" };
     }
     const before = known ?? this.create(name, options.creates as Fields, { isDeferred: false });
+    if (known !== undefined && answersLost(known, events)) return { refused: "CALL_HIDDEN" };
     const kept = events.filter((one) => one.kind !== "thinking" || before.fields.storesThinking);
     const closing = this.#deadCalls(before, kept);
     const first = started(before, this.nowMs);
@@ -144,6 +147,56 @@ export class Model {
     return after;
   }
 
+  /** Gives the revision of the rewind, 0 without one, and the newest revision in front of it. */
+  rewind(
+    name: string,
+    to: { readonly revision: number } | { readonly groups: number },
+  ): { revision: number; visibleThrough: number } | Refused {
+    const before = this.sessions.get(name);
+    if (before === undefined) return { refused: "SESSION_NOT_FOUND" };
+    if (hasEnded(settled(before, this.nowMs))) return { refused: "SESSION_ENDED" };
+    const { log } = before;
+    if ("revision" in to && (to.revision < 1 || to.revision > log.length)) {
+      return { refused: "REVISION_OUT_OF_RANGE" };
+    }
+    const wanted = "revision" in to ? to.revision : beforeGroups(log, to.groups);
+    const rewindTo = cutOf(log, wanted);
+    if (rewindTo === log.length) return { revision: 0, visibleThrough: rewindTo };
+    if (rewindTo <= log.findLastIndex(({ kind }) => kind === "sessionEnded")) {
+      return { refused: "REWIND_CROSSES_END" };
+    }
+    const after = withEvents(before, [modelEvent("rewind", { rewindTo })], this.nowMs);
+    this.sessions.set(name, after);
+    return { revision: after.log.length, visibleThrough: rewindTo };
+  }
+
+  /** Makes a session that begins with what another has up to a revision; 0: all of it. */
+  fork(name: string, revision: number, newName: string): ModelSession | Refused {
+    const parent = this.sessions.get(name);
+    if (parent === undefined) return { refused: "SESSION_NOT_FOUND" };
+    const inherited = revision === 0 ? parent.log.length : revision;
+    if (inherited < 1 || inherited > parent.log.length) return { refused: "REVISION_OUT_OF_RANGE" };
+    if (this.sessions.has(newName)) return { refused: "SESSION_ALREADY_EXISTS" };
+    const log = parent.log.slice(0, inherited);
+    const lastMs = log.at(-1)?.atMs ?? 0;
+    const { fields } = parent;
+    const { nowMs: createMs } = this;
+    const fork = { uid: "", fields, state: SessionState.ACTIVE, createMs, lastMs, log, inherited };
+    const after = withEvents(fork, [modelEvent("forked")], this.nowMs);
+    this.sessions.set(newName, { ...after, startMs: after.lastMs });
+    return after;
+  }
+
+  /** Makes a session of what was exported of another: the same, but that it shares nothing. */
+  copy(name: string, newName: string): ModelSession | Refused {
+    const known = this.sessions.get(name);
+    if (known === undefined) return { refused: "SESSION_NOT_FOUND" };
+    if (this.sessions.has(newName)) return { refused: "SESSION_ALREADY_EXISTS" };
+    const { inherited: _shared, ...own } = known;
+    this.sessions.set(newName, { ...own, uid: "" });
+    return own;
+  }
+
   /** Writes down what time has done to all sessions. */
   sweep(): void {
     for (const [name, session] of this.sessions) {
@@ -167,4 +220,10 @@ export class Model {
     if (limit === undefined) return session;
     return ended(session, SessionState.LIMIT_REACHED, { limit }, this.nowMs);
   }
+}
+
+/** One of the events is a result for a call that a rewind has hidden, and for none that is open. */
+function answersLost(session: ModelSession, events: readonly ModelEvent[]): boolean {
+  const lost = lostCalls(session);
+  return events.some(({ kind, callId }) => kind === "toolResult" && lost.includes(callId));
 }

@@ -6,6 +6,10 @@ import type { Fields } from "./session.ts";
 export const names = ["a", "b", "c", "a~1", "b~1"] as const;
 /** Few, so that much happens to each. */
 export const someName = fc.constantFrom("a", "a", "a", "a", "b", "b", "c", "a~1");
+/** For what is made of another session. */
+export const otherName = fc.constantFrom("b", "c", "a~1", "b~1");
+/** For what makes logs long. */
+export const busyName = fc.constantFrom(..."aaaaaaaa", "b", "c", "a~1");
 
 /** Mostly nothing: a session that ends by everything at once ends soon, and by one thing. */
 const seldom = <T>(arbitrary: fc.Arbitrary<T>) =>

@@ -1,5 +1,6 @@
 import { SessionState } from "@sessiond/contract";
 import { counted, type ModelEvent, modelEvent } from "./log.ts";
+import { momentsOf, type OpenCall } from "./timeline.ts";
 
 /** What a caller says about a session. Times in milliseconds; absent: none. */
 export interface Fields {
@@ -35,6 +36,8 @@ export interface ModelSession {
   /** When the newest event was appended, or the session created. */
   readonly lastMs: number;
   readonly log: readonly ModelEvent[];
+  /** Events that it shares with the session it was forked from. */
+  readonly inherited?: number;
 }
 
 const running: readonly SessionState[] = [SessionState.CREATED, SessionState.ACTIVE];
@@ -124,20 +127,11 @@ export function reachedLimit(
   return reaches(fields.maxTokens, count, brought.tokens.total) ? "max_tokens" : undefined;
 }
 
-/** A tool call without a final result, and when it was last heard of. */
-export interface OpenCall {
-  readonly callId: string;
-  readonly atMs: number;
+export function openCalls({ log }: ModelSession): readonly OpenCall[] {
+  return momentsOf(log).at(-1)?.open ?? [];
 }
 
-export function openCalls({ log }: ModelSession): OpenCall[] {
-  let open: OpenCall[] = [];
-  for (const { kind, callId, isFinal, atMs } of log) {
-    if (kind === "toolCall") open.push({ callId, atMs });
-    if (kind !== "toolResult") continue;
-    open = isFinal
-      ? open.filter((call) => call.callId !== callId)
-      : open.map((call) => (call.callId === callId ? { callId, atMs } : call));
-  }
-  return open;
+/** Ids of the calls that were open when a rewind hid them. */
+export function lostCalls({ log }: ModelSession): readonly string[] {
+  return momentsOf(log).at(-1)?.lost ?? [];
 }

@@ -21,8 +21,9 @@ export class Watched {
       expect(this.#deleted).not.toContain(sessionUid);
       const log = this.#logs.get(sessionUid) ?? [];
       for (const event of events) {
-        // Ordered, unique, gapless.
-        expect(event.revision).toBe((log.at(-1)?.revision ?? 0) + 1);
+        // Ordered, unique, gapless; of a fork, what it does not share.
+        const isFork = log.length === 0 && event.payload.case === "forked";
+        if (!isFork) expect(event.revision).toBe((log.at(-1)?.revision ?? 0) + 1);
         log.push(numbersOf(event));
       }
       this.#logs.set(sessionUid, log);
@@ -32,9 +33,9 @@ export class Watched {
   /** Everything of the sessions that are there was seen, and the end of those that are not. */
   check({ sessions }: Model): void {
     const alive = new Set<string>();
-    for (const [name, { uid, log }] of sessions) {
+    for (const [name, { uid, log, inherited = 0 }] of sessions) {
       alive.add(uid);
-      expect(this.#logs.get(uid) ?? [], name).toEqual(numbered(log));
+      expect(this.#logs.get(uid) ?? [], name).toEqual(numbered(log).slice(inherited));
       expect(this.#deleted).not.toContain(uid);
     }
     for (const uid of this.#logs.keys()) {
