@@ -54,7 +54,7 @@ async function stored({ sessions, events }: Clients): Promise<Map<string, Log>> 
   const list = await sessions.listSessions({ pageSize });
   expect(list.nextPageToken).toBe("");
   for (const { sessionId, headRevision, parent } of list.sessions) {
-    const page = await events.listEvents({ sessionId, pageSize });
+    const page = await events.listEvents({ sessionId, pageSize, includeHidden: true });
     expect(page.events.map(({ revision }) => revision)).toEqual(
       Array.from({ length: headRevision }, (_, index) => index + 1),
     );
@@ -66,7 +66,7 @@ async function stored({ sessions, events }: Clients): Promise<Map<string, Log>> 
   return logs;
 }
 
-/** Forks, appends and deletes until the server is gone; notes what is acknowledged. */
+/** Forks, rewinds, appends and deletes until the server is gone; notes what is acknowledged. */
 async function write(
   { sessions, events }: Clients,
   { writer, ledger, done }: { writer: number; ledger: Ledger; done: () => Promise<void> },
@@ -90,6 +90,12 @@ async function write(
         await sessions.forkSession({ sessionId: current, revision, newSessionId });
         ledger.logs.set(newSessionId, forked);
         current = newSessionId;
+      } else if (n % 4 === 0) {
+        const to = { case: "revision", value: Math.max(1, log.length - (n % 5) - 1) } as const;
+        const rewound = [...log, "rewind"];
+        ledger.underWay = { sessionId: current, log: rewound };
+        await sessions.rewindSession({ sessionId: current, to });
+        ledger.logs.set(current, rewound);
       } else {
         const text = `w${writer} ${n}`;
         const appended = [...log, text];
@@ -128,7 +134,14 @@ function check(ledgers: readonly Ledger[], found: Map<string, Log>) {
   expect([...found.keys()].filter((sessionId) => !known.has(sessionId))).toEqual([]);
 }
 
-test("Durable and Atomic: every acknowledged fork survives kill -9 with exactly its log", async () => {
+/** Heads, logs, lists and counters agree: nothing is there by half. */
+async function expectSound({ server }: Clients): Promise<void> {
+  for await (const { message } of server.verify({})) {
+    if (message.case === "finding") expect(message.value).toBeUndefined();
+  }
+}
+
+test("Durable and Atomic: forks and rewinds that were acknowledged survive kill -9, with exactly their logs", async () => {
   const ledgers = Array.from(
     { length: writers },
     (): Ledger => ({ logs: new Map(), deleted: new Set(), underWay: undefined, number: 0 }),
@@ -147,6 +160,7 @@ test("Durable and Atomic: every acknowledged fork survives kill -9 with exactly 
           logs.set(`w${writer}`, ["sessionStarted", ...texts]);
         }
       }
+      await expectSound(clients);
       check(ledgers, await stored(clients));
       if (cycle === cycles - 1) return;
       let left = changesPerCycle;

@@ -20,7 +20,7 @@ const { createSession, getSession, listSessions, updateSession, endSession, dele
   SessionService.method;
 const { cancelSession, reopenSession, cleanupSessions, deleteUserData, patchState, getState } =
   SessionService.method;
-const { forkSession } = SessionService.method;
+const { forkSession, rewindSession } = SessionService.method;
 const { appendEvents, listEvents, listSteps } = EventService.method;
 const { recordRequest } = MetricsService.method;
 
@@ -554,6 +554,34 @@ export const rows: readonly Row[] = [
     patchState,
     { sessionId: "kept", patch: { ok: 1 }, etag: "99" },
     { code: "Aborted", reason: "ETAG_MISMATCH" },
+  ),
+  row(
+    "an unknown session cannot be rewound",
+    rewindSession,
+    { sessionId: "nobody", to: { case: "groups", value: 1 } },
+    unknownSession,
+  ),
+  row("a rewind of no session", rewindSession, {}, { field: "session_id" }),
+  row("a rewind to nowhere", rewindSession, { sessionId: "kept" }, { field: "revision" }),
+  row(
+    "a rewind of no groups",
+    rewindSession,
+    { sessionId: "kept", to: { case: "groups", value: 0 } },
+    { field: "groups" },
+  ),
+  ...[0, 4, 4_294_967_295].map((value) =>
+    row(
+      `a rewind to revision ${value}`,
+      rewindSession,
+      { sessionId: "kept", to: { case: "revision", value } },
+      { code: "OutOfRange", reason: "REVISION_OUT_OF_RANGE", says: "choose one from 1 to 3" },
+    ),
+  ),
+  row(
+    "a rewind of a session that is elsewhere by now",
+    rewindSession,
+    { sessionId: "kept", to: { case: "revision", value: 1 }, expectedRevision: 9 },
+    { code: "Aborted", reason: "REVISION_CONFLICT" },
   ),
   row("an unknown session cannot be forked", forkSession, { sessionId: "nobody" }, unknownSession),
   row("a fork of no session", forkSession, {}, { field: "session_id" }),

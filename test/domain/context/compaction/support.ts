@@ -60,8 +60,12 @@ export async function open(domain: TestDomain, contextPolicy: PolicyInit = {}): 
 
 /** Appends events, each by itself, and waits for the compactions that they start. */
 export async function say(domain: TestDomain, ...events: readonly EventInit[]): Promise<void> {
+  await sayIn(domain, sessionId, events);
+}
+
+async function sayIn(domain: TestDomain, id: string, events: readonly EventInit[]): Promise<void> {
   for (const event of events) {
-    await domain.append({ sessionId, events: [event] });
+    await domain.append({ sessionId: id, events: [event] });
     await domain.settled();
   }
 }
@@ -69,10 +73,11 @@ export async function say(domain: TestDomain, ...events: readonly EventInit[]): 
 /** Turns of a user's and an assistant's message of so many tokens each. */
 export async function talk(
   domain: TestDomain,
-  { turns, tokens, from = 0 }: { turns: number; tokens: number; from?: number },
+  args: { turns: number; tokens: number; from?: number; sessionId?: string },
 ): Promise<void> {
+  const { turns, tokens, from = 0, sessionId: id = sessionId } = args;
   for (let turn = from; turn < from + turns; turn++) {
-    await say(domain, userText(text(tokens, turn)), assistantText(text(tokens, turn)));
+    await sayIn(domain, id, [userText(text(tokens, turn)), assistantText(text(tokens, turn))]);
   }
 }
 
