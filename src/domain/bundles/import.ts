@@ -120,6 +120,7 @@ export class Imports {
     try {
       const whole = await this.#read(start, { ...session, uid }, parts, staging);
       if (!start.dryRun) return await this.#commit(start, whole, await staging.end());
+      await this.#quotas.check(session, whole);
       const own = { ...whole.session, uid: "" };
       const view = currentView({ ...whole, session: own }, this.#clock());
       await staging.giveUp();

@@ -104,6 +104,26 @@ export class Quotas {
     }
   }
 
+  /**
+   * Looks whether a new session would have room, and changes nothing; one for which the longest idle
+   * session would be expired is not refused. Errors: SessionQuotaExceededError, NamespaceFullError.
+   */
+  async check(name: SessionName, after: StoredSession): Promise<void> {
+    const { namespace } = name;
+    const quota = this.#quotaOf(namespace);
+    if (quota === undefined) return;
+    const book = this.#open(namespace, quota);
+    const admission = new Admission(book.ledger);
+    try {
+      await book.filled;
+      checkBytes(book.ledger, quota, undefined, after);
+      if (quota.whenFull === "refuse") this.#checkSessions(quota, admission, undefined, after);
+    } finally {
+      admission.close();
+      this.#close(namespace, book);
+    }
+  }
+
   #checkSessions(
     { activeSessions: limit }: Quota,
     admission: Admission,

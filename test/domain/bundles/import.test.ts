@@ -163,7 +163,7 @@ describe("an import", () => {
     ).toBeInstanceOf(ImportInvalidError);
   });
 
-  it("keeps to the quota of its namespace", async () => {
+  it.each([false, true])("keeps to the quota of its namespace, dry run %s", async (dryRun) => {
     const quota =
       (sessions: number, bytes: number): QuotaOf =>
       (namespace) =>
@@ -174,11 +174,11 @@ describe("an import", () => {
     const parts = await exported(source, "s");
     await using few = await openTestDomain({ quotaOf: quota(1, 1e9) });
     await few.create({ session: { namespace: "n", sessionId: "other" } });
-    expect(await rejection(imported(few, parts, { namespace: "n" }))).toBeInstanceOf(
+    expect(await rejection(imported(few, parts, { namespace: "n", dryRun }))).toBeInstanceOf(
       SessionQuotaExceededError,
     );
     await using small = await openTestDomain({ quotaOf: quota(9, 100) });
-    expect(await rejection(imported(small, parts, { namespace: "n" }))).toBeInstanceOf(
+    expect(await rejection(imported(small, parts, { namespace: "n", dryRun }))).toBeInstanceOf(
       NamespaceFullError,
     );
     expect([...(await names(few, "n")), ...(await names(small, "n"))]).toEqual(["other"]);

@@ -1345,7 +1345,8 @@ export declare type ImportStart = Message<"sessiond.v1.ImportStart"> & {
   onConflict: ImportConflict;
 
   /**
-   * Check everything but the quota of the namespace, store nothing.
+   * Check everything, also the quota of the namespace, and keep nothing. The log is stored for the time
+   * of the check, unseen, so it needs the room.
    *
    * @generated from field: bool dry_run = 4;
    */
