@@ -14,6 +14,7 @@ export type Candidates = {
 const wanted: Readonly<Record<string, "active" | "ended">> = {
   end: "active",
   cancel: "active",
+  rewind: "active",
   reopen: "ended",
 };
 

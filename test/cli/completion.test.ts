@@ -51,7 +51,7 @@ test("ids of sessions complete from the running server, where an id belongs", as
   expect(await complete("show", "--namespace", "elsewhere", "")).toEqual([]);
 });
 
-test("end and cancel offer what is active, reopen what has ended", async () => {
+test("end, cancel and rewind offer what is active, reopen what has ended", async () => {
   const space = ["--namespace", "states"];
   for (const id of ["run-1", "run-2", "run-3"]) {
     await sessiond.ok("append", id, "hello", "--create", ...space);
@@ -59,6 +59,7 @@ test("end and cancel offer what is active, reopen what has ended", async () => {
   await sessiond.ok("cancel", "run-2", ...space);
   expect(await complete("cancel", ...space, "run-")).toEqual(["run-3", "run-1"]);
   expect(await complete("end", ...space, "")).toEqual(["run-3", "run-1"]);
+  expect(await complete("rewind", ...space, "")).toEqual(["run-3", "run-1"]);
   expect(await complete("reopen", ...space, "")).toEqual(["run-2"]);
 });
 
