@@ -410,13 +410,24 @@ export class ProtectedBudgetExceededError extends SessiondError {
   }
 }
 
-/** The summary answers a compaction that is no longer due, or another compaction came first. */
+/** So many calls of a session are amended that no further one can be. */
+export class TooManyAmendmentsError extends SessiondError {
+  readonly reason = "TOO_MANY_AMENDMENTS";
+  constructor({ sessionId, limitCalls }: { sessionId: string; limitCalls: number }) {
+    super(
+      `session "${sessionId}" has ${limitCalls} amended calls, which is the limit; amend one of those again, or go on in another session`,
+      { session_id: sessionId, limit_calls: String(limitCalls) },
+    );
+  }
+}
+
+/** The summary answers a compaction that is no longer due, or the session was changed meanwhile. */
 export class CompactionStaleError extends SessiondError {
   readonly reason = "COMPACTION_STALE";
   constructor({ sessionId, dueRevision }: { sessionId: string; dueRevision?: number }) {
     super(
       dueRevision === undefined
-        ? `another compaction of session "${sessionId}" came first; look at its window, and compact again if need be`
+        ? `another compaction of session "${sessionId}" came first, or what it takes was changed; look at its window, and compact again if need be`
         : `no compaction of session "${sessionId}" is due at revision ${dueRevision}; look for a newer compaction_due`,
       {
         session_id: sessionId,

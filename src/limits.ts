@@ -43,6 +43,8 @@ export const limits = {
   compactions: 64,
   /** Protected events of one session. */
   protectedEvents: 1_024,
+  /** Tool calls of one session whose arguments were replaced. */
+  amendedCalls: 1_024,
   /** Calls of one session that wait for a result; beyond it the oldest count as dead. */
   openCalls: 1_024,
   /** Separate stretches of a log that rewinds hide. */

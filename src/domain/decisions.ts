@@ -6,6 +6,7 @@ import {
   type Session,
   SessionSchema,
   SessionState,
+  type TokenCount,
 } from "@sessiond/contract";
 import { type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
 import { InvalidFieldError } from "../errors.ts";
@@ -77,13 +78,15 @@ export function appendEvents(
   return withinHealth(withinLimits(outcome, drafts, nowMs), drafts, nowMs);
 }
 
-/** Appends a record of the server's own. Errors: as `appendEvents`. */
+/** Appends a record of the server's own. Default: it has no tokens. Errors: as `appendEvents`. */
 export function appendRecord(
   before: StoredSession,
   payload: Event["payload"],
   nowMs: number,
+  tokens?: TokenCount,
 ): Outcome {
-  return append(before, [{ event: create(EventSchema, { payload }) }], nowMs);
+  const event = create(EventSchema, { payload });
+  return append(before, [{ event, ...(tokens && { tokens }) }], nowMs);
 }
 
 function append(

@@ -8,6 +8,7 @@ import { Imports } from "./bundles/import.ts";
 import type { Caches } from "./cache-stats.ts";
 import { Cleanup } from "./cleanup/cleanup.ts";
 import { UserData } from "./cleanup/user-data.ts";
+import { Amendments } from "./context/amendments.ts";
 import { BackgroundCompaction } from "./context/compaction/background.ts";
 import { Compactions } from "./context/compaction/compactions.ts";
 import { Compactor } from "./context/compaction/compactor.ts";
@@ -63,6 +64,7 @@ export interface Domain {
   readonly compactions: Compactions;
   readonly reverts: Reverts;
   readonly protections: Protections;
+  readonly amendments: Amendments;
   readonly counting: TokenCounting;
   readonly caches: Caches;
   readonly exports: Exports;
@@ -155,6 +157,7 @@ export function wireDomain(options: DomainOptions): Domain {
     compactions,
     reverts: new Reverts(shared),
     protections: new Protections(shared),
+    amendments: new Amendments(shared),
     counting: new TokenCounting(shared),
     caches: { heads: cells, windows: cache, tokens: drafts.sizes, search: indexes },
     exports: new Exports(shared),

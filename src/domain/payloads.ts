@@ -89,6 +89,9 @@ export function textOf(event: Event): string {
       return join(payload.value.text, jsonOf(payload.value.value));
     case "custom":
       return join(payload.value.type, jsonOf(payload.value.value));
+    case "amendment":
+      // No model reads it by itself; its tokens are those of the call that has these arguments now.
+      return payload.value.arguments;
     default:
       return "";
   }

@@ -17,15 +17,20 @@ export function checkSessionSize(session: Session): void {
 }
 
 /**
- * Checks what an append leads to, `appended` being its newest events that came from the caller.
+ * Checks what an append leads to, `appended` being its newest events that came from the caller,
+ * in the fields of the request that `fieldAt` names.
  *
  * Errors: EventTooLargeError for the first event that is too large; SessionLogFullError.
  */
-export function checkLogSize({ after, events }: Outcome, appended: number): void {
+export function checkLogSize(
+  { after, events }: Outcome,
+  appended: number,
+  fieldAt: (index: number) => string = (index) => `events[${index}]`,
+): void {
   for (const [index, event] of withoutEnd(events).slice(-appended).entries()) {
     const actualBytes = encodedEvent(event).length;
     if (actualBytes > limits.eventBytes) {
-      const field = `events[${index}]`;
+      const field = fieldAt(index);
       throw new EventTooLargeError({ field, actualBytes, limitBytes: limits.eventBytes });
     }
   }

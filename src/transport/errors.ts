@@ -35,6 +35,7 @@ export const codeOfReason = {
   WRONG_TRANSPORT: Code.Unimplemented,
   CONTEXT_TOO_LONG: Code.ResourceExhausted,
   PROTECTED_BUDGET_EXCEEDED: Code.ResourceExhausted,
+  TOO_MANY_AMENDMENTS: Code.ResourceExhausted,
   COMPACTION_STALE: Code.Aborted,
   COMPACTION_NOT_FOUND: Code.NotFound,
   SUMMARISER_FAILED: Code.FailedPrecondition,

@@ -1,21 +1,24 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { EventService } from "@sessiond/contract";
 import { appendStream } from "../domain/append-stream.ts";
+import type { Amendments } from "../domain/context/amendments.ts";
 import type { Events } from "../domain/events.ts";
 import type { StepList } from "../domain/steps/step-list.ts";
 import type { Watches } from "../domain/stream/watches.ts";
 
 export function eventService(args: {
   events: Events;
+  amendments: Amendments;
   steps: StepList;
   watches: Watches;
   /** Fires when the server is about to stop; ends append streams. */
   shutdown: AbortSignal;
 }): ServiceImpl<typeof EventService> {
-  const { events, steps, watches, shutdown } = args;
+  const { events, amendments, steps, watches, shutdown } = args;
   return {
     appendEvents: (request) => events.append(request),
     appendStream: (requests) => appendStream(events, requests, shutdown),
+    amendToolCall: (request) => amendments.amend(request),
     listEvents: (request) => events.list(request),
     listSteps: (request) => steps.list(request),
     watchEvents: (request, { signal }) => watches.watch(request, signal),

@@ -1,6 +1,7 @@
 import { access, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { Sessiond as Client } from "@sessiond/client";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { linesOf, openSessiond, type Sessiond } from "./support/sessiond.ts";
 
@@ -22,6 +23,9 @@ afterAll(() => sessiond[Symbol.asyncDispose]());
 const at = (name: string) => join(sessiond.folder, name);
 const file = (name: string, content: string | Buffer) => writeFile(at(name), content);
 const space = (name: string) => ["--namespace", name];
+
+/** A bundle without its manifest, which names its namespace. */
+const withoutFirst = (text: string) => text.slice(text.indexOf("\n") + 1);
 
 interface Outcome {
   readonly sessionId: string;
@@ -185,6 +189,61 @@ describe("conversations", () => {
       messages: object[];
     };
     expect(again.messages[0]).toMatchObject({ content: "to Kyoto", mood: "sunny" });
+  });
+
+  test("have the arguments that calls were given since, and what was said beside them", async () => {
+    const call = (id: string, city: string) => ({
+      id,
+      type: "function",
+      function: { name: "book", arguments: JSON.stringify({ city }) },
+    });
+    const messages = [
+      { role: "user", content: "book both" },
+      {
+        role: "assistant",
+        content: "I book them.",
+        tool_calls: [call("a", "Kyoto"), call("b", "Moscow")],
+      },
+      { role: "tool", tool_call_id: "a", content: "booked", seen: 1 },
+      { role: "tool", tool_call_id: "b", content: "booked too" },
+    ];
+    await file("calls.json", JSON.stringify(messages));
+    await sessiond.ok("import", "--format", "openai-chat", "calls.json");
+    const client = new Client(sessiond.server.address);
+    const session = await client.sessions.get("calls");
+    const { items } = await session.events();
+    const second = items.findLast(({ type }) => type === "toolCall");
+    await session.amendToolCall(second?.revision ?? 0, '{"city":"Nara"}');
+    client.close();
+    const texts = new Map<string, string>();
+    for (const format of ["json", "openai-chat", "openai-responses", "anthropic", "transcript"]) {
+      const args = ["export", "calls", "--format", format, "-o", format];
+      const { stderr } = await sessiond.run(...args);
+      // It counts all events, that of the amendment, too.
+      expect(stderr).toContain(`exported 1 sessions, ${items.length + 1} events`);
+      const text = await readFile(at(format), "utf8");
+      texts.set(format, text);
+      expect(text, format).not.toContain("Moscow");
+      for (const said of ["I book them.", "Kyoto", "Nara", "booked too"]) {
+        expect(text, format).toContain(said);
+      }
+    }
+    const text = texts.get("openai-chat") ?? "";
+    const [, answer, first] = (JSON.parse(text) as { messages: object[] }).messages;
+    expect(answer).toEqual({
+      role: "assistant",
+      content: "I book them.",
+      tool_calls: [call("a", "Kyoto"), call("b", "Nara")],
+    });
+    // Raw items of what nobody amended stay.
+    expect(first).toEqual(messages[2]);
+    const shown = await sessiond.ok("show", "calls", "--replay", "--speed", "max", "-o", "text");
+    expect(shown).toMatch(new RegExp(`amendment +of ${second?.revision}: \\({"city":"Nara"}\\)`));
+    const whole = await sessiond.ok("export", "calls", "--exported-at", "none");
+    const copy = await imported(whole, ...space("calls"));
+    expect(copy).toMatchObject({ code: 0, outcomes: [{ outcome: "imported" }] });
+    const again = ["export", "calls", "--exported-at", "none", ...space("calls")];
+    expect(withoutFirst(await sessiond.ok(...again))).toBe(withoutFirst(whole));
   });
 
   test("are Markdown for people", async () => {

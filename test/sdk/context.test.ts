@@ -9,6 +9,7 @@ import {
   InvalidFieldError,
   NotSupportedError,
   ProtectedBudgetExceededError,
+  RevisionConflictError,
   type Session,
   Sessiond,
   SessionNotFoundError,
@@ -281,6 +282,41 @@ describe("protection", () => {
     expect(refused).toBeInstanceOf(ProtectedBudgetExceededError);
     expect(refused).toMatchObject({ limitTokens: 20 });
     await expect(small.protect([9_999])).rejects.toBeInstanceOf(InvalidFieldError);
+  });
+});
+
+describe("amendments", () => {
+  const argumentsOf = async (revision: number) => {
+    const { items } = await session.contextWindow();
+    return items.find(({ event }) => event.revision === revision)?.event.toolCall?.arguments;
+  };
+
+  test("give a call other arguments, an object as JSON, a text as it is", async () => {
+    const [call] = (await session.events({ pageSize: 100 })).items.filter(
+      ({ type }) => type === "toolCall",
+    );
+    const revision = call?.revision ?? 0;
+    expect(await argumentsOf(revision)).toBe('{"day":1}');
+    const before = session.headRevision;
+    const change = await session.amendToolCall(revision, { day: 7 });
+    expect(change).toMatchObject({ revision: before + 1, usage: { budget: 8_000 } });
+    expect(session.headRevision).toBe(change.revision);
+    expect(await argumentsOf(revision)).toBe('{"day":7}');
+    expect((await session.steps()).items[0]?.input).toBe('{"day":7}');
+    await session.amendToolCall(revision, '{ "day" : 8 }');
+    expect(await argumentsOf(revision)).toBe('{ "day" : 8 }');
+    const same = await session.amendToolCall(revision, '{ "day" : 8 }');
+    expect(same.revision).toBe(0);
+    expect(session.headRevision).toBe(change.revision + 1);
+    const { items } = await session.events({ first: revision, last: revision });
+    expect(items[0]?.toolCall?.arguments).toBe('{"day":1}');
+  });
+
+  test("of what is no call, or of another revision than expected, are refused", async () => {
+    await expect(session.amendToolCall(2, {})).rejects.toBeInstanceOf(InvalidFieldError);
+    await expect(session.amendToolCall(2.5, {})).rejects.toBeInstanceOf(UsageError);
+    const late = session.amendToolCall(5, {}, { expectedRevision: 1 });
+    await expect(late).rejects.toBeInstanceOf(RevisionConflictError);
   });
 });
 

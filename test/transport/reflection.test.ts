@@ -17,6 +17,7 @@ it("a client without proto files lists the calls", async () => {
   await using toy = await openToy(createToy());
   expect((await curl("--list-methods", `http://127.0.0.1:${toy.port}`)).trim().split("\n")).toEqual(
     [
+      "sessiond.v1.EventService/AmendToolCall",
       "sessiond.v1.EventService/AppendEvents",
       "sessiond.v1.EventService/AppendStream",
       "sessiond.v1.EventService/ListEvents",

@@ -110,6 +110,7 @@ function toFields(fields: EventFields): EventInit {
   };
 }
 
-function toJsonText(value: string | JsonObject): string {
+/** A text as it is, a structure as JSON. */
+export function toJsonText(value: string | JsonObject): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -39,6 +39,7 @@ import { type SessionEvent, toSessionEvent } from "./session-event.ts";
 import { pathsOf, type SessionChanges, toSessionInit } from "./session-input.ts";
 import { getState, type PatchOptions, patchState, type SeenState } from "./state/state.ts";
 import { Watch, type WatchOptions } from "./watch.ts";
+import { type AmendOptions, amendToolCall } from "./window/amendment.ts";
 import {
   type CompactOptions,
   type CompactResult,
@@ -410,6 +411,32 @@ export class Session {
   unprotect(revisions: readonly number[], options: WriteOptions = {}): Promise<ProtectionChange> {
     const change = { sessionId: this.sessionId, revisions, unprotect: true };
     return this.#recorded(setProtection(this.#context, change, options));
+  }
+
+  /**
+   * Replaces the arguments of a tool call, before or after it ran: windows and steps show the call with
+   * the new ones, its log shows both. `revision` of the answer is 0 when the call has them already. A
+   * text is kept as it is, an object is written as JSON.
+   *
+   * Errors: InvalidFieldError when there is no tool call at the revision, SessionEndedError,
+   * RevisionConflictError, RequestIdReusedError, EventTooLargeError, TooManyAmendmentsError,
+   * ProtectedBudgetExceededError for a protected call that grows, SessionLogFullError,
+   * NamespaceFullError.
+   *
+   * ```ts
+   * const { revisions } = await session.append({
+   *   toolCall: { callId: "2", name: "flights", arguments: { to: "HND" } },
+   * });
+   * for (const revision of revisions) await session.amendToolCall(revision, { to: "KIX" });
+   * ```
+   */
+  amendToolCall(
+    revision: number,
+    args: string | JsonObject,
+    options: AmendOptions = {},
+  ): Promise<WindowChange> {
+    const amendment = { sessionId: this.sessionId, revision, arguments: args };
+    return this.#recorded(amendToolCall(this.#context, amendment, options));
   }
 
   /**

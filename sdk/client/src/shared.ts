@@ -78,6 +78,7 @@ export type {
 export type { PatchOptions } from "./state/state.ts";
 export type { ClosableTransport } from "./transport/closable-transport.ts";
 export type { Watch, WatchOptions } from "./watch.ts";
+export type { AmendOptions } from "./window/amendment.ts";
 export type {
   Compaction,
   CompactOptions,

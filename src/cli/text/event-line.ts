@@ -122,6 +122,8 @@ export function summaryOf(event: SessionEvent): string {
       return [event.text, ...payload.value.parts.map(partText)].filter(Boolean).join(" ");
     case "toolCall":
       return `${payload.value.name}(${payload.value.arguments})`;
+    case "amendment":
+      return `of ${payload.value.revision}: (${payload.value.arguments})`;
     case "error":
       return [payload.value.code, payload.value.message].filter(Boolean).join(": ");
     case "sessionStarted":

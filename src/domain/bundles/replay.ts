@@ -18,6 +18,7 @@ import { ImportInvalidError, SessionLogFullError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { encodedEvent } from "../../store/encoded.ts";
 import { isCheckpoint } from "../../store/indexes.ts";
+import { amendedHead } from "../context/amended-calls.ts";
 import {
   compactedHead,
   dueHead,
@@ -33,6 +34,7 @@ import { rewoundHead } from "../history/rewind.ts";
 import { isHidden } from "../history/visible.ts";
 import { traitsOf } from "../payloads.ts";
 import { CompactionLog } from "./compaction-log.ts";
+import { GrowingBits } from "./growing-bits.ts";
 import { GrowingNumbers } from "./growing-numbers.ts";
 import { isBefore, isFork, Lives } from "./lives.ts";
 import { ReplayedState } from "./replayed-state.ts";
@@ -58,15 +60,17 @@ const derived = ["turn", "step", "group", "callRevision"] as const;
  * this server would have given another turn, step, group, call or protection ends it, and so does one
  * that could not have come then.
  *
- * Why an event is protected is taken from it: rules of its session and server may have changed. Eight
- * bytes for each event stay in memory.
+ * Why an event is protected is taken from it: rules of its session and server may have changed. Little
+ * more than eight bytes for each event stay in memory.
  */
 export class Replay {
   readonly #session: Session;
   readonly #lives = new Lives();
   readonly #state = new ReplayedState();
   readonly #groups = new GrowingNumbers();
+  /** As windows show them: those of an amended call are the ones it has by now. */
   readonly #tokens = new GrowingNumbers();
+  readonly #calls = new GrowingBits();
   readonly #compactions = new CompactionLog(this.#groups);
   #head: SessionHead;
   #counts: Counts;
@@ -183,11 +187,10 @@ export class Replay {
     }
     this.#groups.push(event.group);
     this.#tokens.push(tokens?.count ?? 0);
+    this.#calls.push(event.payload.case === "toolCall");
     this.#shownTokens += shownTokensOf(event);
     if (tokens?.accuracy === TokenAccuracy.REPORTED) this.#reportedTokens += tokens.count;
-    if (this.#shownTokens > maxUint32 || this.#reportedTokens > maxUint32) {
-      throw this.#invalid(revision, "its tokens are more than a session can count");
-    }
+    this.#checkTokens(revision);
     // The server's own records may come on top of a full log.
     const limitBytes = limits.sessionLogBytes + limits.eventBytes;
     if ((this.#counts.fields.metrics?.storedBytes ?? 0) > limitBytes) {
@@ -197,7 +200,7 @@ export class Replay {
   }
 
   /** What one of the server's own records does to the head; undefined: nothing. */
-  #headAfter({ revision, payload }: Event): SessionHead | undefined {
+  #headAfter({ revision, tokens, payload }: Event): SessionHead | undefined {
     switch (payload.case) {
       case "compaction":
         return this.#compacted(revision, payload.value);
@@ -215,6 +218,7 @@ export class Replay {
       case "rewind":
         return asCheckpoint(this.#settle());
       case "amendment":
+        return this.#amended(revision, payload.value.revision, tokens?.count ?? 0);
       case "redaction":
         // Nothing here says yet what they do to a session, and a head that is wrong is worse.
         throw this.#invalid(revision, `this server imports no ${payload.case}`);
@@ -292,7 +296,7 @@ export class Replay {
       return create(ProtectedEventSchema, {
         revision: of,
         group,
-        tokens: this.#tokens.at(of),
+        tokens: this.#tokensOf(of, before),
         reason,
       });
     });
@@ -305,6 +309,40 @@ export class Replay {
       throw this.#invalid(revision, "it protects more events than a session may have");
     }
     return head;
+  }
+
+  #amended(revision: number, of: number, tokens: number): SessionHead {
+    if (!this.#calls.has(of)) {
+      const what = of < 1 || of >= revision ? "which is not before it" : "which is no tool_call";
+      throw this.#invalid(revision, `it amends ${of}, ${what}`);
+    }
+    const before = this.#settle();
+    if (isHidden(stateOf({ head: before }).hidden, of)) {
+      throw this.#invalid(revision, `it amends ${of}, which a rewind hides`);
+    }
+    const moreTokens = tokens - this.#tokensOf(of, before);
+    // A rewind may bring the larger of them back.
+    this.#shownTokens += Math.max(0, moreTokens);
+    this.#checkTokens(revision);
+    const call = { revision: of, group: this.#groups.at(of), tokens, moreTokens };
+    const head = amendedHead(before, call);
+    if (stateOf({ head }).amendedCalls.length > limits.amendedCalls) {
+      throw this.#invalid(revision, "it amends more calls than a session may have");
+    }
+    return head;
+  }
+
+  /** Tokens of an event, of a call with the arguments it has at a head. */
+  #tokensOf(revision: number, head: SessionHead): number {
+    const { amendedCalls } = stateOf({ head });
+    const amended = amendedCalls.find((call) => call.revision === revision);
+    return this.#tokens.at(amended?.amendmentRevision ?? revision);
+  }
+
+  #checkTokens(revision: number): void {
+    if (this.#shownTokens > maxUint32 || this.#reportedTokens > maxUint32) {
+      throw this.#invalid(revision, "its tokens are more than a session can count");
+    }
   }
 
   /** The head as of now. */

@@ -102,6 +102,7 @@ function prefixOf(
     instructions: [event?.payload.case === "message" ? event.payload.value.text : ""],
     compaction: [state.compaction?.revision ?? 0],
     protection: state.protectionChanged ? front : [],
+    amendment: amendmentsIn(kept, draft),
     cut: [fitted.cut, begin, ...front, ...reduced.sort((a, b) => a - b), ...awaitedIn(kept)],
   });
 }
@@ -116,6 +117,14 @@ function isWhole(draft: Draft, kept: Kept): boolean {
 function beginOf(firsts: readonly number[], { state, log }: Draft): number {
   const guarded = new Set(state.protected.map(({ group }) => group));
   return firsts.find((first) => !guarded.has(first)) ?? log.head + 1;
+}
+
+/** The newest amendments of the calls that are shown. */
+function amendmentsIn(kept: Kept, { state }: Draft): number[] {
+  const shown = new Set(kept.map(({ group }) => group.first));
+  return state.amendedCalls
+    .filter(({ group }) => shown.has(group))
+    .map(({ amendmentRevision }) => amendmentRevision);
 }
 
 /** What stands for results: they take its place when they come, and so do further calls of a group. */

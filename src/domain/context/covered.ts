@@ -1,4 +1,5 @@
 import type { CompactionState, ContextState } from "@sessiond/contract/store";
+import { withAmendments } from "./amendment-view.ts";
 import type { EventCache, Log } from "./event-cache.ts";
 import { readGroup } from "./material.ts";
 import { shownTokensOf } from "./state.ts";
@@ -23,7 +24,8 @@ export async function coveredTokens(args: {
   const tokens = new Map<number, number>();
   for (const first of groups) {
     if (tokens.has(first) || !isCovered(first, state.compaction)) continue;
-    const events = await readGroup({ cache, log, state, first, before: log.head + 1 });
+    const members = await readGroup({ cache, log, state, first, before: log.head + 1 });
+    const events = await withAmendments(members, { cache, log, state });
     tokens.set(
       first,
       events.reduce((sum, event) => sum + shownTokensOf(event), 0),

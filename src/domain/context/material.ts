@@ -1,6 +1,7 @@
 import type { Event } from "@sessiond/contract";
 import type { ContextState } from "@sessiond/contract/store";
 import { type Stretch, visibleParts } from "../history/visible.ts";
+import { withAmendments } from "./amendment-view.ts";
 import type { EventCache, Log } from "./event-cache.ts";
 import { type Group, groupEvents } from "./groups.ts";
 import { withProtection } from "./protection-view.ts";
@@ -11,7 +12,10 @@ export interface Material {
   readonly groups: readonly Group[];
   /** Groups that begin at or behind this revision are all there. */
   readonly completeFrom: number;
-  /** All events from there on, whether windows show them or not, but for what a rewind hides. */
+  /**
+   * All events from there on, whether windows show them or not, as the log has them; without what a
+   * rewind hides.
+   */
   readonly tail: readonly Event[];
 }
 
@@ -35,14 +39,16 @@ export async function readMaterial(args: {
   isEnough(events: readonly Event[]): boolean;
 }): Promise<Material> {
   const { cache, log, state, after, isEnough } = args;
+  const amended = (events: readonly Event[]) => withAmendments(events, { cache, log, state });
+  const enough = async (events: readonly Event[]) => isEnough(await amended(events));
   const parts = visibleParts(state.hidden, { first: after + 1, last: log.head }).reverse();
   let from = after + 1;
   let tail: readonly Event[] = [];
   for (const [index, part] of parts.entries()) {
-    const read = await readBack({ cache, log, part, behind: tail, isEnough });
+    const read = await readBack({ cache, log, part, behind: tail, enough });
     tail = read.tail;
     const isOldest = index === parts.length - 1;
-    if (isOldest ? read.from === part.first : !isEnough(tail)) continue;
+    if (isOldest ? read.from === part.first : !read.isEnough) continue;
     from = read.from;
     break;
   }
@@ -54,9 +60,8 @@ export async function readMaterial(args: {
   for (const first of older) {
     members.push(...(await readGroup({ cache, log, state, first, before: from })));
   }
-  const events = withProtection([...members, ...tail], state).sort(
-    (a, b) => a.revision - b.revision,
-  );
+  const shown = await amended([...members, ...tail]);
+  const events = withProtection(shown, state).toSorted((a, b) => a.revision - b.revision);
   const complete = (first: number) => first >= from || older.has(first);
   const groups = groupEvents(events).filter(({ first }) => complete(first));
   return { groups: groups.sort((a, b) => a.first - b.first), completeFrom: from, tail };
@@ -68,9 +73,9 @@ async function readBack(args: {
   log: Log;
   part: Stretch;
   behind: readonly Event[];
-  isEnough(events: readonly Event[]): boolean;
-}): Promise<{ from: number; tail: readonly Event[] }> {
-  const { cache, log, part, behind, isEnough } = args;
+  enough(events: readonly Event[]): Promise<boolean>;
+}): Promise<{ from: number; tail: readonly Event[]; isEnough: boolean }> {
+  const { cache, log, part, behind, enough } = args;
   let from = part.last + 1;
   let tail = behind;
   while (from > part.first) {
@@ -80,12 +85,12 @@ async function readBack(args: {
       part.last === log.head
         ? await cache.tail(log, from)
         : [...(await cache.range(log, from, before - 1)), ...tail];
-    if (isEnough(tail)) break;
+    if (await enough(tail)) return { from, tail, isEnough: true };
   }
-  return { from, tail };
+  return { from, tail, isEnough: false };
 }
 
-/** Members of a group that stand before a revision: those together, and the late ones. */
+/** Members of a group that stand before a revision: those together, and the late ones; as the log has them. */
 export async function readGroup(args: {
   cache: EventCache;
   log: Log;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 
 /** What the beginning of a window depends on, in the order in which a change is blamed. */
-const parts = ["request", "instructions", "compaction", "protection", "cut"] as const;
+const parts = ["request", "instructions", "compaction", "protection", "amendment", "cut"] as const;
 
 export type PrefixParts = Readonly<Record<(typeof parts)[number], readonly (string | number)[]>>;
 

@@ -9,7 +9,10 @@ const views = new WeakMap<Event, Event>();
  * Events with the protection they have now: what is stored with an event says what it had when it
  * was appended.
  */
-export function withProtection(events: Event[], state: ContextState): Event[] {
+export function withProtection<Events extends readonly Event[]>(
+  events: Events,
+  state: ContextState,
+): Events | Event[] {
   if (!state.protectionChanged) return events;
   const reasons = new Map(state.protected.map(({ revision, reason }) => [revision, reason]));
   return events.map((event) => {

@@ -21,6 +21,8 @@ import { namespaceOf } from "../names.ts";
 import type { Requests } from "../requests.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
+import { withAmendedSince } from "./amended-calls.ts";
+import { withAmendments } from "./amendment-view.ts";
 import { changeProtection } from "./compaction/decisions.ts";
 import { coveredTokens } from "./covered.ts";
 import { type EventCache, logOf } from "./event-cache.ts";
@@ -69,6 +71,7 @@ export class Protections {
           const stored = cell.requireDurable();
           const { session, head } = stored;
           const log = logOf(stored);
+          const state = stateOf(stored);
           const events: Event[] = [];
           for (const [index, revision] of request.revisions.entries()) {
             if (revision < 1 || revision > head.revision) throw outside(index, head.revision);
@@ -76,17 +79,18 @@ export class Protections {
             if (request.revisions.indexOf(revision) < index) continue;
             events.push(...(await this.#cache.range(log, revision, revision)));
           }
-          const entries = unprotect ? [] : events.map((event) => entryOf(event, reason));
+          const shown = await withAmendments(events, { cache: this.#cache, log, state });
+          const entries = unprotect ? [] : shown.map((event) => entryOf(event, reason));
           const revisions = events.map(({ revision }) => revision);
           const groups = events.map(({ group }) => group);
-          const state = stateOf(stored);
-          const groupTokens = await coveredTokens({ cache: this.#cache, log, state, groups });
+          const read = await coveredTokens({ cache: this.#cache, log, state, groups });
           // Nothing waits between here and the commit.
           const before = cell.requireLatest();
           // Another session has taken the name meanwhile; the events are none of it.
           if (before.session.uid !== session.uid) throw new SessionNotFoundError(name);
           const gone = revisions.findIndex((one) => isHidden(stateOf(before).hidden, one));
           if (gone !== -1) throw hidden(gone);
+          const groupTokens = withAmendedSince(read, { from: state, to: stateOf(before) });
           const change = { revisions, reason, entries, groupTokens };
           const outcome = changeProtection(before, change, this.#clock());
           const { protectedTokens, protectedTokenBudget } = protectedOf(outcome.after);
@@ -128,7 +132,7 @@ function protectedOf({ session, head }: StoredSession): {
 }
 
 /** Errors: ProtectedBudgetExceededError. */
-function checkBudget(after: StoredSession): void {
+export function checkBudget(after: StoredSession): void {
   const { sessionId } = after.session;
   if ((after.head.context?.protected.length ?? 0) > limits.protectedEvents) {
     throw new ProtectedBudgetExceededError({ sessionId, limitEvents: limits.protectedEvents });

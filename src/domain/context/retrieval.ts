@@ -77,7 +77,10 @@ export class Retrieval {
     };
   }
 
-  /** Groups by name, as far as the window may show them. */
+  /**
+   * Groups by name, as far as the window may show them. An amended call was found by the words it had
+   * when it was appended, and is shown with those it has now.
+   */
   async #read(draft: Draft, wanted: Iterable<number>): Promise<Group[]> {
     const { log, state, scope, policy, authors } = draft;
     const names = new Set(wanted);

@@ -9,8 +9,13 @@ const entriesPerEvent = 2;
  * and replays what follows, so it takes the same time in a log of any length.
  */
 export function withCheckpoint(head: SessionHead): SessionHead {
-  const { protected: guarded = [], lateMembers = [], openCalls = [] } = head.context ?? {};
-  const entries = guarded.length + lateMembers.length + openCalls.length;
+  const {
+    protected: guarded = [],
+    lateMembers = [],
+    openCalls = [],
+    amendedCalls = [],
+  } = head.context ?? {};
+  const entries = guarded.length + lateMembers.length + openCalls.length + amendedCalls.length;
   const dueAfter = checkpointSpacing + entries / entriesPerEvent;
   return head.revision - head.checkpointRevision < dueAfter ? head : asCheckpoint(head);
 }

@@ -13,6 +13,7 @@ import { PageTokenInvalidError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { type LogPlaces, type LogRange, placesOf } from "../../store/log.ts";
 import type { Store } from "../../store/store.ts";
+import { type Amendments, amendmentsOf, asAmended } from "../context/amendment-view.ts";
 import { stateOf } from "../context/state.ts";
 import { type Hidden, readVisible } from "../history/visible.ts";
 import { namespaceOf } from "../names.ts";
@@ -26,6 +27,11 @@ const chunkEvents = 256;
 const scannedPerPage = 5_000;
 
 type Range = Pick<LogRange, "log" | "first" | "last"> & { readonly hidden: Hidden };
+
+/** A log from a revision on, and what became of its calls. */
+interface Reading extends Range {
+  readonly amendments: Amendments;
+}
 
 /** Lists the steps of sessions. A page costs by the events it is read from. */
 export class StepList {
@@ -45,9 +51,14 @@ export class StepList {
       const stored = cell.requireDurable();
       const scope = scopeOf(stored.session.uid, request.includeHidden ? "all steps" : "steps");
       const first = pageToken === "" ? 1 : parseRevision(decodePageToken(scope, pageToken));
+      const log = placesOf(stored);
       const hidden = request.includeHidden ? [] : stateOf(stored).hidden;
-      const range = { log: placesOf(stored), hidden, first, last: stored.head.revision };
-      const { steps, next } = await this.#read(range, pageSizeOf(request.pageSize));
+      const amendments: Amendments = {
+        revisions: amendmentsOf(stateOf(stored)),
+        read: (revision) => this.#event(log, revision),
+      };
+      const reading = { log, hidden, first, last: stored.head.revision, amendments };
+      const { steps, next } = await this.#read(reading, pageSizeOf(request.pageSize));
       return create(ListStepsResponseSchema, {
         steps,
         nextPageToken: next === undefined ? "" : encodePageToken(scope, String(next)),
@@ -57,7 +68,7 @@ export class StepList {
 
   /** Steps from a revision on, and the revision where the next page begins. */
   async #read(
-    { log, hidden, first, last }: Range,
+    { log, hidden, first, last, amendments }: Reading,
     pageSize: number,
   ): Promise<{ steps: Step[]; next?: number }> {
     const reader = new StepReader();
@@ -72,7 +83,12 @@ export class StepList {
       const page = await this.#events({ log, hidden, first: next, last });
       const { events } = page;
       for (const event of events) {
-        const whole = reader.take(event, await this.#callOf(log, event, events));
+        const call = await this.#callOf(log, event, events);
+        // One at a time: arguments of many calls are more than a page holds.
+        const whole = reader.take(
+          await asAmended(event, amendments),
+          call && (await asAmended(call, amendments)),
+        );
         if (whole === undefined) continue;
         add(whole);
         if (steps.length >= pageSize || bytes > limits.pageBytes) {
@@ -92,8 +108,12 @@ export class StepList {
     if (payload.case !== "toolResult" || callRevision === 0) return undefined;
     const known = near.find(({ revision }) => revision === callRevision);
     if (known !== undefined) return known;
-    const range = { log, hidden: [], first: callRevision, last: callRevision };
-    return (await this.#events(range)).events[0];
+    return this.#event(log, callRevision);
+  }
+
+  async #event(log: LogPlaces, revision: number): Promise<Event | undefined> {
+    const { events } = await this.#events({ log, hidden: [], first: revision, last: revision });
+    return events[0];
   }
 
   #events(range: Range): Promise<{ events: Event[]; next: number }> {

@@ -250,6 +250,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
   },
   "sessiond.v1.CompactSessionRequest": { ...sessionName, ...request, target_ratio: ratio },
   "sessiond.v1.RevertCompactionRequest": { ...sessionName, ...request },
+  "sessiond.v1.AmendToolCallRequest": { ...sessionName, ...request, revision: { required: true } },
   "sessiond.v1.SubmitSummaryRequest": {
     ...sessionName,
     ...request,

@@ -60,6 +60,7 @@ test.each([
     "sessionReopened",
     { from: SessionState.CANCELLED, reason: "one more question" },
   ],
+  ['amendment   of 3: ({"to":"KIX"})', "amendment", { revision: 3, arguments: '{"to":"KIX"}' }],
   [
     "handoff     tutor -> expert, too hard",
     "handoff",

@@ -7,7 +7,7 @@ import { describe, expect, test } from "vitest";
 import { headAt } from "../../../src/domain/history/replay.ts";
 import { placesOf, readLog } from "../../../src/store/log.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
-import { compact, open, sessionId } from "../context/compaction/support.ts";
+import { amend, compact, open, sessionId } from "../context/compaction/support.ts";
 import { logs } from "../context/logs/log.ts";
 import { fork, remove } from "../history/support.ts";
 import { getState, patch } from "../state/support.ts";
@@ -152,12 +152,20 @@ const interventions = {
   compact: (domain: TestDomain) => compact(domain, { targetRatio: 0.05 }),
   protect: (domain: TestDomain) =>
     domain.protections.set(create(SetProtectionRequestSchema, { sessionId, revisions: [2] })),
+  amend: async (domain: TestDomain) => {
+    const log = await domain.log(sessionId);
+    const call = log.findLast(({ payload }) => payload.case === "toolCall");
+    if (call !== undefined) await amend(domain, call.revision, `{"at":${log.length}}`);
+  },
 } as const;
 
 test("an imported session has the heads of its past", { timeout: 120_000 }, async () => {
-  const between = fc.option(fc.constantFrom<keyof typeof interventions>("compact", "protect"), {
-    freq: 3,
-  });
+  const between = fc.option(
+    fc.constantFrom<keyof typeof interventions>("compact", "protect", "amend"),
+    {
+      freq: 3,
+    },
+  );
   let compactions = 0;
   await fc.assert(
     fc.asyncProperty(

@@ -18,9 +18,12 @@ import { GrowingNumbers } from "../../../src/domain/bundles/growing-numbers.ts";
 import { rejection } from "../../store/support.ts";
 import { openTestDomain, userText } from "../../support/domain.ts";
 import {
+  amend,
+  call,
   compact,
   open,
   protect,
+  result,
   revert,
   say,
   sessionId,
@@ -41,7 +44,8 @@ beforeAll(async () => {
   await revert(domain);
   await talk(domain, { turns: 4, tokens: 300, from: 12 });
   await compact(domain);
-  await say(domain, userText(text(50)));
+  await say(domain, userText(text(50)), call("c1", "{}"), result("c1"));
+  await amend(domain, (await domain.get(sessionId)).headRevision - 1, '{"a": 1}');
   parts = await exported(domain, sessionId);
   kinds = eventsOf(parts).map(({ payload }) => payload.case);
 });
@@ -75,7 +79,12 @@ function changed<K extends Kind>(kind: K, change: (value: ValueOf<K>) => void) {
 describe("a log that could not have come about is refused at the revision where it shows", () => {
   test("the log itself is taken", async () => {
     expect(kinds).toEqual(
-      expect.arrayContaining(["compaction", "compactionReverted", "protectionChanged"]),
+      expect.arrayContaining([
+        "compaction",
+        "compactionReverted",
+        "protectionChanged",
+        "amendment",
+      ]),
     );
     await using domain = await openTestDomain();
     expect((await imported(domain, parts)).session?.headRevision).toBe(kinds.length);
@@ -137,6 +146,26 @@ describe("a log that could not have come about is refused at the revision where 
         value.revisions = [3, 3];
       }),
       "names a revision twice",
+    ],
+    ...[
+      { of: 0, says: "it amends 0, which is not before it" },
+      { of: 900, says: "it amends 900, which is not before it" },
+      { of: 1, says: "it amends 1, which is no tool_call" },
+      { of: 2, says: "it amends 2, which is no tool_call" },
+    ].map(({ of, says }): [string, (events: Event[]) => void, string] => [
+      `an amendment of ${of}`,
+      changed("amendment", (value) => {
+        value.revision = of;
+      }),
+      says,
+    ]),
+    [
+      "an amendment with more tokens than can be counted",
+      (events) => {
+        const { tokens } = at(events, "amendment");
+        if (tokens) tokens.count = 0xffff_ffff;
+      },
+      "more than a session can count",
     ],
     [
       "an event before its session",

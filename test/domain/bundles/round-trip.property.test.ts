@@ -22,6 +22,7 @@ import type { StoredSession } from "../../../src/store/store.ts";
 import { messageOf, ruleHints } from "../../support/arbitraries.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
 import {
+  amend,
   bytesOf,
   compact,
   everything,
@@ -44,6 +45,18 @@ const deeds = {
   },
   protect: (domain: TestDomain) => setProtection(domain, false),
   unprotect: (domain: TestDomain) => setProtection(domain, true),
+  amend: async (domain: TestDomain) => {
+    const log = await domain.log(sessionId);
+    const calls = log.filter(({ payload }) => payload.case === "toolCall");
+    // Some for the first time, some again.
+    const call = calls[log.length % Math.max(1, calls.length)];
+    if (call === undefined) return;
+    await amend(domain, call.revision, `{"at":${10 ** (log.length % 15)}}`).catch(
+      (error: unknown) => {
+        if (!(error instanceof ProtectedBudgetExceededError)) throw error;
+      },
+    );
+  },
   request: async (domain: TestDomain) => {
     const error = { code: "e", message: "m" };
     await domain.counters.record(create(RecordRequestRequestSchema, { sessionId, error }));
@@ -186,6 +199,8 @@ describe("a session that was exported and imported", { timeout: 120_000 }, () =>
         // A large text may begin a compaction.
         await domain.settled();
         taken += 1;
+        // A large file makes a compaction due, which must not come between.
+        await domain.settled();
         await expectSame(domain);
         const log = (namespace: string) => readLog(domain, namespace);
         expect(await log("other")).toEqual(await log("default"));

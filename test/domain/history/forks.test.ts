@@ -82,6 +82,20 @@ test("Bounded: a page of a fork's events has no more bytes than any other", asyn
 });
 
 describe("a fork", () => {
+  test("is compacted by a server that has read nothing of it yet", async () => {
+    await using domain = await openTestDomain();
+    await createParent(domain);
+    const long = Array.from({ length: 30 }, (_, at) =>
+      userText(`${at} ${"and so on ".repeat(20)}`),
+    );
+    await domain.append({ sessionId, events: long });
+    await fork(domain, { sessionId, newSessionId: "child" });
+    const restarted = await openTestDomain({ store: domain.store });
+    const done = await compact(restarted, { sessionId: "child", targetRatio: 0.1 });
+    expect(done.compaction?.covered[0]?.first).toBeLessThan(30);
+    await restarted.close();
+  });
+
   test("shares the log up to its revision and goes on by itself", async () => {
     await using domain = await openTestDomain();
     await createParent(domain);

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { headAt } from "../../../src/domain/history/replay.ts";
 import { openTestDomain, type TestDomain } from "../../support/domain.ts";
-import { compact, open, sessionId } from "../context/compaction/support.ts";
+import { amend, compact, open, sessionId } from "../context/compaction/support.ts";
 import { logs } from "../context/logs/log.ts";
 
 /** The head as it is, without what is learnt since and where checkpoints are. */
@@ -25,13 +25,18 @@ const interventions = {
   compact: (domain: TestDomain) => compact(domain, { targetRatio: 0.05 }),
   protect: (domain: TestDomain) =>
     domain.protections.set(create(SetProtectionRequestSchema, { sessionId, revisions: [2] })),
+  amend: async (domain: TestDomain) => {
+    const log = await domain.log(sessionId);
+    const call = log.findLast(({ payload }) => payload.case === "toolCall");
+    if (call !== undefined) await amend(domain, call.revision, `{"at":${log.length}}`);
+  },
 } as const;
 
 let compactions = 0;
 
 test("the head of a session at any revision is the one it had there", async () => {
   const intervention = fc.option(
-    fc.constantFrom<keyof typeof interventions>("compact", "protect"),
+    fc.constantFrom<keyof typeof interventions>("compact", "protect", "amend"),
     {
       freq: 3,
     },

@@ -13,7 +13,7 @@ import { verifyStore } from "../../../src/domain/upkeep/verify/verify.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { eventsOf, loadConversations } from "../../support/conversations.ts";
 import { type TestDomain, userText } from "../../support/domain.ts";
-import { compact, end, open, protect, revert, talk } from "../context/compaction/support.ts";
+import { amend, compact, end, open, protect, revert, talk } from "../context/compaction/support.ts";
 import { cancel, expiryOf } from "../lifecycle/support.ts";
 
 /** What a verify said, in short. */
@@ -62,6 +62,13 @@ export async function liveIn(domain: TestDomain): Promise<void> {
     for (const [index, message] of messages.entries()) {
       const requestId = `${sessionId} ${index}`;
       await domain.append({ sessionId, requestId, events: eventsOf(message) });
+    }
+    const calls = (await domain.log(sessionId)).filter(
+      ({ payload }) => payload.case === "toolCall",
+    );
+    for (const { revision } of [...calls, ...calls.slice(0, 1)]) {
+      const { headRevision } = await domain.get(sessionId);
+      await amend(domain, revision, `{"amended_at":${headRevision}}`, { sessionId });
     }
     const usage = { inputTokens: 1_000, outputTokens: 50, cost: 0.1 + messages.length };
     await domain.append({

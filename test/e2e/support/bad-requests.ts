@@ -21,7 +21,7 @@ const { createSession, getSession, listSessions, updateSession, endSession, dele
 const { cancelSession, reopenSession, cleanupSessions, deleteUserData, patchState, getState } =
   SessionService.method;
 const { forkSession, rewindSession } = SessionService.method;
-const { appendEvents, listEvents, listSteps } = EventService.method;
+const { amendToolCall, appendEvents, listEvents, listSteps } = EventService.method;
 const { recordRequest } = MetricsService.method;
 
 /** A request that every door refuses, and how. */
@@ -638,6 +638,44 @@ export const rows: readonly Row[] = [
     forkSession,
     { sessionId: "kept", session: { limits: { timeout: { seconds: -1n } } } },
     { field: "session.limits.timeout" },
+  ),
+  ...ids.map(([name, sessionId]) =>
+    row(
+      `an amendment in a session with a name ${name}`,
+      amendToolCall,
+      { sessionId, revision: 1 },
+      { field: "session_id" },
+    ),
+  ),
+  row(
+    "an amendment of nothing",
+    amendToolCall,
+    { sessionId: "kept" },
+    { field: "revision", says: "required" },
+  ),
+  row(
+    "an amendment of a message",
+    amendToolCall,
+    { sessionId: "kept", revision: 2, arguments: "{}" },
+    { field: "revision", says: "revision 2 is message" },
+  ),
+  row(
+    "an amendment behind the log",
+    amendToolCall,
+    { sessionId: "kept", revision: 4_294_967_295, arguments: "{}" },
+    { field: "revision", says: "revisions 1 to 3" },
+  ),
+  row(
+    "an amendment at another revision than the session's",
+    amendToolCall,
+    { sessionId: "kept", revision: 2, arguments: "{}", expectedRevision: 1 },
+    { code: "Aborted", reason: "REVISION_CONFLICT", says: "expected revision 1" },
+  ),
+  row(
+    "an amendment in a session that is not there",
+    amendToolCall,
+    { sessionId: "nobody", revision: 2, arguments: "{}" },
+    { code: "NotFound", reason: "SESSION_NOT_FOUND" },
   ),
   row("an unknown order", listEvents, { sessionId: "kept", order: 99 as 1 }, { field: "order" }),
 ];

@@ -214,7 +214,15 @@ export class ProtectedBudgetExceededError extends SessiondError {
   }
 }
 
-/** The summary answers a compaction that is no longer due, or another compaction came first. */
+/** So many calls of the session are amended that no further one can be. */
+export class TooManyAmendmentsError extends SessiondError {
+  /** How many there may be. */
+  get limitCalls(): number {
+    return this.number("limit_calls");
+  }
+}
+
+/** The summary answers a compaction that is no longer due, or the session was changed meanwhile. */
 export class CompactionStaleError extends SessiondError {
   /** Revision the summary was made for. */
   get dueRevision(): number {
@@ -378,6 +386,7 @@ export const errorByReason = {
   TOO_MANY_CALLS: TooManyCallsError,
   CONTEXT_TOO_LONG: ContextTooLongError,
   PROTECTED_BUDGET_EXCEEDED: ProtectedBudgetExceededError,
+  TOO_MANY_AMENDMENTS: TooManyAmendmentsError,
   COMPACTION_STALE: CompactionStaleError,
   COMPACTION_NOT_FOUND: CompactionNotFoundError,
   SUMMARISER_FAILED: SummariserFailedError,

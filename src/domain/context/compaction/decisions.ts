@@ -22,6 +22,7 @@ import { appendRecord } from "../../decisions.ts";
 import { asCheckpoint } from "../../history/checkpoints.ts";
 import { newestRewind } from "../../history/visible.ts";
 import type { Outcome } from "../../record.ts";
+import { newlyCovered, uncovered } from "../amended-calls.ts";
 import { isCovered } from "../covered.ts";
 import { stateOf } from "../state.ts";
 import type { CompactionPlan } from "./plan.ts";
@@ -41,7 +42,7 @@ export interface Summary {
  * Puts a plan into force.
  *
  * Errors: CompactionStaleError when another compaction or a rewind came first, or something that
- * leaves must stay by now; SessionEndedError.
+ * leaves must stay by now, or was amended; SessionEndedError.
  */
 export function compact(
   before: StoredSession,
@@ -87,19 +88,22 @@ export function compactedHead(
 ): SessionHead {
   const { compaction, coveredThrough, sparedGroups, tokens } = args;
   const { shortenedThrough, thinkingDroppedThrough, summaryTokens } = compaction;
+  const before = stateOf({ head });
+  const now = create(CompactionStateSchema, {
+    revision: head.revision,
+    coveredThrough,
+    shortenedThrough,
+    thinkingDroppedThrough,
+    summaryTokens,
+    sparedGroups: [...sparedGroups],
+  });
   return changedHead(head, {
     windowTokens: Math.max(0, head.windowTokens + tokens),
     metrics: (metrics) => compacted(metrics, compaction, 1),
     context: {
-      ...stateOf({ head }),
-      compaction: create(CompactionStateSchema, {
-        revision: head.revision,
-        coveredThrough,
-        shortenedThrough,
-        thinkingDroppedThrough,
-        summaryTokens,
-        sparedGroups: [...sparedGroups],
-      }),
+      ...before,
+      compaction: now,
+      amendedCalls: newlyCovered(before.amendedCalls, { from: before.compaction, to: now }),
       turnsSinceCompaction: 0,
       messagesSinceCompaction: 0,
       holdBelowTokens: 0,
@@ -177,13 +181,15 @@ export function revertedHead(
   },
 ): SessionHead {
   const { compaction, previous, tokens, holdTokens } = args;
-  const { compaction: _reverted, ...rest } = stateOf({ head });
-  const windowTokens = Math.max(0, head.windowTokens + tokens);
+  const { compaction: reverted, ...rest } = stateOf({ head });
+  const back = uncovered(rest.amendedCalls, { from: reverted, to: previous });
+  const windowTokens = Math.max(0, head.windowTokens + tokens + back.tokens);
   return changedHead(head, {
     windowTokens,
     metrics: (metrics) => compacted(metrics, compaction, -1),
     context: {
       ...rest,
+      amendedCalls: back.amendedCalls,
       ...(previous && { compaction: previous }),
       holdBelowTokens: windowTokens + rest.instructionTokens + rest.toolTokens + holdTokens,
       dueRevision: 0,
@@ -245,12 +251,16 @@ export function protectedHead(
 function checkFresh(before: StoredSession, plan: CompactionPlan): void {
   // A session of the same name may have taken the place of the one that was planned on.
   const isSame = before.session.uid === plan.sessionUid;
-  const { compaction, protected: guarded, openCalls, hidden } = stateOf(before);
-  const isRewound = newestRewind(hidden) !== plan.rewindRevision;
+  const { compaction, protected: guarded, openCalls, amendedCalls, hidden } = stateOf(before);
   const leaving = new Set(plan.leaving.map(({ first }) => first));
   const mustStay = [...guarded, ...openCalls].some(({ group }) => leaving.has(group));
-  const isOther = (compaction?.revision ?? 0) !== plan.previousRevision;
-  if (!isSame || isOther || isRewound || mustStay) {
+  // Its summary would say the old arguments, and it was measured with them.
+  const isAmended = amendedCalls.some(
+    ({ group, amendmentRevision }) => leaving.has(group) && amendmentRevision > plan.headRevision,
+  );
+  const isRewound = newestRewind(hidden) !== plan.rewindRevision;
+  const isNext = (compaction?.revision ?? 0) === plan.previousRevision;
+  if (!isSame || !isNext || isRewound || mustStay || isAmended) {
     throw new CompactionStaleError(before.session);
   }
 }

@@ -13,6 +13,8 @@ import { type Goal, leastSummaryTokens } from "./goal.ts";
 export interface CompactionPlan {
   /** Key of the log it was planned on. */
   readonly sessionUid: string;
+  /** Revision of the session then. */
+  readonly headRevision: number;
   readonly strategy: CompactionStrategy;
   /** Groups that leave, oldest first, beside those that left before. */
   readonly leaving: readonly Group[];
@@ -108,6 +110,7 @@ export async function planCompaction(args: {
   const coveredThrough = Math.max(scope.coveredThrough, leaving.at(-1)?.first ?? 0);
   return {
     sessionUid: stored.session.uid,
+    headRevision: stored.head.revision,
     strategy: args.strategy,
     leaving,
     covered: absorbs ? coveredBy(draft.covered, leaving, kept) : draft.covered,

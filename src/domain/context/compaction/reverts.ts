@@ -20,6 +20,7 @@ import { namespaceOf } from "../../names.ts";
 import type { Requests } from "../../requests.ts";
 import type { SessionCells } from "../../session-cells.ts";
 import { validate } from "../../validation/validate.ts";
+import { withAmendedSince } from "../amended-calls.ts";
 import { coveredTokens } from "../covered.ts";
 import { type EventCache, type Log, logOf } from "../event-cache.ts";
 import { stateOf } from "../state.ts";
@@ -71,13 +72,14 @@ export class Reverts {
           if (event === undefined || wanted !== inForce) {
             throw new CompactionNotFoundError({ sessionId, compactionRevision, inForce });
           }
-          const previous = await this.#previous(log, event, stateOf(stored).hidden);
-          const groupTokens = await this.#protectedTokens(log, stateOf(stored));
+          const state = stateOf(stored);
+          const previous = await this.#previous(log, event, state.hidden);
+          const read = await this.#protectedTokens(log, state);
           // Nothing waits between here and the commit.
           const before = cell.requireLatest();
           const isSame =
             before.session.uid === session.uid &&
-            newestRewind(stateOf(before).hidden) === newestRewind(stateOf(stored).hidden);
+            newestRewind(stateOf(before).hidden) === newestRewind(state.hidden);
           if (!isSame || before.head.context?.compaction?.revision !== inForce) {
             throw new CompactionNotFoundError({
               sessionId,
@@ -87,6 +89,7 @@ export class Reverts {
           }
           const { room, targetTokens } = compactionPolicy(before);
           const holdTokens = room - targetTokens;
+          const groupTokens = withAmendedSince(read, { from: state, to: stateOf(before) });
           const change = { event, previous, holdTokens, groupTokens };
           const outcome = revert(before, change, this.#clock());
           const response = create(RevertCompactionResponseSchema, {

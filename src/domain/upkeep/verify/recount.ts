@@ -22,7 +22,7 @@ const maxDurationMs = 315_576_000_000_000;
 /** Sums of prices that were added and taken away again differ in their last digits. */
 const priceTolerance = 1e-6;
 
-/** An event that changes what is protected or compacted, or hides others that did. */
+/** An event that changes what is protected, compacted or amended, or hides others that did. */
 interface Switch {
   readonly revision: number;
   readonly change:
@@ -30,6 +30,7 @@ interface Switch {
     | { readonly unprotects: readonly number[] }
     | { readonly compaction: Compaction }
     | { readonly reverts: number }
+    | { readonly amends: number }
     | { readonly rewindTo: number };
 }
 
@@ -89,6 +90,9 @@ export class Recount {
       case "compaction":
         note({ compaction: payload.value });
         break;
+      case "amendment":
+        note({ amends: payload.value.revision });
+        break;
       case "compactionReverted":
         note({ reverts: payload.value.revision });
         break;
@@ -108,7 +112,7 @@ export class Recount {
     const counters: string[] = [];
     const context: string[] = [];
     const { metrics, context: state } = head;
-    const { guarded, compactions, wasCompacted } = this.#inForce();
+    const { guarded, compactions, wasCompacted, amendments } = this.#inForce();
     const note = (list: string[], name: string, kept: unknown, counted: unknown) => {
       if (kept !== counted) list.push(`${name} is ${kept}, the log has ${counted}`);
     };
@@ -145,14 +149,23 @@ export class Recount {
       context.push("it keeps protected events that the log does not protect");
     }
     note(context, "the number of protected events", kept.length, guarded.size);
+    const amended = state?.amendedCalls ?? [];
+    note(context, "the number of amended calls", amended.length, amendments.size);
+    if (amended.some((call) => amendments.get(call.revision) !== call.amendmentRevision)) {
+      context.push("it keeps amendments that are not the newest of the log");
+    }
     return { counters, context };
   }
 
-  /** What is protected, and the compactions that were not taken back, by revision. */
+  /**
+   * What is protected; the compactions that were not taken back, by revision; and revisions of the newest
+   * amendments, by those of their calls.
+   */
   #inForce(): {
     guarded: Set<number>;
     compactions: Map<number, Compaction>;
     wasCompacted: boolean;
+    amendments: Map<number, number>;
   } {
     // Backwards: behind a rewind the log goes on where that leads.
     const visible: Switch[] = [];
@@ -165,15 +178,17 @@ export class Recount {
     const guarded = new Set<number>();
     const compactions = new Map<number, Compaction>();
     let wasCompacted = false;
+    const amendments = new Map<number, number>();
     for (const { revision, change } of visible.reverse()) {
       if ("protects" in change) for (const one of change.protects) guarded.add(one);
       if ("unprotects" in change) for (const one of change.unprotects) guarded.delete(one);
       if ("reverts" in change) compactions.delete(change.reverts);
+      if ("amends" in change) amendments.set(change.amends, revision);
       if (!("compaction" in change)) continue;
       compactions.set(revision, change.compaction);
       wasCompacted = true;
     }
-    return { guarded, compactions, wasCompacted };
+    return { guarded, compactions, wasCompacted, amendments };
   }
 
   #addTokens(event: Event): void {

@@ -13,7 +13,9 @@ import { MemoryStore } from "../../../../src/store/memory/memory-store.ts";
 import type { Change, Store } from "../../../../src/store/store.ts";
 import { openTestDomain, type TestDomain, userText } from "../../../support/domain.ts";
 import {
+  amend,
   bytesOf,
+  call,
   compact,
   compactionsOf,
   end,
@@ -21,6 +23,7 @@ import {
   open,
   protect,
   remove,
+  result,
   say,
   sessionId,
   summaryIn,
@@ -152,6 +155,35 @@ test("Fail-closed: a summary of a session that was deleted says nothing about on
   gate.answer.resolve("They talked.");
   await expect(compaction).rejects.toThrow(CompactionStaleError);
   await expectUnchanged(domain, before);
+});
+
+test("Fail-closed: a summary of a call that was amended meanwhile does not take its place", async () => {
+  const gate = new Gate();
+  await using domain = await openTestDomain({ httpSummariser: gate });
+  await open(domain, { compaction: { ...http, manual: true } });
+  await say(domain, userText("begin"), call("c1"), result("c1"));
+  await talk(domain, { turns: 40, tokens: 100 });
+  const compaction = compact(domain);
+  await gate.asked.promise;
+  await amend(domain, 3, text(70));
+  gate.answer.resolve("They talked.");
+  await expect(compaction).rejects.toThrow(CompactionStaleError);
+  await expectUnchanged(domain, []);
+  const again = await compact(domain, { strategy: CompactionStrategy.EXTRACT });
+  expect(again.compaction).toBeDefined();
+  // One that stays, or has left, is none of it.
+  await say(domain, call("c2"), result("c2"));
+  const { headRevision } = await domain.get(sessionId);
+  const next = new Gate();
+  Object.assign(gate, { asked: next.asked, answer: next.answer });
+  const late = compact(domain, { targetRatio: 0.2 });
+  await gate.asked.promise;
+  await amend(domain, 3, text(90));
+  await amend(domain, headRevision - 1, text(80));
+  gate.answer.resolve("They went on.");
+  expect((await late).compaction?.summary).toBe("They went on.");
+  const standing = await usages(domain);
+  expect(standing.usage).toBe(standing.window);
 });
 
 test("Fail-closed: of two compactions the first counts", async () => {

@@ -1,5 +1,6 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
+  AmendToolCallRequestSchema,
   type Compaction,
   CompactionStrategy,
   CompactSessionRequestSchema,
@@ -112,6 +113,17 @@ export function protect(
 ) {
   return domain.protections.set(
     create(SetProtectionRequestSchema, { sessionId, revisions, ...request }),
+  );
+}
+
+export function amend(
+  domain: TestDomain,
+  revision: number,
+  text: string,
+  request: MessageInitShape<typeof AmendToolCallRequestSchema> = {},
+) {
+  return domain.amendments.amend(
+    create(AmendToolCallRequestSchema, { sessionId, revision, arguments: text, ...request }),
   );
 }
 

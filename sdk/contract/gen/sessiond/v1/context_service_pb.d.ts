@@ -208,7 +208,8 @@ export declare type GetContextWindowResponse = Message<"sessiond.v1.GetContextWi
   prefixChanged: boolean;
 
   /**
-   * What changed it: "instructions", "compaction", "protection", "cut" or "request". Absent: nothing did.
+   * What changed it: "instructions", "compaction", "protection", "amendment", "cut" or
+   * "request". Absent: nothing did.
    *
    * @generated from field: string prefix_change_reason = 11;
    */
@@ -256,8 +257,9 @@ export declare const GetContextWindowResponseSchema: GenMessage<GetContextWindow
  */
 export declare type WindowItem = Message<"sessiond.v1.WindowItem"> & {
   /**
-   * The event as the model should see it. `kept` and `retrieved` ones are as they were appended;
-   * one made for the window has revision 0.
+   * The event as the model should see it. `kept` and `retrieved` ones are as they were appended, but
+   * for amended calls: these have their new arguments, the tokens of them, and no `raw`. One made for
+   * the window has revision 0.
    *
    * @generated from field: sessiond.v1.Event event = 1;
    */
@@ -916,7 +918,7 @@ export enum Treatment {
   UNSPECIFIED = 0,
 
   /**
-   * It stands as it was appended.
+   * It stands as it was appended, or as it was amended since.
    *
    * @generated from enum value: TREATMENT_KEPT = 1;
    */
@@ -979,6 +981,7 @@ export declare const ContextService: GenService<{
    * The same log, policy and request give the same window. It costs by its own size, not by the
    * length of the session. Never rejected: every call in it has its result, in the place where
    * the provider wants it. Protected: protected events are in it byte for byte, or the call fails.
+   * Calls are shown as they are amended, see EventService.AmendToolCall.
    *
    * Errors: SESSION_NOT_FOUND, CONTEXT_TOO_LONG, PROTECTED_BUDGET_EXCEEDED, NOT_SUPPORTED (unknown
    * encoding), DATA_LOSS.

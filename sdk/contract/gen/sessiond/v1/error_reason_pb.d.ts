@@ -289,10 +289,10 @@ export enum ErrorReason {
   PROTECTED_BUDGET_EXCEEDED = 27,
 
   /**
-   * ABORTED. The summary answers a compaction that is no longer due, or another compaction came
-   * first.
+   * ABORTED. The summary answers a compaction that is no longer due, another compaction came first, or
+   * something that was to leave was protected or amended meanwhile.
    *
-   * Look for a newer `compaction_due`.
+   * Look for a newer `compaction_due`, or compact again.
    * Example: {"session_id": "demo", "due_revision": "41"}
    *
    * @generated from enum value: ERROR_REASON_COMPACTION_STALE = 28;
@@ -434,6 +434,16 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_STORE_BUSY = 36;
    */
   STORE_BUSY = 36,
+
+  /**
+   * RESOURCE_EXHAUSTED. The session has as many amended tool calls as one may have.
+   *
+   * Amend one of those again, or go on in another session.
+   * Example: {"session_id": "demo", "limit_calls": "1024"}
+   *
+   * @generated from enum value: ERROR_REASON_TOO_MANY_AMENDMENTS = 46;
+   */
+  TOO_MANY_AMENDMENTS = 46,
 }
 
 /**

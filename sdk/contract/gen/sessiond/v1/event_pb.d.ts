@@ -555,7 +555,8 @@ export declare type ToolCall = Message$1<"sessiond.v1.ToolCall"> & {
   name: string;
 
   /**
-   * Arguments as the model wrote them: JSON text, kept byte for byte, not parsed.
+   * Arguments as the model wrote them: JSON text, kept byte for byte, not parsed. A later `amendment`
+   * may replace them.
    *
    * @generated from field: string arguments = 3;
    */
@@ -1039,20 +1040,20 @@ export declare type Rewind = Message$1<"sessiond.v1.Rewind"> & {
 export declare const RewindSchema: GenMessage<Rewind>;
 
 /**
- * An earlier tool call's arguments are replaced.
+ * An earlier tool call's arguments are replaced. `Event.tokens` are those of the call with them.
  *
  * @generated from message sessiond.v1.Amendment
  */
 export declare type Amendment = Message$1<"sessiond.v1.Amendment"> & {
   /**
-   * Revision of the amended event.
+   * Revision of the tool call.
    *
    * @generated from field: uint32 revision = 1;
    */
   revision: number;
 
   /**
-   * New arguments, as JSON text.
+   * New arguments, as JSON text, kept byte for byte.
    *
    * @generated from field: string arguments = 2;
    */

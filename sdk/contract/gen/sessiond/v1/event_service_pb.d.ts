@@ -223,6 +223,88 @@ export declare type AppendStreamResponse = Message<"sessiond.v1.AppendStreamResp
 export declare const AppendStreamResponseSchema: GenMessage<AppendStreamResponse>;
 
 /**
+ * Request of AmendToolCall.
+ *
+ * @generated from message sessiond.v1.AmendToolCallRequest
+ */
+export declare type AmendToolCallRequest = Message<"sessiond.v1.AmendToolCallRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Name of the session.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * Revision of the tool call.
+   *
+   * @generated from field: uint32 revision = 3;
+   */
+  revision: number;
+
+  /**
+   * New arguments: JSON text, kept byte for byte, not parsed. Absent: none.
+   *
+   * @generated from field: string arguments = 4;
+   */
+  arguments: string;
+
+  /**
+   * Id of this request, for retries. Absent: not repeatable. Up to 200 bytes.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
+
+  /**
+   * Revision the session must be at. Absent: any.
+   *
+   * @generated from field: optional uint32 expected_revision = 6;
+   */
+  expectedRevision?: number | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.AmendToolCallRequest.
+ * Use `create(AmendToolCallRequestSchema)` to create a new message.
+ */
+export declare const AmendToolCallRequestSchema: GenMessage<AmendToolCallRequest>;
+
+/**
+ * Response of AmendToolCall.
+ *
+ * @generated from message sessiond.v1.AmendToolCallResponse
+ */
+export declare type AmendToolCallResponse = Message<"sessiond.v1.AmendToolCallResponse"> & {
+  /**
+   * Revision of the `amendment` event. 0: the call has these arguments, and nothing was changed.
+   *
+   * @generated from field: uint32 revision = 1;
+   */
+  revision: number;
+
+  /**
+   * How full the session's context window is.
+   *
+   * @generated from field: sessiond.v1.ContextUsage context_usage = 2;
+   */
+  contextUsage?: ContextUsage | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.AmendToolCallResponse.
+ * Use `create(AmendToolCallResponseSchema)` to create a new message.
+ */
+export declare const AmendToolCallResponseSchema: GenMessage<AmendToolCallResponse>;
+
+/**
  * Request of ListEvents.
  *
  * @generated from message sessiond.v1.ListEventsRequest
@@ -425,7 +507,7 @@ export declare type Step = Message<"sessiond.v1.Step"> & {
 
   /**
    * What went in, as text, structures as JSON: the arguments of a tool call (also of the call a
-   * result answers), or what `step_started` said. Absent: nothing recorded.
+   * result answers), as they are amended, or what `step_started` said. Absent: nothing recorded.
    *
    * @generated from field: string input = 4;
    */
@@ -880,6 +962,26 @@ export declare const EventService: GenService<{
     methodKind: "bidi_streaming";
     input: typeof AppendStreamRequestSchema;
     output: typeof AppendStreamResponseSchema;
+  },
+  /**
+   * Replaces the arguments of one tool call, before or after it ran.
+   *
+   * Appends `amendment`; the call stays in the log as the model made it, and so does its result. From
+   * then on context windows and ListSteps show the call with the new arguments, under the same id and
+   * name and without the provider's own form of it. ListEvents and WatchEvents show both events.
+   * Amending a call again replaces its arguments again. Atomic. Safe to repeat with the same
+   * `request_id`.
+   *
+   * Errors: SESSION_NOT_FOUND, SESSION_ENDED, REVISION_CONFLICT, REQUEST_ID_REUSED, EVENT_TOO_LARGE,
+   * SESSION_LOG_FULL, NAMESPACE_FULL, TOO_MANY_AMENDMENTS, PROTECTED_BUDGET_EXCEEDED (a protected call
+   * that grows).
+   *
+   * @generated from rpc sessiond.v1.EventService.AmendToolCall
+   */
+  amendToolCall: {
+    methodKind: "unary";
+    input: typeof AmendToolCallRequestSchema;
+    output: typeof AmendToolCallResponseSchema;
   },
   /**
    * Lists events of a session, in pages. Changes nothing.

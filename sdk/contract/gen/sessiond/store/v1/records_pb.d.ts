@@ -272,6 +272,13 @@ export declare type ContextState = Message<"sessiond.store.v1.ContextState"> & {
    * @generated from field: repeated sessiond.store.v1.OpenCall hidden_calls = 18;
    */
   hiddenCalls: OpenCall[];
+
+  /**
+   * Calls whose arguments were replaced, by revision.
+   *
+   * @generated from field: repeated sessiond.store.v1.AmendedCall amended_calls = 19;
+   */
+  amendedCalls: AmendedCall[];
 };
 
 /**
@@ -443,6 +450,48 @@ export declare type ProtectedEvent = Message<"sessiond.store.v1.ProtectedEvent">
  * Use `create(ProtectedEventSchema)` to create a new message.
  */
 export declare const ProtectedEventSchema: GenMessage<ProtectedEvent>;
+
+/**
+ * A tool call whose arguments were replaced.
+ *
+ * @generated from message sessiond.store.v1.AmendedCall
+ */
+export declare type AmendedCall = Message<"sessiond.store.v1.AmendedCall"> & {
+  /**
+   * Its revision.
+   *
+   * @generated from field: uint32 revision = 1;
+   */
+  revision: number;
+
+  /**
+   * Revision of the newest `amendment` of it, which has the arguments.
+   *
+   * @generated from field: uint32 amendment_revision = 2;
+   */
+  amendmentRevision: number;
+
+  /**
+   * First revision of its group.
+   *
+   * @generated from field: uint32 group = 3;
+   */
+  group: number;
+
+  /**
+   * Tokens by which amendments made it larger since a compaction covers it, by the counts of their
+   * events: what the window gains beside what the compaction took, when that is taken back.
+   *
+   * @generated from field: sint32 covered_tokens = 4;
+   */
+  coveredTokens: number;
+};
+
+/**
+ * Describes the message sessiond.store.v1.AmendedCall.
+ * Use `create(AmendedCallSchema)` to create a new message.
+ */
+export declare const AmendedCallSchema: GenMessage<AmendedCall>;
 
 /**
  * What the compaction in force does.
