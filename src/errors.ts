@@ -62,12 +62,40 @@ export class SessionAlreadyExistsError extends SessiondError {
   }
 }
 
+/** The name is taken by a session that is no child of the one it was to be a child of. */
+export class ParentMismatchError extends SessiondError {
+  readonly reason = "PARENT_MISMATCH";
+  constructor({ sessionId, parentId }: { sessionId: string; parentId: string }) {
+    super(
+      `session "${sessionId}" exists and is no child of "${parentId}"; choose another id, or leave parent_session_id out`,
+      { session_id: sessionId, parent_session_id: parentId },
+    );
+  }
+}
+
+/** A child has to have its parent within so many levels. */
+export class TooManyGenerationsError extends SessiondError {
+  readonly reason = "TOO_MANY_GENERATIONS";
+  constructor({ parentId, limitLevels }: { parentId: string; limitLevels: number }) {
+    super(
+      `session "${parentId}" is a child ${limitLevels} levels deep and can have no children; make the session a child of one further up`,
+      { parent_session_id: parentId, limit_levels: String(limitLevels) },
+    );
+  }
+}
+
 export class SessionEndedError extends SessiondError {
   readonly reason = "SESSION_ENDED";
   readonly state: keyof typeof SessionState;
-  constructor({ sessionId, state }: { sessionId: string; state: keyof typeof SessionState }) {
+  constructor(args: {
+    sessionId: string;
+    state: keyof typeof SessionState;
+    /** What it was to take. Default: events. */
+    refused?: "events" | "children";
+  }) {
+    const { sessionId, state, refused = "events" } = args;
     super(
-      `session "${sessionId}" has ended (${state}) and takes no events; reopen it or create another`,
+      `session "${sessionId}" has ended (${state}) and takes no ${refused}; reopen it or create another`,
       { session_id: sessionId, state },
     );
     this.state = state;

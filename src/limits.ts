@@ -121,6 +121,10 @@ export const limits = {
   logSegments: 16,
   /** Bytes of the events that are copied then. */
   forkCopyBytes: 32 * MiB,
+  /** Levels of children below a session that is nobody's child. */
+  generations: 16,
+  /** Children of one session that are deleted at once with it; those of children go one by one. */
+  childrenAtOnce: 8,
   /** Sessions kept in memory between calls, by number and by the bytes of their own fields. */
   cachedSessions: 10_000,
   cachedSessionBytes: 64 * MiB,

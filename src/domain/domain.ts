@@ -6,6 +6,8 @@ import type { Store } from "../store/store.ts";
 import { Exports } from "./bundles/export.ts";
 import { Imports } from "./bundles/import.ts";
 import type { Caches } from "./cache-stats.ts";
+import { Closings } from "./children/closings.ts";
+import { Removals } from "./children/removals.ts";
 import { Cleanup } from "./cleanup/cleanup.ts";
 import { UserData } from "./cleanup/user-data.ts";
 import { Amendments } from "./context/amendments.ts";
@@ -137,7 +139,10 @@ export function wireDomain(options: DomainOptions): Domain {
   const background = new BackgroundCompaction({ ...windows, compactions });
   const quotas = new Quotas({ ...options, cells });
   const defaults = sessionDefaults(options.agentDefaults);
-  const shared = { ...windows, protection, background, quotas, defaults };
+  const closings = new Closings();
+  const removals = new Removals({ ...options, cells, closings });
+  const children = { closings, removals };
+  const shared = { ...windows, ...children, protection, background, quotas, defaults };
   const state = new State({ ...shared, scopes });
   const sweeper = new Sweeper({ ...shared, onError: options.onSweepError ?? (() => {}) });
   return {

@@ -12,11 +12,12 @@ import {
 import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
 import type { Clock } from "../ids.ts";
 import { limits } from "../limits.ts";
+import { parentUidOf } from "../store/indexes.ts";
 import type { SessionIndex, SessionPosition, Store, StoredSession } from "../store/store.ts";
 import { filterOf } from "./filter/filter-of.ts";
 import { namespaceOf } from "./names.ts";
 import { pageSizeOf } from "./pages.ts";
-import type { SessionCells } from "./session-cells.ts";
+import type { SessionCells, SessionName } from "./session-cells.ts";
 import { parsePosition, positionText, walk, walkChunk } from "./session-walk.ts";
 import { Turns } from "./turns.ts";
 import { validate } from "./validation/validate.ts";
@@ -41,11 +42,14 @@ export class SessionList {
   async list(request: ListSessionsRequest): Promise<ListSessionsResponse> {
     validate(ListSessionsRequestSchema, request);
     const namespace = namespaceOf(request.namespace);
-    const { state, agentId, userId, labels, order, filter, pageToken } = request;
+    const { state, agentId, userId, labels, order, filter, parentSessionId, pageToken } = request;
     const ordered = Object.keys(labels)
       .sort()
       .map((key) => [key, labels[key]]);
-    const filters = JSON.stringify([state, agentId, userId, ordered, order, filter]);
+    const parentUid = await this.#uidOf({ namespace, sessionId: parentSessionId });
+    const all = [state, agentId, userId, ordered, order, filter];
+    // Tokens of lists without a parent stay what they were.
+    const filters = JSON.stringify(parentUid === undefined ? all : [...all, parentUid]);
     const scope = scopeOf(this.#store.capabilities.storeId, namespace, filters);
     const pageSize = pageSizeOf(request.pageSize);
 
@@ -55,7 +59,7 @@ export class SessionList {
     const passes = await filterOf(filter);
     const turns = new Turns();
     const nowMs = this.#clock();
-    const index = await this.#indexFor(request, nowMs);
+    const index = await this.#indexFor(request, { parentUid, nowMs });
     for (let scanned = 0; scanned < scannedPerPage; ) {
       const limit = Math.min(walkChunk, pageSize - sessions.length);
       const reverse = order !== SessionOrder.OLDEST_FIRST;
@@ -67,6 +71,7 @@ export class SessionList {
         if (
           current !== undefined &&
           matches(current, request) &&
+          (parentUid === undefined || parentUidOf(current.session) === parentUid) &&
           passes({ stored: current, nowMs })
         ) {
           const session = sessionView(current);
@@ -83,8 +88,18 @@ export class SessionList {
     return page(sessions, scope, after);
   }
 
-  async #indexFor(request: ListSessionsRequest, nowMs: number): Promise<SessionIndex> {
+  /** The uid of the session that has a name; undefined for no name. Errors: SessionNotFoundError. */
+  async #uidOf(name: SessionName): Promise<string | undefined> {
+    if (name.sessionId === "") return undefined;
+    return this.#cells.use(name, (cell) => cell.requireDurable().session.uid);
+  }
+
+  async #indexFor(
+    request: ListSessionsRequest,
+    { parentUid, nowMs }: { parentUid: string | undefined; nowMs: number },
+  ): Promise<SessionIndex> {
     const { state, agentId, userId } = request;
+    if (parentUid !== undefined) return { by: "parent", value: parentUid };
     if (userId !== "") return { by: "user", value: userId };
     if (agentId !== "") return { by: "agent", value: agentId };
     if (state === SessionState.UNSPECIFIED) return { by: "all" };

@@ -31,8 +31,11 @@ import {
   SessionAlreadyExistsError,
 } from "../errors.ts";
 import type { Clock, Ids } from "../ids.ts";
-import type { Store, StoredSession } from "../store/store.ts";
+import type { Change, Store, StoredSession } from "../store/store.ts";
 import { remembered, withoutEffect } from "./answers.ts";
+import type { Closings } from "./children/closings.ts";
+import { Parent } from "./children/parent.ts";
+import type { Removals } from "./children/removals.ts";
 import { type InstructionCounts, instructionCounts } from "./context/instruction-sizes.ts";
 import { changesEncoding, type Reencoded, type Reencoding } from "./context/reencoding.ts";
 import { createSession, updateSession } from "./decisions.ts";
@@ -42,7 +45,7 @@ import { keepEnded } from "./lifecycle/renew.ts";
 import { hasEnded } from "./lifecycle/states.ts";
 import { namespaceOf } from "./names.ts";
 import type { Protection } from "./protection/protection.ts";
-import type { Quotas } from "./quotas/quotas.ts";
+import type { Admit, Quotas } from "./quotas/quotas.ts";
 import type { Requests } from "./requests.ts";
 import type { SessionCell, SessionCells } from "./session-cells.ts";
 import type { SessionDefaults } from "./session-defaults.ts";
@@ -87,6 +90,8 @@ export class Sessions {
   readonly #reencoding: Reencoding;
   readonly #protection: Protection;
   readonly #quotas: Quotas;
+  readonly #closings: Closings;
+  readonly #removals: Removals;
   readonly #defaults: SessionDefaults;
   readonly #clock: Clock;
   readonly #ids: Ids;
@@ -99,6 +104,8 @@ export class Sessions {
     reencoding: Reencoding;
     protection: Protection;
     quotas: Quotas;
+    closings: Closings;
+    removals: Removals;
     /** Fills in what a new session does not say. */
     defaults: SessionDefaults;
     clock: Clock;
@@ -111,6 +118,8 @@ export class Sessions {
     this.#reencoding = args.reencoding;
     this.#protection = args.protection;
     this.#quotas = args.quotas;
+    this.#closings = args.closings;
+    this.#removals = args.removals;
     this.#defaults = args.defaults;
     this.#clock = args.clock;
     this.#ids = args.ids;
@@ -142,43 +151,66 @@ export class Sessions {
       (remember) => {
         const sessionId = name.sessionId || this.#ids.sessionId(nowMs);
         const session: Session = { ...fields, namespace: name.namespace, sessionId };
-        const { deferredStart } = request;
-        return this.#quotas.within(session, (admit) =>
-          this.#cells.use(session, async (cell) => {
-            const instructions = await instructionCounts(this.#tokens, session);
-            const decide = () => {
-              const uid = this.#ids.uid();
-              const outcome = createSession(session, { uid, nowMs, deferredStart, instructions });
-              checkSessionSize(outcome.after.session);
-              admit(cell.latest, outcome.after);
-              const response = create(CreateSessionResponseSchema, {
-                session: sessionView(outcome.after),
-                created: true,
-              });
-              return { outcome, response };
-            };
-            const commit = async ({ outcome, response }: ReturnType<typeof decide>) => {
-              await cell.commit({ ...outcome, ...remembered(remember(response)) });
-              return response;
-            };
-            for (;;) {
-              if (cell.latest === undefined) return commit(decide());
-              const found = foundAnswer(asOf(cell.latest, nowMs), request);
-              if (found !== undefined) return withoutEffect(cell, found, remember(found));
-              if (request.ifExists !== IfExists.RENEW) {
-                await cell.settled();
-                throw new SessionAlreadyExistsError(cell.name);
-              }
-              // Decided first: what is refused must not leave the name without a session.
-              const fresh = decide();
-              const make = () => commit(fresh);
-              const made = await keepEnded({ cells: this.#cells, cell, nowMs, make });
-              if (made !== undefined) return made;
-            }
-          }),
-        );
+        const parentId = parentIdOf(session, request);
+        const creation = { request, session, nowMs, remember };
+        const { namespace } = name;
+        return this.#quotas.within({ namespace, sessionId, spare: parentId }, (admit) => {
+          if (parentId === "") return this.#create({ ...creation, admit });
+          const parentName = { namespace, sessionId: parentId };
+          return this.#cells.use(parentName, (parentCell) =>
+            this.#create({ ...creation, admit, parent: new Parent(parentCell, this.#closings) }),
+          );
+        });
       },
     );
+  }
+
+  #create({ request, session, parent, nowMs, admit, remember }: Creation) {
+    return this.#cells.use(session, async (cell) => {
+      const { deferredStart } = request;
+      const instructions = await instructionCounts(this.#tokens, session);
+      const decide = () => {
+        const uid = this.#ids.uid();
+        const from = parent?.forChild(nowMs);
+        const fields = { ...session, ...(from && { parent: from }) };
+        const outcome = createSession(fields, { uid, nowMs, deferredStart, instructions });
+        checkSessionSize(outcome.after.session);
+        admit(cell.latest, outcome.after);
+        const response = create(CreateSessionResponseSchema, {
+          session: sessionView(outcome.after),
+          created: true,
+        });
+        return { outcome, response, parentUid: from?.uid };
+      };
+      const commit = async ({ outcome, response, parentUid }: ReturnType<typeof decide>) => {
+        const done = cell.commit({ ...outcome, ...remembered(remember(response)) });
+        await (parentUid === undefined ? done : this.#closings.adding(parentUid, done));
+        return response;
+      };
+      for (;;) {
+        // Nothing waits between here and the commit, unless somebody looks again before it.
+        while (parent?.isReady === false) await parent.ready();
+        if (cell.latest === undefined) return commit(decide());
+        const found = foundAnswer(asOf(cell.latest, nowMs), request);
+        if (found !== undefined) {
+          parent?.check(cell.latest.session);
+          return withoutEffect(cell, found, remember(found));
+        }
+        if (request.ifExists !== IfExists.RENEW) {
+          await cell.settled();
+          throw new SessionAlreadyExistsError(cell.name);
+        }
+        await this.#closings.opened(cell.latest.session.uid);
+        // Decided first: what is refused must not leave the name without a session.
+        const fresh = decide();
+        const make = () => commit(fresh);
+        const canMake = (uid: string) =>
+          this.#closings.isOpen(uid) &&
+          (parent === undefined || (parent.isReady && parent.uid === fresh.parentUid));
+        const made = await keepEnded({ cells: this.#cells, cell, nowMs, canMake, make });
+        if (made !== undefined) return made;
+      }
+    });
   }
 
   async get(request: GetSessionRequest): Promise<Session> {
@@ -319,17 +351,43 @@ export class Sessions {
       },
       (remember) =>
         this.#cells.use(name, async (cell) => {
-          if (cell.latest === undefined && request.allowMissing) {
-            const missing = create(DeleteSessionResponseSchema);
-            return withoutEffect(cell, missing, remember(missing));
-          }
-          cell.requireLatest();
           const response = create(DeleteSessionResponseSchema, { deleted: true });
-          await cell.commit({ events: [], ...remembered(remember(response)) });
-          return response;
+          const onChild = () => {
+            response.childCount += 1;
+          };
+          const answer = () => remember(response);
+          for (;;) {
+            if (cell.latest === undefined && request.allowMissing) {
+              const missing = create(DeleteSessionResponseSchema);
+              return withoutEffect(cell, missing, remember(missing));
+            }
+            cell.requireLatest();
+            // Deleted by somebody else, while its children went: look again.
+            if (await this.#removals.remove(cell, { onChild, request: answer })) return response;
+          }
         }),
     );
   }
+}
+
+/** What one creation is about. */
+interface Creation {
+  readonly request: CreateSessionRequest;
+  readonly session: Session;
+  /** Whose child the session is to be. Absent: nobody's. */
+  readonly parent?: Parent;
+  readonly nowMs: number;
+  readonly admit: Admit;
+  readonly remember: (response: CreateSessionResponse) => Change["request"];
+}
+
+/** Errors: InvalidFieldError for a session that would be its own parent. */
+function parentIdOf({ sessionId }: Session, { parentSessionId }: CreateSessionRequest): string {
+  if (parentSessionId !== sessionId) return parentSessionId;
+  throw new InvalidFieldError({
+    field: "parent_session_id",
+    description: "is the session itself; name another session, or leave it out",
+  });
 }
 
 /** The answer when the name is taken; undefined: the request does not take the session as it is. */

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromMs, timestampMs } from "@bufbuild/protobuf/wkt";
-import type { Session } from "@sessiond/contract";
+import { type Session, SessionParentKind } from "@sessiond/contract";
 import {
   type LogSegment,
   type NamespaceLogEntry,
@@ -90,6 +90,12 @@ export function derivedKeys(session: Session): {
   return { indexes: indexKeysOf(session, session), deadlines: deadlineKeysOf(session, session) };
 }
 
+/** The uid of the session whose child it is; undefined: nobody's, or one whose parent is a mere name. */
+export function parentUidOf({ parent }: Pick<Session, "parent">): string | undefined {
+  const isChild = parent?.kind === SessionParentKind.CHILD && parent.uid !== "";
+  return isChild ? parent.uid : undefined;
+}
+
 /** Every reference of a session to the logs it shares. */
 export function referencesOf(uid: string, inherited: readonly LogSegment[]): Uint8Array[] {
   return inherited.map(({ uid: log, lastRevision }) => referenceKey({ log, lastRevision, uid }));
@@ -115,6 +121,8 @@ function indexKeysOf(key: SessionKey, session: Session | undefined): Uint8Array[
   const indexes: SessionIndex[] = [{ by: "all" }, { by: "state", value: session.state }];
   if (session.agentId !== "") indexes.push({ by: "agent", value: session.agentId });
   if (session.userId !== "") indexes.push({ by: "user", value: session.userId });
+  const parentUid = parentUidOf(session);
+  if (parentUid !== undefined) indexes.push({ by: "parent", value: parentUid });
   const createTimeMs = milliseconds(session.createTime);
   return indexes.map((index) =>
     indexKey({

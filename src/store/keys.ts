@@ -29,7 +29,7 @@ const UID_BYTES = 16;
 const REQUEST_KEY_BYTES = 16;
 
 /** First byte after the namespace of an index key. Part of the layout: never renumber. */
-const INDEX_KINDS = { all: 1, state: 2, agent: 3, user: 4 } as const satisfies Record<
+const INDEX_KINDS = { all: 1, state: 2, agent: 3, user: 4, parent: 5 } as const satisfies Record<
   SessionIndex["by"],
   number
 >;
@@ -229,6 +229,8 @@ function indexOf(kind: number, value: string): SessionIndex {
       return { by: "agent", value };
     case INDEX_KINDS.user:
       return { by: "user", value };
+    case INDEX_KINDS.parent:
+      return { by: "parent", value };
     default:
       throw new RangeError(`key: unknown index ${kind}`);
   }

@@ -127,7 +127,9 @@ export type SessionIndex =
   | { readonly by: "all" }
   | { readonly by: "state"; readonly value: number }
   | { readonly by: "agent"; readonly value: string }
-  | { readonly by: "user"; readonly value: string };
+  | { readonly by: "user"; readonly value: string }
+  /** Children of the session with this uid. */
+  | { readonly by: "parent"; readonly value: string };
 
 /** A place in a list of sessions: behind the session of that time and id. */
 export interface SessionPosition {

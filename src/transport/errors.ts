@@ -49,6 +49,8 @@ export const codeOfReason = {
   CALL_HIDDEN: Code.FailedPrecondition,
   REWINDS_FULL: Code.ResourceExhausted,
   STORE_BUSY: Code.Aborted,
+  PARENT_MISMATCH: Code.AlreadyExists,
+  TOO_MANY_GENERATIONS: Code.FailedPrecondition,
   IMPORT_INVALID: Code.InvalidArgument,
 } satisfies Record<Reason, Code>;
 

@@ -128,7 +128,15 @@ describe("delete --user", () => {
     const dry = await ok("delete", "--user", "ann", "--dry-run", "-o", "text");
     expect(dry).toBe("user ann: 12 sessions would be deleted\n");
     expect(linesOf(await ok("delete", "--user", "ann"))).toEqual([
-      { userId: "ann", matched: 12, deleted: 12, failed: 0, forkCount: 0, forks: [] },
+      {
+        userId: "ann",
+        matched: 12,
+        deleted: 12,
+        failed: 0,
+        forkCount: 0,
+        childCount: 0,
+        forks: [],
+      },
     ]);
     expect(idsOf(await ok("sessions"))).toHaveLength(1);
     expect(await ok("delete", "--user", "ann", "-o", "text")).toBe(

@@ -196,10 +196,10 @@ test("show prints a session, and delete takes it away", async () => {
   expect(await sessiond.ok("show", "shown", "-o", "text")).toMatch(/^state +active$/m);
   expect(JSON.parse(await sessiond.ok("show", "shown"))).toMatchObject({ headRevision: 2 });
   expect(linesOf(await sessiond.ok("delete", "shown"))).toEqual([
-    { sessionId: "shown", deleted: true },
+    { sessionId: "shown", deleted: true, childCount: 0 },
   ]);
   expect(linesOf(await sessiond.ok("delete", "shown", "--allow-missing"))).toEqual([
-    { sessionId: "shown", deleted: false },
+    { sessionId: "shown", deleted: false, childCount: 0 },
   ]);
 });
 

@@ -50,7 +50,12 @@ describe("fork", () => {
     );
     expect(text).toBe("train: active, 3 events\n");
     const fork = await client.sessions.get("train");
-    expect(fork.parent).toEqual({ sessionId: "trip", revision: 2, kind: "fork" });
+    expect(fork.parent).toEqual({
+      sessionId: "trip",
+      uid: session.uid,
+      revision: 2,
+      kind: "fork",
+    });
     expect(fork.title).toBe("T");
     expect(JSON.parse(await ok("fork", "trip", "-o", "json"))).toMatchObject({
       parent: { sessionId: "trip", revision: 3 },

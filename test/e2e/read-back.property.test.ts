@@ -46,6 +46,8 @@ const hints = {
   "sessiond.v1.AppendEventsRequest.expected_revision": undefined,
   "sessiond.v1.Session.ephemeral": undefined,
   "sessiond.v1.CreateSessionRequest.if_exists": undefined,
+  // It would have to name a session that is there.
+  "sessiond.v1.CreateSessionRequest.parent_session_id": undefined,
 };
 
 /** Half of the requests are what a caller may send; of the rest some fields are anything. */
@@ -164,7 +166,7 @@ async function readsBack(app: TestApp, stored: Stored): Promise<void> {
 async function isRefusedWell(app: TestApp, answer: Answer<unknown>, name: Name) {
   if (answer.ok) throw new Error("accepted what the door cannot carry");
   expect(answer.reason).toMatch(
-    /^(INVALID_FIELD|EVENT_TOO_LARGE|NOT_SUPPORTED|REVISION_CONFLICT)$/,
+    /^(INVALID_FIELD|EVENT_TOO_LARGE|NOT_SUPPORTED|REVISION_CONFLICT|SESSION_NOT_FOUND)$/,
   );
   const found = await app.call("gRPC", getSession, create(GetSessionRequestSchema, name));
   // A namespace that is refused cannot be looked into.

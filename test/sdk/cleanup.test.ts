@@ -47,7 +47,7 @@ describe("a cleanup", () => {
       onProgress: (page) => progress.push(page),
     });
     // s0 to s10 are 30 minutes old or older.
-    expect(totals).toEqual({ scanned: 11, matched: 11, changed: 11, failed: 0 });
+    expect(totals).toEqual({ scanned: 11, matched: 11, changed: 11, failed: 0, childCount: 0 });
     expect(progress.map(({ scanned, phase }) => [scanned, phase])).toEqual([
       [4, "changing"],
       [8, "changing"],
@@ -148,7 +148,7 @@ test("the data of a user is deleted, that of others is not", async () => {
   for (const [sessionId, userId] of Object.entries({ a: "42", b: "42", c: "43" })) {
     await sessiond.sessions.create({ sessionId, userId });
   }
-  const nothing = { failed: 0, forks: [], forkCount: 0 };
+  const nothing = { failed: 0, forks: [], forkCount: 0, childCount: 0 };
   const dryRun = await sessiond.deleteUserData("42", { dryRun: true });
   expect(dryRun).toEqual({ matched: 2, deleted: 0, ...nothing });
   expect(await sessiond.deleteUserData("42")).toEqual({ matched: 2, deleted: 2, ...nothing });

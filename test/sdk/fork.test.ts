@@ -77,7 +77,8 @@ test("without a revision it begins at the parent's newest, whatever the handle h
   const other = await sessiond.sessions.get("trip");
   await other.append({ role: "user", text: "by bus" });
   const fork = await session.fork();
-  expect(fork.parent).toEqual({ sessionId: "trip", revision: 5, kind: "fork" });
+  const { uid } = session;
+  expect(fork.parent).toEqual({ sessionId: "trip", uid, revision: 5, kind: "fork" });
   expect(fork.sessionId).not.toBe("");
 });
 
@@ -88,7 +89,8 @@ test("a fork goes on when its parent is deleted, and so does a fork of it", asyn
   const next = await fork.fork({ revision: 2 });
   await fork.delete();
   expect(await textsOf(next)).toEqual(["sessionStarted", "by plane", "forked"]);
-  expect(next.parent).toEqual({ sessionId: fork.sessionId, revision: 2, kind: "fork" });
+  const { sessionId, uid } = fork;
+  expect(next.parent).toEqual({ sessionId, uid, revision: 2, kind: "fork" });
 });
 
 test("its windows and messages are made of what it shares and what is its own", async () => {

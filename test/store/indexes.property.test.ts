@@ -1,10 +1,11 @@
-import { SessionState } from "@sessiond/contract";
+import { SessionParentKind, SessionState } from "@sessiond/contract";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { derive } from "../../src/store/indexes.ts";
 import type { Change, StoredSession } from "../../src/store/store.ts";
 import {
   addition,
+  childOf,
   creation,
   deletion,
   keyOf,
@@ -13,12 +14,14 @@ import {
 } from "./support.ts";
 
 const UID = "01990000-0000-7000-8000-000000000001";
+const PARENT = "01990000-0000-7000-8000-000000000002";
 
 const fields: fc.Arbitrary<SessionFields> = fc.record({
   uid: fc.constant(UID),
   state: fc.constantFrom(SessionState.ACTIVE, SessionState.FAILED),
   agentId: fc.constantFrom("", "a", "b"),
   userId: fc.constantFrom("", "u"),
+  parent: fc.constantFrom(childOf(""), childOf(PARENT), childOf(PARENT, SessionParentKind.FORK)),
   createTimeMs: fc.constant(5),
   expireTimeMs: fc.option(fc.nat(3), { nil: undefined }) as fc.Arbitrary<number>,
 });

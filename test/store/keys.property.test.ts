@@ -31,6 +31,7 @@ const index: fc.Arbitrary<SessionIndex> = fc.oneof(
   fc.nat(20).map((value) => ({ by: "state" as const, value })),
   text.map((value) => ({ by: "agent" as const, value })),
   text.map((value) => ({ by: "user" as const, value })),
+  uid.map((value) => ({ by: "parent" as const, value })),
 );
 
 const stateScope: fc.Arbitrary<StateScope> = fc.oneof(

@@ -5,6 +5,9 @@ import {
   type Event,
   EventSchema,
   type Session,
+  type SessionParent,
+  SessionParentKind,
+  SessionParentSchema,
   SessionSchema,
   SessionState,
 } from "@sessiond/contract";
@@ -25,6 +28,12 @@ export interface SessionFields {
   readonly createTimeMs?: number;
   readonly expireTimeMs?: number;
   readonly title?: string;
+  readonly parent?: SessionParent;
+}
+
+/** What a child of the session with this uid says of it. */
+export function childOf(uid: string, kind = SessionParentKind.CHILD): SessionParent {
+  return create(SessionParentSchema, { sessionId: "parent", uid, kind });
 }
 
 /** A session at a revision, with the fields that matter to a store. */

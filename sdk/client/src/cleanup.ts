@@ -44,6 +44,11 @@ export interface CleanupTotals {
   readonly changed: number;
   /** Sessions that could not be read, and were left alone. */
   readonly failed: number;
+  /**
+   * With "delete": children that went with them, beside those that matched themselves; in a dry run those
+   * that would. Of a child on a later page a dry run counts both.
+   */
+  readonly childCount: number;
 }
 
 /** How far a cleanup is. */
@@ -97,7 +102,7 @@ export class Cleanup implements PromiseLike<CleanupTotals>, AsyncIterable<Cleanu
   }
 
   async #totals(): Promise<CleanupTotals> {
-    let totals: CleanupTotals = { scanned: 0, matched: 0, changed: 0, failed: 0 };
+    let totals: CleanupTotals = { scanned: 0, matched: 0, changed: 0, failed: 0, childCount: 0 };
     for await (const page of this.#run()) totals = page.totals;
     return totals;
   }
@@ -134,7 +139,7 @@ export class Cleanup implements PromiseLike<CleanupTotals>, AsyncIterable<Cleanu
       ...(ageMs === undefined ? {} : { age: toDuration("ageMs", ageMs) }),
       ...(minErrorRate === undefined ? {} : { minErrorRate }),
     };
-    const totals = { scanned: 0, matched: 0, changed: 0, failed: 0 };
+    const totals = { scanned: 0, matched: 0, changed: 0, failed: 0, childCount: 0 };
     let pageToken = "";
     do {
       const call = clients.sessions.cleanupSessions(
@@ -146,6 +151,7 @@ export class Cleanup implements PromiseLike<CleanupTotals>, AsyncIterable<Cleanu
       totals.matched += page.matched;
       totals.changed += page.changed;
       totals.failed += page.failed;
+      totals.childCount += page.childCount;
       onProgress?.({ ...totals, phase, total });
       const matches = page.sessions.map(({ sessionId, why, changed }) => ({
         sessionId,

@@ -187,8 +187,8 @@ export abstract class SessiondClient implements AsyncDisposable {
   }
 
   /**
-   * Deletes all sessions of a user in the namespace, with their logs, whatever their state. Repeating
-   * it finds what is left. Look at `failed` and `forks` for what is not gone.
+   * Deletes all sessions of a user in the namespace, with their logs and children, whatever their state.
+   * Repeating it finds what is left. Look at `failed` and `forks` for what is not gone.
    *
    * ```ts
    * const { deleted, forks } = await sessiond.deleteUserData("42");

@@ -25,6 +25,8 @@ export interface DeletedUserData {
   readonly forks: readonly SharingFork[];
   /** How many such sessions there are. */
   readonly forkCount: number;
+  /** Sessions of others that went with these as their children; in a dry run those that would. */
+  readonly childCount: number;
 }
 
 /** Deletes all sessions of a user in the namespace, in as many calls as it takes. */
@@ -35,7 +37,7 @@ export async function deleteUserData(
 ): Promise<DeletedUserData> {
   const { namespace, clients } = context;
   const { dryRun = false } = options;
-  const totals = { matched: 0, deleted: 0, failed: 0, forkCount: 0 };
+  const totals = { matched: 0, deleted: 0, failed: 0, forkCount: 0, childCount: 0 };
   const forks: SharingFork[] = [];
   for (;;) {
     const call = clients.sessions.deleteUserData(
@@ -48,6 +50,7 @@ export async function deleteUserData(
     // Those that cannot be read are met again by every call.
     totals.failed = answer.failed;
     totals.forkCount += answer.forkCount;
+    totals.childCount += answer.childCount;
     forks.push(
       ...answer.forks.map(({ sessionId, parentSessionId }) => ({ sessionId, parentSessionId })),
     );

@@ -14,9 +14,11 @@ export interface ForkInput extends SessionFields {
 
 /** Where a session came from. */
 export interface SessionParent {
-  /** Name of the parent; it may be deleted by now. */
+  /** Name that the parent had; of a fork it may be deleted by now. */
   readonly sessionId: string;
-  /** Newest revision of the parent that the session shares. */
+  /** Key of the parent's log, which names it whatever it is called now. "" where only its name is known. */
+  readonly uid: string;
+  /** Newest revision of the parent that the session shares; 0 for a child. */
   readonly revision: number;
   /** Undefined for a kind newer than this client. */
   readonly kind: ParentKindWord | undefined;
@@ -46,6 +48,6 @@ export async function forkSession(
 
 export function parentOf({ parent }: SessionMessage): SessionParent | undefined {
   if (parent === undefined) return undefined;
-  const { sessionId, revision, kind } = parent;
-  return { sessionId, revision, kind: wordFor(parentKinds, kind) };
+  const { sessionId, uid, revision, kind } = parent;
+  return { sessionId, uid, revision, kind: wordFor(parentKinds, kind) };
 }

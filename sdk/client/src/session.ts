@@ -37,6 +37,7 @@ import {
 import { listSteps, type Step, type StepQuery } from "./run/steps.ts";
 import { type SessionEvent, toSessionEvent } from "./session-event.ts";
 import { pathsOf, type SessionChanges, toSessionInit } from "./session-input.ts";
+import { listSessions, type SessionQuery } from "./session-list.ts";
 import { getState, type PatchOptions, patchState, type SeenState } from "./state/state.ts";
 import { Watch, type WatchOptions } from "./watch.ts";
 import { type AmendOptions, amendToolCall } from "./window/amendment.ts";
@@ -143,7 +144,7 @@ export class Session {
     const { createTime } = this.#message;
     return createTime === undefined ? new Date(0) : timestampDate(createTime);
   }
-  /** Where it came from; undefined for a session that nobody forked. */
+  /** Where it came from; undefined for a session that is neither fork nor child. */
   get parent(): SessionParent | undefined {
     return parentOf(this.#message);
   }
@@ -576,6 +577,19 @@ export class Session {
   }
 
   /**
+   * Lists its children: awaited a page, iterated all of them, newest first. Theirs are not among them.
+   *
+   * ```ts
+   * const flights = await sessiond.sessions.create({ parent: session, agentId: "flights" });
+   * for await (const { sessionId, state } of session.children()) console.log(sessionId, state);
+   * ```
+   */
+  children(query: Omit<SessionQuery, "parent"> = {}): PageList<Session> {
+    const ofThis = { ...query, parent: this.sessionId };
+    return listSessions(this.#context, ofThis, (message) => new Session(this.#context, message));
+  }
+
+  /**
    * Hides its newest events: windows, steps and lists go on as if its log ended there. The log keeps
    * them, `events({ includeHidden: true })` and watches show them. Limits are not refunded, and its
    * state stays as it is.
@@ -726,7 +740,9 @@ export class Session {
   }
 
   /**
-   * Deletes it with its log. The handle is of no more use.
+   * Deletes it with its log, its children and theirs. The handle is of no more use.
+   *
+   * Errors: DataLossError for a child that cannot be read.
    *
    * ```ts
    * await session.delete({ allowMissing: true });

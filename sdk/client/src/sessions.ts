@@ -10,15 +10,21 @@ import { Cleanup, type CleanupOptions } from "./cleanup.ts";
 import { type ClientContext, translated } from "./context.ts";
 import { type DeleteOptions, deleteSession } from "./delete-session.ts";
 import { type PoolOptions, SessionPool } from "./lifecycle/session-pool.ts";
-import { PageList } from "./page.ts";
+import type { PageList } from "./page.ts";
 import { Session, type SessionOrigin } from "./session.ts";
 import { type SessionFields, toSessionInit } from "./session-input.ts";
-import { ifExists, type OrderWord, type StateWord, sessionOrders, states } from "./words.ts";
+import { idOf, listSessions, type SessionQuery } from "./session-list.ts";
+import { ifExists } from "./words.ts";
 
 /** A new session: its fields, and how to create it. */
 export interface NewSession extends SessionFields {
   /** 1 to 200 bytes. Default: the server makes one up. */
   readonly sessionId?: string;
+  /**
+   * The session whose child it is, or its name: it is deleted with that one. A session that `ifExists` finds
+   * has to be its child, too. Default: nobody's child.
+   */
+  readonly parent?: Session | string | undefined;
 }
 
 export interface CreateOptions extends WriteOptions {
@@ -29,26 +35,6 @@ export interface CreateOptions extends WriteOptions {
   readonly ifExists?: keyof typeof ifExists | undefined;
   /** The session starts with its first event instead of now. Default false. */
   readonly deferredStart?: boolean | undefined;
-}
-
-/** Which sessions of the namespace, and in what pages. All given filters must match. */
-export interface SessionQuery extends CallOptions {
-  readonly state?: StateWord | undefined;
-  readonly agentId?: string | undefined;
-  readonly userId?: string | undefined;
-  /** Sessions that carry these labels. */
-  readonly labels?: Record<string, string> | undefined;
-  /**
-   * For which this is true: an expression in CEL over `session`, for example
-   * `session.error_rate > 0.5 && session.age_ms > 3600000`. The contract lists its fields.
-   */
-  readonly filter?: string | undefined;
-  /** By creation time. Default "newest" first. */
-  readonly order?: OrderWord | undefined;
-  /** Sessions of a page, up to 1,000. Default 50. */
-  readonly pageSize?: number | undefined;
-  /** Begin at this page, from `nextPageToken` of the same query. */
-  readonly pageToken?: string | undefined;
 }
 
 /** A session that was imported, and what became of it. */
@@ -69,18 +55,22 @@ export class Sessions {
   /**
    * Creates a session.
    *
-   * Errors: SessionAlreadyExistsError, InvalidFieldError, RequestIdReusedError, NotSupportedError.
+   * Errors: SessionAlreadyExistsError, InvalidFieldError, RequestIdReusedError, NotSupportedError. With a
+   * `parent` also, about that one, SessionNotFoundError, SessionEndedError, ParentMismatchError for a
+   * session that was found and is not its child, and TooManyGenerationsError.
    *
    * ```ts
    * const session = await sessiond.sessions.create({ sessionId: "user-42", agentId: "travel" });
+   * const child = await sessiond.sessions.create({ parent: session, agentId: "flights" });
    * ```
    */
   async create(fields: NewSession = {}, options: CreateOptions = {}): Promise<Session> {
     const { requestId = this.#context.newId(), deferredStart = false } = options;
-    const { sessionId = "", ...rest } = fields;
+    const { sessionId = "", parent, ...rest } = fields;
     const { namespace, clients } = this.#context;
     const request = {
       session: { ...toSessionInit(rest), namespace, sessionId },
+      parentSessionId: idOf(parent),
       ifExists: ifExists[options.ifExists ?? "fail"],
       deferredStart,
       requestId,
@@ -112,7 +102,7 @@ export class Sessions {
    */
   getOrCreate(
     sessionId: string,
-    fields: SessionFields = {},
+    fields: Omit<NewSession, "sessionId"> = {},
     options: CreateOptions = {},
   ): Promise<Session> {
     return this.create({ ...fields, sessionId }, { ifExists: "return", ...options });
@@ -133,7 +123,8 @@ export class Sessions {
 
   /**
    * Lists sessions: awaited a page, iterated all of them. Errors: PageTokenInvalidError,
-   * InvalidFieldError for a filter that does not compile, FilterFailedError for one that cannot tell.
+   * InvalidFieldError for a filter that does not compile, FilterFailedError for one that cannot tell,
+   * SessionNotFoundError for a parent that is not there.
    *
    * ```ts
    * const page = await sessiond.sessions.list({ state: "active", pageSize: 20 });
@@ -141,34 +132,13 @@ export class Sessions {
    * ```
    */
   list(query: SessionQuery = {}): PageList<Session> {
-    const { state, agentId = "", userId = "", labels = {}, order = "newest", pageSize = 0 } = query;
-    const { filter = "" } = query;
-    const { namespace, clients } = this.#context;
-    const request = {
-      namespace,
-      filter,
-      agentId,
-      userId,
-      labels,
-      pageSize,
-      order: sessionOrders[order],
-      ...(state === undefined ? {} : { state: states[state] }),
-    };
-    return new PageList(async (pageToken = "") => {
-      const call = clients.sessions.listSessions(
-        { ...request, pageToken },
-        toConnectOptions(query),
-      );
-      const { sessions, nextPageToken } = await translated(call);
-      const items = sessions.map((message) => new Session(this.#context, message));
-      return { items, nextPageToken: nextPageToken || undefined };
-    }, query.pageToken);
+    return listSessions(this.#context, query, (message) => new Session(this.#context, message));
   }
 
   /**
-   * Deletes a session with its log. Resolves to whether there was one.
+   * Deletes a session with its log, its children and theirs. Resolves to whether there was one.
    *
-   * Errors: SessionNotFoundError unless `allowMissing`.
+   * Errors: SessionNotFoundError unless `allowMissing`, DataLossError for a child that cannot be read.
    *
    * ```ts
    * await sessiond.sessions.delete("user-42", { allowMissing: true });

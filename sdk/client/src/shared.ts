@@ -68,13 +68,8 @@ export type { RunStatus, StepStatusWord, StepTypeWord } from "./run/words.ts";
 export type { EndOptions, Session, SessionWatchOptions, UpdateOptions } from "./session.ts";
 export { type EventType, type SessionEvent, toSessionEvent } from "./session-event.ts";
 export type { ExpiryInput, LimitsInput, SessionChanges, SessionFields } from "./session-input.ts";
-export type {
-  CreateOptions,
-  ImportedSession,
-  NewSession,
-  SessionQuery,
-  Sessions,
-} from "./sessions.ts";
+export type { SessionQuery } from "./session-list.ts";
+export type { CreateOptions, ImportedSession, NewSession, Sessions } from "./sessions.ts";
 export type { PatchOptions } from "./state/state.ts";
 export type { ClosableTransport } from "./transport/closable-transport.ts";
 export type { Watch, WatchOptions } from "./watch.ts";

@@ -6,7 +6,7 @@ import { count, duration, share } from "../options.ts";
 import { jsonWriter, outputFormat, outputOption } from "../output-format.ts";
 import { progressBar } from "../progress-bar.ts";
 import { addServerOptions, type Server, type ServerFlags, withServer } from "../server.ts";
-import { numberText, sessionsText } from "../text/numbers.ts";
+import { childrenText, numberText, sessionsText } from "../text/numbers.ts";
 import { safe } from "../text/safe.ts";
 
 interface Flags extends ServerFlags {
@@ -30,6 +30,8 @@ const help = `
 All criteria that are given must match; without any, sessions go that were idle for 30 minutes. Nothing
 is asked: see with --dry-run first. Running the command again finds what is left. A filter is an
 expression in CEL over "session"; proto/sessiond/v1/session_service.proto lists its fields.
+
+With --action delete the children of a session go with it.
 
 Examples:
   sessiond cleanup --dry-run                            which sessions were idle for 30 minutes
@@ -112,12 +114,13 @@ function progressText(totals: CleanupTotals, action: CleanupActionWord, dryRun: 
 }
 
 function summary(totals: CleanupTotals, action: CleanupActionWord, dryRun: boolean): string {
-  const { scanned, matched, changed, failed } = totals;
+  const { scanned, matched, changed, failed, childCount } = totals;
   const left = matched - changed;
   return [
     dryRun
       ? `${sessionsText(matched)} would be ${actionWords[action]}`
       : `${sessionsText(changed)} ${actionWords[action]}`,
+    ...(childCount > 0 ? [`with ${childrenText(childCount)}`] : []),
     `looked at ${numberText(scanned)}`,
     ...(left > 0 && !dryRun
       ? [`${numberText(left)} ${left === 1 ? "was" : "were"} left alone`]

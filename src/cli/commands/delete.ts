@@ -5,7 +5,7 @@ import type { CommandLine } from "../command-line.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { outputFormat, outputOption, writeJson } from "../output-format.ts";
 import { addServerOptions, type Server, type ServerFlags, withServer } from "../server.ts";
-import { numberText } from "../text/numbers.ts";
+import { childrenText, numberText } from "../text/numbers.ts";
 import { safe } from "../text/safe.ts";
 
 interface Flags extends ServerFlags {
@@ -16,8 +16,9 @@ interface Flags extends ServerFlags {
 }
 
 const help = `
-The log is gone when the command returns. It ends with ${exitCodes.notFound} at the first session that does not exist.
-With --user all sessions of the user go; forks of others that share their history are named.
+The log is gone when the command returns, and so are the children of the session and theirs. It ends with
+${exitCodes.notFound} at the first session that does not exist. With --user all sessions of the user go, with their children;
+forks of others that share their history are named.
 
 Examples:
   sessiond delete user-42
@@ -27,7 +28,7 @@ Examples:
 export function addDelete(program: Command, line: CommandLine): void {
   const command = program
     .command("delete")
-    .description("delete sessions with their logs")
+    .description("delete sessions with their logs and children")
     .argument("[session...]", "ids of the sessions")
     .option("--user <id>", "all sessions of this user, instead of ids")
     .option("--dry-run", "with --user: count them, delete nothing")
@@ -57,10 +58,14 @@ async function deleteAll({ host, sessiond, interruption }: Server, ids: string[]
   for (const sessionId of ids) {
     const { signal } = interruption;
     const allowMissing = flags.allowMissing === true;
-    const deleted = await sessiond.sessions.delete(sessionId, { allowMissing, signal });
-    const words = deleted ? "deleted" : "there was none";
+    let childCount = 0;
+    const onDeleted = (went: { readonly childCount: number }) => {
+      childCount = went.childCount;
+    };
+    const deleted = await sessiond.sessions.delete(sessionId, { allowMissing, onDeleted, signal });
+    const words = deleted ? `deleted${withChildren(childCount)}` : "there was none";
     if (format === "text") host.stdout.write(`${safe(sessionId)}: ${words}\n`);
-    else writeJson(host.stdout, format, { sessionId, deleted });
+    else writeJson(host.stdout, format, { sessionId, deleted, childCount });
   }
   return undefined;
 }
@@ -83,11 +88,16 @@ async function deleteUser(server: Server, userId: string, flags: Flags) {
   return exitCodes.incomplete;
 }
 
+function withChildren(count: number): string {
+  return count === 0 ? "" : `, with ${childrenText(count)}`;
+}
+
 function userText(userId: string, answer: DeletedUserData, dryRun: boolean): string {
-  const { matched, deleted, forks, forkCount } = answer;
+  const { matched, deleted, forks, forkCount, childCount } = answer;
+  const children = childCount === 0 ? "" : `, with ${childrenText(childCount)} of others`;
   const words = dryRun
-    ? `${numberText(matched)} sessions would be deleted`
-    : `deleted ${numberText(deleted)} sessions`;
+    ? `${numberText(matched)} sessions would be deleted${children}`
+    : `deleted ${numberText(deleted)} sessions${children}`;
   const lines = [`user ${safe(userId)}: ${words}`];
   if (forkCount > 0) {
     lines.push(`${numberText(forkCount)} sessions of others share their history:`);

@@ -92,8 +92,9 @@ function textPrinter(output: DataOutput): Printer {
   return {
     begin: (sessions) => {
       for (const [side, { sessionId, parent, headRevision }] of Object.entries(sessions)) {
-        const from = parent && `, from ${safe(parent.sessionId)} at ${parent.revision}`;
-        const facts = `${headRevision} events${from ?? ""}`;
+        const isFork = parent?.kind === "fork";
+        const from = isFork ? `, from ${safe(parent.sessionId)} at ${parent.revision}` : "";
+        const facts = `${headRevision} events${from}`;
         output.write(`${marks[side as Side]} ${paint("bold", safe(sessionId))}: ${facts}\n`);
       }
     },

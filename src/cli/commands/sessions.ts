@@ -18,6 +18,7 @@ interface Flags extends ServerFlags {
   readonly state?: StateWord;
   readonly agent?: string;
   readonly user?: string;
+  readonly parent?: string;
   readonly label?: Readonly<Record<string, string>>;
   readonly filter?: string;
   readonly limit?: number;
@@ -32,6 +33,7 @@ const help = `
 Examples:
   sessiond sessions                                  the newest ${tableRows} as a table
   sessiond sessions --state active --agent travel
+  sessiond sessions --parent trip-7                  its children, without theirs
   sessiond sessions --label team=support --label tier=gold
   sessiond sessions --filter 'session.error_rate > 0.5 && session.requests >= 10'
   sessiond sessions -o jsonl | jq -r .sessionId      all of them, newest first`;
@@ -43,6 +45,7 @@ export function addSessions(program: Command, line: CommandLine): void {
     .addOption(new Option("--state <state>", "in this state").choices(Object.keys(stateColours)))
     .option("--agent <id>", "of this agent")
     .option("--user <id>", "of this user")
+    .option("--parent <id>", "children of this session")
     .option("--label <key=value>", "with this label; may be repeated", keyValue)
     .option("--filter <expression>", "for which this is true, in CEL over session")
     .option(
@@ -63,6 +66,7 @@ async function sessions({ host, sessiond, interruption }: Server, flags: Flags) 
     state: flags.state,
     agentId: flags.agent,
     userId: flags.user,
+    parent: flags.parent,
     labels: flags.label,
     filter: flags.filter,
     pageSize: Math.max(1, Math.min(pageSize, limit + 1)),

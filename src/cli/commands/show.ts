@@ -29,7 +29,7 @@ const help = `
 Examples:
   sessiond show user-42
   sessiond show user-42 -o json | jq .metrics
-  sessiond show user-42 --tree               what it was forked from, and its forks
+  sessiond show user-42 --tree               what it came from, its children and forks
   sessiond show run-7 --steps                what an agent did, step by step
   sessiond show run-7 --replay --speed 4     the same as it happened, four times as fast`;
 
@@ -41,7 +41,7 @@ export function addShow(program: Command, line: CommandLine): void {
     .description("show one session")
     .argument("<session>", "id of the session")
     .option("--steps", "its steps as a table; with --replay only the events of its run")
-    .option("--tree", "what it was forked from, and its forks and theirs")
+    .option("--tree", "what it is a child or fork of, and its children and forks and theirs")
     .option("--replay", "its events, at the pace at which they were recorded")
     .option("--speed <factor>", "replay so many times as fast, or max: without pauses", speed)
     .option(
@@ -127,7 +127,8 @@ function describe(output: Output, session: Session): string {
 
 function parentText({ parent }: Session): string {
   if (parent === undefined) return "";
-  return parent.kind === "fork" ? `${parent.sessionId} at ${parent.revision}` : parent.sessionId;
+  const { kind, sessionId, revision } = parent;
+  return kind === "fork" ? `${sessionId} at ${revision}` : `${sessionId}, whose child it is`;
 }
 
 const indent = " ".repeat(labelColumns + 1);

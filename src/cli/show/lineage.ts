@@ -1,32 +1,40 @@
 import type { Session } from "@sessiond/client";
 
-/** A session in a tree of forks. */
+/** A session in a tree of children and forks. */
 export interface LineageNode {
   readonly sessionId: string;
   /** Undefined when it was deleted: forks still name it. */
   readonly session: Session | undefined;
+  /** Oldest first. */
+  readonly children: LineageNode[];
+  /** In the order in which they branch off, then as the sessions are given. */
   readonly forks: LineageNode[];
 }
 
 /**
- * The tree that a session stands in: from its oldest ancestor down to the newest fork. Forks stand in
- * the order in which they branch off, then as the sessions are given.
+ * The tree that a session stands in: from its oldest ancestor down to the newest child and fork.
  *
- * A name is all that a fork keeps of its parent: where a deleted parent's name was taken anew by a
- * younger session, the parent is shown as gone.
+ * A parent is known by its uid, whatever it is called now. Of some sessions, such as imported ones, the
+ * name is all that is known: where a deleted parent's name was taken anew by a younger session, the
+ * parent is shown as gone.
  */
 export function lineageOf(sessions: readonly Session[], sessionId: string): LineageNode {
   const byName = new Map(sessions.map((session) => [session.sessionId, session]));
+  const byUid = new Map(sessions.map((session) => [session.uid, session]));
   const nodes = new Map<string, LineageNode>();
   const node = (key: string, id: string, session: Session | undefined): LineageNode => {
-    const known = nodes.get(key) ?? { sessionId: id, session, forks: [] };
+    const known = nodes.get(key) ?? { sessionId: id, session, children: [], forks: [] };
     nodes.set(key, known);
     return known;
   };
   const nodeOf = (session: Session) => node(`at ${session.sessionId}`, session.sessionId, session);
   const parentNode = (session: Session): LineageNode | undefined => {
     if (session.parent === undefined) return undefined;
-    const { sessionId: id } = session.parent;
+    const { sessionId: id, uid } = session.parent;
+    if (uid !== "") {
+      const known = byUid.get(uid);
+      return known ? nodeOf(known) : node(`gone ${uid}`, id, undefined);
+    }
     const parent = byName.get(id);
     // Millisecond for millisecond a parent is at most as young as its forks.
     const isIt =
@@ -36,10 +44,11 @@ export function lineageOf(sessions: readonly Session[], sessionId: string): Line
   const parents = new Map<LineageNode, LineageNode>();
   for (const session of sessions) {
     const parent = parentNode(session);
-    const child = nodeOf(session);
-    if (parent === undefined || isUnder(parents, parent, child)) continue;
-    parent.forks.push(child);
-    parents.set(child, parent);
+    const below = nodeOf(session);
+    if (parent === undefined || isUnder(parents, parent, below)) continue;
+    const isChild = session.parent?.kind === "child";
+    (isChild ? parent.children : parent.forks).push(below);
+    parents.set(below, parent);
   }
   for (const { forks } of nodes.values()) {
     forks.sort((a, b) => branchOf(a) - branchOf(b));

@@ -1,5 +1,5 @@
 import { type JsonObject, toJson } from "@bufbuild/protobuf";
-import type { Session } from "@sessiond/client";
+import type { Session, SessionParent } from "@sessiond/client";
 import { SessionSchema } from "@sessiond/contract";
 import { CommandError } from "../command-error.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -17,7 +17,7 @@ const pageSize = 1_000;
 /** Trees deeper than this are cut: they would no longer fit a line, nor a stack. */
 const deepest = 200;
 
-/** Prints the session with those it was forked from and those forked from it. */
+/** Prints the session with those it came from, and its children and forks. */
 export async function tree(server: Server, id: string, { output }: { readonly output?: string }) {
   const { host, sessiond, interruption } = server;
   const { signal } = interruption;
@@ -50,13 +50,14 @@ function writeTree(output: Output, root: LineageNode, asked: string): void {
   ) => {
     const isAsked = node.sessionId === asked && node.session !== undefined;
     output.write(`${paint("gray", before)}${lineOf(node, { isAsked, paint })}\n`);
-    if (node.forks.length > 0 && depth === deepest) {
-      output.write(`${paint("gray", `${behind}└─ `)}… deeper than ${deepest} forks\n`);
+    const below = [...node.children, ...node.forks];
+    if (below.length > 0 && depth === deepest) {
+      output.write(`${paint("gray", `${behind}└─ `)}… deeper than ${deepest} levels\n`);
       return;
     }
-    for (const [index, fork] of node.forks.entries()) {
-      const isLast = index === node.forks.length - 1;
-      write(fork, {
+    for (const [index, next] of below.entries()) {
+      const isLast = index === below.length - 1;
+      write(next, {
         before: `${behind}${isLast ? "└─ " : "├─ "}`,
         behind: `${behind}${isLast ? "   " : "│  "}`,
         depth: depth + 1,
@@ -75,7 +76,7 @@ function lineOf(
   const { state, parent, headRevision, title } = session;
   const colour = state === undefined ? "gray" : stateColours[state];
   return [
-    ...(parent === undefined ? [] : [paint("gray", `at ${parent.revision}`)]),
+    ...(parent === undefined ? [] : [paint("gray", relationOf(parent))]),
     isAsked ? paint("bold", `${name} *`) : paint("cyan", name),
     paint(colour, state ?? "unknown"),
     `${headRevision} events`,
@@ -83,14 +84,18 @@ function lineOf(
   ].join("  ");
 }
 
+function relationOf({ kind, revision }: SessionParent): string {
+  return kind === "child" ? "child" : `at ${revision}`;
+}
+
 function jsonOf(
-  { sessionId, session, forks }: LineageNode,
+  { sessionId, session, children, forks }: LineageNode,
   { asked, depth }: { asked: string; depth: number },
 ): JsonObject {
   if (depth > deepest) {
     throw new CommandError(
       exitCodes.refused,
-      `the tree is deeper than ${deepest} forks; -o text shows so much of it`,
+      `the tree is deeper than ${deepest} levels; -o text shows so much of it`,
     );
   }
   return {
@@ -98,6 +103,7 @@ function jsonOf(
     isGone: session === undefined,
     isAsked: session !== undefined && sessionId === asked,
     ...(session && { session: toJson(SessionSchema, session.message) }),
+    children: children.map((child) => jsonOf(child, { asked, depth: depth + 1 })),
     forks: forks.map((fork) => jsonOf(fork, { asked, depth: depth + 1 })),
   };
 }

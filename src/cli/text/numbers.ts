@@ -7,3 +7,8 @@ export function numberText(value: number): string {
 export function sessionsText(count: number): string {
   return `${numberText(count)} ${count === 1 ? "session" : "sessions"}`;
 }
+
+/** So many children: `1 child`, `12,345 children`. */
+export function childrenText(count: number): string {
+  return `${numberText(count)} ${count === 1 ? "child" : "children"}`;
+}

@@ -14,10 +14,14 @@ import type { StoredSession } from "../../store/store.ts";
  * neither its record nor its log, gets a part of its own here and in `ExportSessionResponse`.
  */
 
-/** A session's own fields: without what belongs to a server, or follows from the rest. */
+/**
+ * A session's own fields: without what belongs to a server, or follows from the rest. Of its parent
+ * nothing but what that was called: elsewhere it is nobody's child.
+ */
 export function headerSession(session: Session): Session {
   const { expireTime: _due, metrics: _metrics, lastActivityTime: _last, ...rest } = session;
-  return { ...rest, namespace: "", uid: "", headRevision: 0 };
+  const parent = rest.parent && { ...rest.parent, uid: "", depth: 0 };
+  return { ...rest, namespace: "", uid: "", headRevision: 0, ...(parent && { parent }) };
 }
 
 /** The footer of a session without its checksum. */

@@ -15,6 +15,8 @@ import { DataLossError, FilterFailedError, ShuttingDownError } from "../../error
 import type { Clock } from "../../ids.ts";
 import { limits } from "../../limits.ts";
 import type { Change, Store, StoredSession } from "../../store/store.ts";
+import { visitDescendants } from "../children/descendants.ts";
+import type { Removals } from "../children/removals.ts";
 import { endSession } from "../lifecycle/end.ts";
 import { asOf } from "../lifecycle/lapse.ts";
 import { hasEnded } from "../lifecycle/states.ts";
@@ -51,12 +53,20 @@ interface Work {
 export class Cleanup {
   readonly #store: Store;
   readonly #cells: SessionCells;
+  readonly #removals: Removals;
   readonly #clock: Clock;
   readonly #shutdown: AbortSignal;
 
-  constructor(args: { store: Store; cells: SessionCells; clock: Clock; shutdown: AbortSignal }) {
+  constructor(args: {
+    store: Store;
+    cells: SessionCells;
+    removals: Removals;
+    clock: Clock;
+    shutdown: AbortSignal;
+  }) {
     this.#store = args.store;
     this.#cells = args.cells;
+    this.#removals = args.removals;
     this.#clock = args.clock;
     this.#shutdown = args.shutdown;
   }
@@ -82,6 +92,7 @@ export class Cleanup {
     answer.sessions = found.map(({ match }) => match);
     if (next !== undefined) answer.nextPageToken = encodePageToken(scope, placeText(next));
     if (!dryRun) await this.#act(work, found, answer);
+    else if (work.action === CleanupAction.DELETE) answer.childCount = await this.#count(found);
     return answer;
   }
 
@@ -139,11 +150,21 @@ export class Cleanup {
   }
 
   async #act(work: Work, found: readonly Found[], answer: CleanupSessionsResponse): Promise<void> {
+    const byUid = new Map(found.map((one) => [one.uid, one]));
+    const noteGone = (match: CleanupMatch) => {
+      if (!match.changed) answer.changed += 1;
+      match.changed = true;
+    };
+    const onChild = ({ session }: StoredSession) => {
+      // One that matched itself, and goes with its parent before its own turn has come.
+      const one = byUid.get(session.uid);
+      if (one === undefined) answer.childCount += 1;
+      else noteGone(one.match);
+    };
     await paced(found, async (one) => {
       if (this.#shutdown.aborted) throw new ShuttingDownError();
       try {
-        one.match.changed = await this.#change(work, one);
-        if (one.match.changed) answer.changed += 1;
+        if (await this.#change(work, one, onChild)) noteGone(one.match);
       } catch (error) {
         // What others were changed by stays; this one is as it was.
         if (!(error instanceof DataLossError || error instanceof FilterFailedError)) throw error;
@@ -153,18 +174,48 @@ export class Cleanup {
   }
 
   /** Changes a session if it still matches. */
-  #change(work: Work, { name, uid }: Found): Promise<boolean> {
+  #change(
+    work: Work,
+    { name, uid }: Found,
+    onChild: (child: StoredSession) => void,
+  ): Promise<boolean> {
     return this.#cells.use(name, async (cell) => {
       const before = cell.latest;
       if (before === undefined || before.session.uid !== uid) return false;
       const nowMs = this.#clock();
       const why = this.#why(work, asOf(before, nowMs), nowMs);
       if (why === undefined) return false;
+      if (work.action === CleanupAction.DELETE) {
+        const isWanted = (latest: StoredSession) =>
+          latest.session.uid === uid && this.#stillMatches(work, latest);
+        return this.#removals.remove(cell, { isWanted, onChild });
+      }
       const change = changeOf(work.action, before, why, nowMs);
       if (change === undefined) return false;
       await cell.commit(change);
       return true;
     });
+  }
+
+  #stillMatches(work: Work, latest: StoredSession): boolean {
+    const nowMs = this.#clock();
+    return this.#why(work, asOf(latest, nowMs), nowMs) !== undefined;
+  }
+
+  /** How many sessions would go as children, beside those that match. */
+  async #count(found: readonly Found[]): Promise<number> {
+    const matched = new Set(found.map(({ uid }) => uid));
+    let count = 0;
+    const visit = ({ session }: StoredSession) => {
+      if (matched.has(session.uid)) return false;
+      count += 1;
+      return true;
+    };
+    const options = { visit, turns: new Turns() };
+    for (const { name, uid } of found) {
+      await visitDescendants(this.#store, { ...name, uid }, options);
+    }
+    return count;
   }
 
   #why(
@@ -188,15 +239,13 @@ export class Cleanup {
 
 /** What is done to a session that matches; undefined: it has ended before. */
 function changeOf(
-  action: CleanupAction,
+  action: Exclude<CleanupAction, CleanupAction.DELETE>,
   before: StoredSession,
   why: string,
   nowMs: number,
 ): Omit<Change, "key" | "before"> | undefined {
   const reason = `cleanup: ${why}`;
   switch (action) {
-    case CleanupAction.DELETE:
-      return { events: [] };
     case CleanupAction.FAIL: {
       const end = create(SessionEndSchema, { reason, errorCode: "cleanup", errorMessage: why });
       return endSession(before, { state: SessionState.FAILED, end }, nowMs);

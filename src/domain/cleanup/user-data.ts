@@ -7,7 +7,8 @@ import {
 } from "@sessiond/contract";
 import { DataLossError, ShuttingDownError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import type { SessionPosition, Store } from "../../store/store.ts";
+import type { SessionPosition, Store, StoredSession } from "../../store/store.ts";
+import type { Removals } from "../children/removals.ts";
 import { namespaceOf } from "../names.ts";
 import { paced } from "../pace.ts";
 import type { SessionCells, SessionName } from "../session-cells.ts";
@@ -15,7 +16,7 @@ import { positionOf, walkChunk } from "../session-walk.ts";
 import type { State } from "../state/state.ts";
 import { Turns } from "../turns.ts";
 import { validate } from "../validation/validate.ts";
-import { findForks } from "./forks.ts";
+import { findRelated } from "./related.ts";
 
 /** Whose data, and what was met of it so far. */
 interface Work {
@@ -27,10 +28,14 @@ interface Work {
   readonly failed: Set<string>;
 }
 
+/** A session of the user. */
+type Found = SessionName & { readonly uid: string };
+
 /** Deletes what the store has of a user. */
 export class UserData {
   readonly #store: Store;
   readonly #cells: SessionCells;
+  readonly #removals: Removals;
   readonly #state: Pick<State, "removeUser">;
   readonly #shutdown: AbortSignal;
   readonly #limit: number;
@@ -38,6 +43,7 @@ export class UserData {
   constructor(args: {
     store: Store;
     cells: SessionCells;
+    removals: Removals;
     state: Pick<State, "removeUser">;
     shutdown: AbortSignal;
     /** Sessions of one call. Default from `limits.ts`. */
@@ -45,6 +51,7 @@ export class UserData {
   }) {
     this.#store = args.store;
     this.#cells = args.cells;
+    this.#removals = args.removals;
     this.#state = args.state;
     this.#shutdown = args.shutdown;
     this.#limit = args.limit ?? limits.userSessions;
@@ -59,14 +66,17 @@ export class UserData {
     const answer = create(DeleteUserDataResponseSchema);
     // The user may get sessions while others are deleted: until a round finds none.
     for (;;) {
-      const { names, more } = await this.#find(work, this.#limit - answer.matched);
+      const { sessions, more } = await this.#find(work, this.#limit - answer.matched);
       answer.more = more;
-      if (names.length === 0) break;
-      answer.matched += names.length;
+      if (sessions.length === 0) break;
+      answer.matched += sessions.length;
       // Before their parents are gone, which tell whose history it is.
-      await this.#addForks(work, names, answer);
-      if (dryRun) break;
-      await this.#deleteAll(work, names, answer);
+      const children = await this.#addForks(work, sessions, answer);
+      if (dryRun) {
+        answer.childCount = children;
+        break;
+      }
+      await this.#deleteAll(work, sessions, answer);
       if (more) break;
     }
     // Last: a session that is still there could bring it back.
@@ -76,9 +86,9 @@ export class UserData {
   }
 
   /** Up to `limit` sessions of the user that were not met before; `more`: there are others. */
-  async #find(work: Work, limit: number): Promise<{ names: SessionName[]; more: boolean }> {
+  async #find(work: Work, limit: number): Promise<{ sessions: Found[]; more: boolean }> {
     const { namespace, userId, found, failed } = work;
-    const names: SessionName[] = [];
+    const sessions: Found[] = [];
     const turns = new Turns();
     const onLeftOut = (sessionId: string) => failed.add(sessionId);
     let after: SessionPosition | undefined;
@@ -91,43 +101,56 @@ export class UserData {
         ...(after && { after }),
       });
       for (const stored of stretch) {
-        const { sessionId } = stored.session;
+        const { sessionId, uid } = stored.session;
         after = positionOf(stored);
         if (found.has(sessionId) || failed.has(sessionId)) continue;
-        if (names.length >= limit) return { names, more: true };
+        if (sessions.length >= limit) return { sessions, more: true };
         found.add(sessionId);
-        names.push({ namespace, sessionId });
+        sessions.push({ namespace, sessionId, uid });
       }
-      if (stretch.length < walkChunk) return { names, more: false };
+      if (stretch.length < walkChunk) return { sessions, more: false };
       await turns.yield();
     }
   }
 
+  /** Adds the forks to the answer; gives how many sessions of others are children of these. */
   async #addForks(
     { namespace, userId }: Work,
-    names: readonly SessionName[],
+    sessions: readonly Found[],
     answer: DeleteUserDataResponse,
-  ): Promise<void> {
-    const parents = new Set(names.map(({ sessionId }) => sessionId));
-    const forks = await findForks({ store: this.#store, namespace, parents, userId });
-    answer.forkCount += forks.length;
-    answer.forks.push(...forks.slice(0, limits.namedForks - answer.forks.length));
+  ): Promise<number> {
+    const found = await findRelated({ store: this.#store, namespace, sessions, userId });
+    answer.forkCount += found.forks.length;
+    answer.forks.push(...found.forks.slice(0, limits.namedForks - answer.forks.length));
+    return found.children;
   }
 
   async #deleteAll(
     { userId, found, failed }: Work,
-    names: readonly SessionName[],
+    sessions: readonly Found[],
     answer: DeleteUserDataResponse,
   ): Promise<void> {
-    await paced(names, async (name) => {
+    const isWanted = ({ session }: StoredSession) => session.userId === userId;
+    const noteGone = (sessionId: string) => {
+      answer.deleted += 1;
+      // Under its name the user may get another.
+      found.delete(sessionId);
+    };
+    const onChild = ({ session }: StoredSession) => {
+      if (session.userId !== userId) answer.childCount += 1;
+      else if (found.has(session.sessionId)) noteGone(session.sessionId);
+      // Of the user as well, but not met yet: the count of the sessions that were found has it, too.
+      else {
+        answer.matched += 1;
+        answer.deleted += 1;
+      }
+    };
+    await paced(sessions, async (name) => {
       if (this.#shutdown.aborted) throw new ShuttingDownError();
       try {
         await this.#cells.use(name, async (cell) => {
-          if (cell.latest?.session.userId !== userId) return;
-          await cell.commit({ events: [] });
-          answer.deleted += 1;
-          // Under its name the user may get another.
-          found.delete(name.sessionId);
+          const gone = await this.#removals.remove(cell, { isWanted, onChild });
+          if (gone) noteGone(name.sessionId);
         });
       } catch (error) {
         if (!(error instanceof DataLossError)) throw error;

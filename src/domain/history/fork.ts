@@ -43,7 +43,8 @@ export function forkSession(
     createTime: now,
     updateTime: now,
     etag: "1",
-    parent: from,
+    // Not in the event, which travels: a uid means something here only.
+    parent: { ...from, uid: parent.session.uid },
   });
   const own = create(LogSegmentSchema, {
     uid: new Uint8Array(uidBytes(parent.session.uid)),

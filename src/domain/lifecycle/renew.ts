@@ -15,12 +15,15 @@ export async function keepEnded<T>(args: {
   cells: SessionCells;
   cell: SessionCell;
   nowMs: number;
+  /** Says whether the session of that uid may leave its name, and a fresh one come, at this moment. */
+  canMake: (uid: string) => boolean;
   make: () => Promise<T>;
 }): Promise<T | undefined> {
-  const { cells, cell, nowMs, make } = args;
+  const { cells, cell, nowMs, canMake, make } = args;
   const name = await freeName(cells, cell.name);
   return cells.use(name, async (target) => {
     if (cell.latest === undefined || target.latest !== undefined) return undefined;
+    if (!canMake(cell.latest.session.uid)) return undefined;
     const { after, events } = settled(cell.latest, nowMs);
     if (!hasEnded(after)) return undefined;
     const { sessionId } = name;

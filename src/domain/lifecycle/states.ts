@@ -16,7 +16,10 @@ export function hasEnded({ session }: { session: Pick<Session, "state"> }): bool
   return endedStates.has(session.state);
 }
 
-export function sessionEnded({ session }: StoredSession): SessionEndedError {
+export function sessionEnded(
+  { session }: StoredSession,
+  refused: "events" | "children" = "events",
+): SessionEndedError {
   const state = SessionState[session.state] as keyof typeof SessionState;
-  return new SessionEndedError({ sessionId: session.sessionId, state });
+  return new SessionEndedError({ sessionId: session.sessionId, state, refused });
 }

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { WritesRefusedError } from "../../errors.ts";
+import { ShuttingDownError, WritesRefusedError } from "../../errors.ts";
 import type { Clock } from "../../ids.ts";
 import type { Deadline, Store, StoredSession } from "../../store/store.ts";
+import type { Keep, Removals } from "../children/removals.ts";
 import { batchSessions, paceMs } from "../pace.ts";
 import type { Outcome } from "../record.ts";
 import type { SessionCell, SessionCells, SessionName } from "../session-cells.ts";
@@ -19,7 +20,7 @@ const maxFailed = 1_024;
  *
  * When it fails the session stays, and is tried again.
  */
-export type Archive = (session: StoredSession) => Promise<void>;
+export type Archive = Keep;
 
 /**
  * Writes down what time has done: the ends of sessions that timed out or expired, and the removal of
@@ -31,6 +32,7 @@ export type Archive = (session: StoredSession) => Promise<void>;
 export class Sweeper {
   readonly #store: Store;
   readonly #cells: SessionCells;
+  readonly #removals: Removals;
   readonly #clock: Clock;
   readonly #onError: (error: unknown, name: SessionName) => void;
   readonly #archive: Archive | undefined;
@@ -42,6 +44,7 @@ export class Sweeper {
   constructor(args: {
     store: Store;
     cells: SessionCells;
+    removals: Removals;
     clock: Clock;
     /** Hears of sessions that could not be swept; they are tried again. */
     onError: (error: unknown, name: SessionName) => void;
@@ -50,6 +53,7 @@ export class Sweeper {
   }) {
     this.#store = args.store;
     this.#cells = args.cells;
+    this.#removals = args.removals;
     this.#clock = args.clock;
     this.#onError = args.onError;
     this.#archive = args.archive;
@@ -95,37 +99,40 @@ export class Sweeper {
     const { namespace, sessionId, uid } = key;
     try {
       await this.#cells.use({ namespace, sessionId }, async (cell) => {
-        if (cell.latest?.session.uid === uid) return this.#advance(cell, cell.latest);
-        // Deleted or renamed by a commit that is not there yet.
+        const before = cell.latest?.session.uid === uid ? cell.latest : undefined;
+        if (before !== undefined && (await this.#advance(cell, before))) return;
+        // Deleted or renamed by a commit that is not there yet; or it, or a child, changed while it was kept.
         failed.add(uid);
       });
     } catch (error) {
       failed.add(uid);
       // A full disk is no news of a session; removals are still taken.
-      if (error instanceof WritesRefusedError || this.#stop.signal.aborted) return;
+      if (error instanceof WritesRefusedError || error instanceof ShuttingDownError) return;
+      if (this.#stop.signal.aborted) return;
       this.#onError(error, { namespace, sessionId });
     }
   }
 
-  /** Brings a session to where its time has it. */
-  async #advance(cell: SessionCell, before: StoredSession): Promise<void> {
-    const nowMs = this.#clock();
-    const due = dueOf(before);
-    if (due !== undefined && due.atMs <= nowMs && due.cause === "retention") {
-      await this.#remove(cell, before);
-    } else {
-      await cell.commit(lapse(before, nowMs) ?? moved(before));
-    }
+  /** Brings a session to where its time has it. False: it is not there, because somebody changed it. */
+  async #advance(cell: SessionCell, before: StoredSession): Promise<boolean> {
+    if (this.#isOver(before)) return this.#remove(cell);
+    await cell.commit(lapse(before, this.#clock()) ?? moved(before));
+    return true;
   }
 
-  async #remove(cell: SessionCell, before: StoredSession): Promise<void> {
-    if (this.#archive !== undefined) {
-      await cell.settled();
-      await this.#archive(before);
-      // Somebody may have reopened it, or changed its retention, while it was written.
-      if (cell.latest !== before) return;
-    }
-    await cell.commit({ events: [] });
+  /**
+   * Removes a session with its children. Somebody may reopen it, or change its retention, while they are
+   * archived: then it stays.
+   */
+  #remove(cell: SessionCell): Promise<boolean> {
+    const isWanted = (latest: StoredSession) => this.#isOver(latest);
+    return this.#removals.remove(cell, { isWanted, keep: this.#archive });
+  }
+
+  /** Its retention is over. */
+  #isOver(stored: StoredSession): boolean {
+    const due = dueOf(stored);
+    return due !== undefined && due.atMs <= this.#clock() && due.cause === "retention";
   }
 
   async #run(): Promise<void> {

@@ -69,12 +69,15 @@ export class Quotas {
 
   /**
    * Runs a decision that may make a session active or its log longer. When the namespace is full and
-   * its quota says so, the decision is made anew, in turn, after the longest idle session was expired.
+   * its quota says so, the decision is made anew, in turn, after the longest idle session was expired;
+   * not the one that is spared, the parent of a child that is made.
    *
    * Errors: SessionQuotaExceededError, NamespaceFullError, and those of `decide`.
    */
-  async within<T>(name: SessionName, decide: (admit: Admit) => Promise<T>): Promise<T> {
-    const { namespace } = name;
+  async within<T>(
+    { namespace, spare }: SessionName & { readonly spare?: string },
+    decide: (admit: Admit) => Promise<T>,
+  ): Promise<T> {
     const quota = this.#quotaOf(namespace);
     if (quota === undefined) return decide(admitAll);
     const book = this.#open(namespace, quota);
@@ -94,7 +97,7 @@ export class Quotas {
           return await decide(admit);
         } catch (full) {
           if (!(full instanceof SessionQuotaExceededError)) throw full;
-          await this.#makeRoom({ namespace, quota, admission, full });
+          await this.#makeRoom({ namespace, spare, quota, admission, full });
           return await decide(admit);
         }
       });
@@ -142,11 +145,13 @@ export class Quotas {
   /** Expires the longest idle sessions until there is room. Errors: `full` when that is not enough. */
   async #makeRoom(args: {
     namespace: string;
+    /** Id of a session that is not expired. */
+    spare: string | undefined;
     quota: Quota;
     admission: Admission;
     full: SessionQuotaExceededError;
   }): Promise<void> {
-    const { namespace, quota, admission, full } = args;
+    const { namespace, spare, quota, admission, full } = args;
     const { activeSessions: limit = 0, minIdleMs } = quota;
     const { ledger } = admission;
     const nowMs = this.#clock();
@@ -154,7 +159,7 @@ export class Quotas {
     // A session that could not be ended stays where it is, and the walk goes on behind it.
     for (const { sessionId, lastActivityMs } of ledger.longestIdle(nowMs)) {
       if (ledger.countActive(nowMs) < limit || lastActivityMs > sinceMs) break;
-      await this.#expire({ namespace, sessionId }, sinceMs);
+      if (sessionId !== spare) await this.#expire({ namespace, sessionId }, sinceMs);
     }
     if (ledger.countActive(nowMs) >= limit) throw full;
     admission.reserve();

@@ -190,7 +190,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
   },
   "sessiond.v1.RawItem": { format: { maxBytes: limits.kindBytes, required: true } },
 
-  "sessiond.v1.CreateSessionRequest": request,
+  "sessiond.v1.CreateSessionRequest": { ...request, parent_session_id: word },
   "sessiond.v1.GetSessionRequest": sessionName,
   "sessiond.v1.ExportSessionRequest": sessionName,
   "sessiond.v1.ImportStart": { namespace, session_id: word, header: { required: true } },
@@ -204,6 +204,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     labels,
     page_size: { min: 0 },
     filter,
+    parent_session_id: word,
   },
   "sessiond.v1.UpdateSessionRequest": request,
   "sessiond.v1.EndSessionRequest": { ...sessionName, ...request },

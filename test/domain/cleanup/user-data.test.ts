@@ -7,6 +7,8 @@ import {
   UpdateSessionRequestSchema,
 } from "@sessiond/contract";
 import { describe, expect, test } from "vitest";
+import { Closings } from "../../../src/domain/children/closings.ts";
+import { Removals } from "../../../src/domain/children/removals.ts";
 import { UserData } from "../../../src/domain/cleanup/user-data.ts";
 import { SessionCells } from "../../../src/domain/session-cells.ts";
 import { DataLossError, InvalidFieldError } from "../../../src/errors.ts";
@@ -187,7 +189,8 @@ test("Bounded: a call deletes as many sessions as it may, the next one the rest"
   const cells = new SessionCells({ store, clock: () => 0, limit: 100, limitBytes: 1_000_000 });
   const { signal } = new AbortController();
   const { state } = domain;
-  const userData = new UserData({ store, cells, state, shutdown: signal, limit: 40 });
+  const removals = new Removals({ store, cells, closings: new Closings(), shutdown: signal });
+  const userData = new UserData({ store, cells, removals, state, shutdown: signal, limit: 40 });
   const request = create(DeleteUserDataRequestSchema, { userId: "ann" });
   expect(await userData.delete({ ...request, dryRun: true })).toMatchObject({
     matched: 40,

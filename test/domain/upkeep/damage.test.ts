@@ -1,7 +1,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { EventSchema, SessionSchema } from "@sessiond/contract";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  EventSchema,
+  SessionParentKind,
+  SessionParentSchema,
+  SessionSchema,
+} from "@sessiond/contract";
 import {
   NamespaceLogEntrySchema,
   type SessionHead,
@@ -197,6 +202,38 @@ const cases: readonly {
     says: /^the batch of event 5 has no end$/,
     breakIt: ({ uid, put, read }) =>
       put("events", event(uid, 5), read("events", event(uid, 5)) ?? Buffer.of(), true),
+  },
+  {
+    code: "PARENT_MISSING",
+    what: "a child whose parent is not there",
+    says: /^its parent 01990000-0000-7000-8000-000000000001 is not there$/,
+    breakIt: ({ put, read }) => {
+      const session = fromBinary(SessionSchema, read("sessions", sessionKey(name)) ?? Buffer.of());
+      const uid = "01990000-0000-7000-8000-000000000001";
+      const kind = SessionParentKind.CHILD;
+      session.parent = create(SessionParentSchema, { sessionId: "parent", kind, uid });
+      put("sessions", sessionKey(name), toBinary(SessionSchema, session));
+      const createTimeMs = Number(session.createTime?.seconds ?? 0n) * 1_000;
+      const at = { createTimeMs, sessionId: "bad" };
+      put(
+        "indexes",
+        indexKey({ namespace, index: { by: "parent", value: uid }, position: at }),
+        Buffer.of(),
+      );
+    },
+  },
+  {
+    code: "INDEX_MISSING",
+    what: "a child that the list of its parent lacks",
+    says: /a list of sessions does not have it/,
+    breakIt: ({ put, read }) => {
+      const session = fromBinary(SessionSchema, read("sessions", sessionKey(name)) ?? Buffer.of());
+      const good = sessionKey({ namespace, sessionId: "good" });
+      const { uid } = fromBinary(SessionSchema, read("sessions", good) ?? Buffer.of());
+      const kind = SessionParentKind.CHILD;
+      session.parent = create(SessionParentSchema, { sessionId: "good", kind, uid });
+      put("sessions", sessionKey(name), toBinary(SessionSchema, session));
+    },
   },
   {
     code: "INDEX_MISSING",

@@ -156,6 +156,37 @@ export const rows: readonly Row[] = [
     { code: "AlreadyExists", reason: "SESSION_ALREADY_EXISTS" },
   ),
 
+  row(
+    "a child of itself",
+    createSession,
+    { session: { sessionId: "fresh" }, parentSessionId: "fresh" },
+    { field: "parent_session_id", says: "is the session itself" },
+  ),
+  row(
+    "a child of a session that is not there",
+    createSession,
+    { session: { sessionId: "fresh" }, parentSessionId: "nobody" },
+    { code: "NotFound", reason: "SESSION_NOT_FOUND", says: '"nobody"' },
+  ),
+  row(
+    "a parent that the caller makes up",
+    createSession,
+    { session: { sessionId: "fresh", parent: { sessionId: "kept", kind: 2 } } },
+    { field: "session.parent" },
+  ),
+  row(
+    "a parent whose name has a line break",
+    createSession,
+    { session: { sessionId: "fresh" }, parentSessionId: "a\nb" },
+    { field: "parent_session_id" },
+  ),
+  row(
+    "a list of the children of nobody",
+    listSessions,
+    { parentSessionId: "nobody" },
+    { code: "NotFound", reason: "SESSION_NOT_FOUND" },
+  ),
+
   session("a title of 1,001 bytes", { title: "x".repeat(1_001) }, "session.title"),
   session("a goal above 64 KiB", { goal: "x".repeat(65_537) }, "session.goal"),
   session(

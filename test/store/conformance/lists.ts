@@ -1,7 +1,7 @@
-import { SessionState } from "@sessiond/contract";
+import { SessionParentKind, SessionState } from "@sessiond/contract";
 import { describe, expect, it } from "vitest";
 import type { SessionIndex, SessionQuery, Store } from "../../../src/store/store.ts";
-import { creation, NAMESPACE, update } from "../support.ts";
+import { childOf, creation, deletion, NAMESPACE, rename, update } from "../support.ts";
 import type { Engine } from "./index.ts";
 
 const ALL: SessionIndex = { by: "all" };
@@ -90,6 +90,34 @@ export function describeLists({ open }: Engine): void {
       const created: SessionIndex = { by: "state", value: SessionState.CREATED };
       expect(await ids(store, { index: created })).toEqual(["4"]);
       expect(await ids(store, { index: { by: "user", value: "nobody" } })).toEqual([]);
+      await store.close();
+    });
+
+    it("can be of the children of one session, by its uid; forks and mere names are in none", async () => {
+      const store = await open();
+      const parent = creation({ sessionId: "parent" });
+      const { uid } = parent.key;
+      const other = creation({ sessionId: "other" });
+      await store.commit(parent);
+      await store.commit(other);
+      const second = creation({ sessionId: "2", parent: childOf(uid), createTimeMs: 2 });
+      await store.commit(second);
+      await store.commit(creation({ sessionId: "1", parent: childOf(uid), createTimeMs: 3 }));
+      await store.commit(creation({ sessionId: "3", parent: childOf(other.key.uid) }));
+      const fork = childOf(uid, SessionParentKind.FORK);
+      await store.commit(creation({ sessionId: "fork", parent: fork }));
+      await store.commit(creation({ sessionId: "imported", parent: childOf("") }));
+      const index: SessionIndex = { by: "parent", value: uid };
+      expect(await ids(store, { index })).toEqual(["2", "1"]);
+      expect(await ids(store, { index, reverse: true, limit: 1 })).toEqual(["1"]);
+      // Wherever the parent and the children go by name.
+      await store.commit(rename(parent, "parent~1"));
+      const renamed = rename(second, "2~1");
+      await store.commit(renamed);
+      expect(await ids(store, { index })).toEqual(["2~1", "1"]);
+      await store.commit(deletion({ ...renamed, key: { ...second.key, sessionId: "2~1" } }));
+      expect(await ids(store, { index })).toEqual(["1"]);
+      expect(await ids(store, { namespace: "another", index })).toEqual([]);
       await store.close();
     });
 

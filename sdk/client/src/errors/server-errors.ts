@@ -357,6 +357,24 @@ export class ImportInvalidError extends SessiondError {
   }
 }
 
+/** The name is taken by a session that is no child of the parent given. */
+export class ParentMismatchError extends SessiondError {
+  /** The parent that was given. */
+  get parentSessionId(): string {
+    return this.text("parent_session_id");
+  }
+}
+
+/** The parent is so deep a child of a child that it can have none. Make it a child of one further up. */
+export class TooManyGenerationsError extends SessiondError {
+  get parentSessionId(): string {
+    return this.text("parent_session_id");
+  }
+  get limitLevels(): number {
+    return this.number("limit_levels");
+  }
+}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -400,5 +418,7 @@ export const errorByReason = {
   CALL_HIDDEN: CallHiddenError,
   REWINDS_FULL: RewindsFullError,
   STORE_BUSY: StoreBusyError,
+  PARENT_MISMATCH: ParentMismatchError,
+  TOO_MANY_GENERATIONS: TooManyGenerationsError,
   IMPORT_INVALID: ImportInvalidError,
 } satisfies Record<Reason, typeof SessiondError>;

@@ -37,6 +37,7 @@ const fixes = {
   REFERENCE_STRAY: compact,
   STATE_STRAY: "nobody sees it; `sessiond compact` leaves it out",
   CHECKPOINT_STRAY: "nobody sees it; `sessiond compact` leaves it out",
+  PARENT_MISSING: "nobody deletes it with its parent any more: delete it, or export and import it",
   LOG_CONDEMNED: `stop the server, or its housekeeping removes the log; ${restore}`,
 } satisfies Record<Code, string>;
 

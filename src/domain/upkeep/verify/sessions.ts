@@ -1,5 +1,5 @@
 import { type Session, SessionSchema, type StoreFinding } from "@sessiond/contract";
-import { derivedKeys } from "../../../store/indexes.ts";
+import { derivedKeys, parentUidOf } from "../../../store/indexes.ts";
 import { parseSessionKey, type SessionName, uidBytes, uidText } from "../../../store/keys.ts";
 import type { StoredRecord } from "../../../store/store.ts";
 import { type Concerned, finding } from "./finding.ts";
@@ -9,7 +9,10 @@ import { damaged, decoded, exactly, pagesOf, parsed, under } from "./walk.ts";
 /** How often a session that changes is looked at again. */
 const attempts = 5;
 
-/** The sessions by name: each has its head, its places in the lists, and its deadline. */
+/**
+ * The sessions by name: each has its head, its places in the lists, and its deadline; a child has its
+ * parent, too.
+ */
 export async function* checkSessions(run: Run): AsyncGenerator<Findings> {
   let damagedSessions = 0;
   for await (const page of pagesOf(run, "sessions")) {
@@ -47,13 +50,16 @@ function isOf({ namespace, sessionId }: Session, name: SessionName | undefined):
 
 /** Every record that the session must have beside its own. */
 function expectedOf(session: Session) {
-  return { head: uidBytes(session.uid), ...derivedKeys(session) };
+  const parent = parentUidOf(session);
+  const parents = parent === undefined ? [] : [uidBytes(parent)];
+  return { head: uidBytes(session.uid), parents, ...derivedKeys(session) };
 }
 
 function rangesOf(session: Session) {
-  const { head, indexes, deadlines } = expectedOf(session);
+  const { head, parents, indexes, deadlines } = expectedOf(session);
   return [
     exactly("heads", head),
+    ...parents.map((key) => exactly("heads", key)),
     ...indexes.map((key) => exactly("indexes", key)),
     ...deadlines.map((key) => exactly("deadlines", key)),
   ];
@@ -61,7 +67,7 @@ function rangesOf(session: Session) {
 
 /** What is missing, by the answers to `rangesOf`, which it takes. */
 function missing(session: Session, answers: Iterator<readonly StoredRecord[]>): StoreFinding[] {
-  const { head, indexes, deadlines } = expectedOf(session);
+  const { head, parents, indexes, deadlines } = expectedOf(session);
   const { namespace, sessionId, uid } = session;
   const concerned: Concerned = { namespace, sessionId, uid };
   const isThere = (key: Uint8Array) => under(key, answers.next().value) !== undefined;
@@ -69,6 +75,9 @@ function missing(session: Session, answers: Iterator<readonly StoredRecord[]>): 
   const note = (code: Parameters<typeof finding>[0], words: string) =>
     found.push(finding(code, concerned, words));
   if (!isThere(head)) note("HEAD_MISSING", "it has no head record, so nobody can read it");
+  for (const key of parents) {
+    if (!isThere(key)) note("PARENT_MISSING", `its parent ${uidText(key)} is not there`);
+  }
   for (const key of indexes) {
     if (!isThere(key)) note("INDEX_MISSING", "a list of sessions does not have it");
   }

@@ -57,7 +57,7 @@ export enum ErrorReason {
   SESSION_ALREADY_EXISTS = 3,
 
   /**
-   * FAILED_PRECONDITION. The session has ended and takes no events.
+   * FAILED_PRECONDITION. The session has ended and takes no events, and no children.
    *
    * Reopen it or create another.
    * Example: {"session_id": "demo", "state": "COMPLETED"}
@@ -391,6 +391,27 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_REVISION_OUT_OF_RANGE = 38;
    */
   REVISION_OUT_OF_RANGE = 38,
+
+  /**
+   * ALREADY_EXISTS. The name is taken by a session that is no child of the parent in the request.
+   *
+   * Choose another name, or leave the parent out to get the session as it is.
+   * Example: {"session_id": "search-1", "parent_session_id": "demo"}
+   *
+   * @generated from enum value: ERROR_REASON_PARENT_MISMATCH = 39;
+   */
+  PARENT_MISMATCH = 39,
+
+  /**
+   * FAILED_PRECONDITION. The session would be a child of a child of a child ..., more than 16 levels
+   * deep.
+   *
+   * Make it a child of one further up.
+   * Example: {"parent_session_id": "demo", "limit_levels": "16"}
+   *
+   * @generated from enum value: ERROR_REASON_TOO_MANY_GENERATIONS = 40;
+   */
+  TOO_MANY_GENERATIONS = 40,
 
   /**
    * FAILED_PRECONDITION. A rewind would hide the end of the session.

@@ -925,6 +925,13 @@ export enum StoreFindingCode {
    * @generated from enum value: STORE_FINDING_CODE_CHECKPOINT_STRAY = 21;
    */
   CHECKPOINT_STRAY = 21,
+
+  /**
+   * A child whose parent is not there.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_PARENT_MISSING = 30;
+   */
+  PARENT_MISSING = 30,
 }
 
 /**

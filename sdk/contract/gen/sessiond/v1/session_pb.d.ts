@@ -429,7 +429,8 @@ export declare type SessionExpiry = Message<"sessiond.v1.SessionExpiry"> & {
   ttl?: Duration | undefined;
 
   /**
-   * Time after its end after which the session is removed. Absent: kept. Not negative.
+   * Time after its end after which the session is removed, with its children. Absent: kept. Not
+   * negative.
    *
    * @generated from field: google.protobuf.Duration retention = 3;
    */
@@ -524,7 +525,7 @@ export declare const HintSchema: GenMessage<Hint>;
  */
 export declare type SessionParent = Message<"sessiond.v1.SessionParent"> & {
   /**
-   * Name of the parent, in the same namespace.
+   * Name that the parent had, in the same namespace. RENEW may have given it another since.
    *
    * @generated from field: string session_id = 1;
    */
@@ -543,6 +544,23 @@ export declare type SessionParent = Message<"sessiond.v1.SessionParent"> & {
    * @generated from field: sessiond.v1.SessionParentKind kind = 3;
    */
   kind: SessionParentKind;
+
+  /**
+   * Key of the parent's log, which stays the same whatever the parent is called. Set by the server.
+   *
+   * Absent: the parent is a mere name, which nothing follows from. So it is of imported sessions, of
+   * forks that were made before there was this field, and in the event `forked`.
+   *
+   * @generated from field: string uid = 4;
+   */
+  uid: string;
+
+  /**
+   * Of a child: how many sessions stand above it, from 1. 0 for a fork. Set by the server.
+   *
+   * @generated from field: uint32 depth = 5;
+   */
+  depth: number;
 };
 
 /**
@@ -647,7 +665,7 @@ export enum SessionParentKind {
   FORK = 1,
 
   /**
-   * A sub-agent's own session; deleted with its parent.
+   * A sub-agent's own session, with its own log, limits and expiry; deleted with its parent.
    *
    * @generated from enum value: SESSION_PARENT_KIND_CHILD = 2;
    */

@@ -48,6 +48,18 @@ export declare type CreateSessionRequest = Message<"sessiond.v1.CreateSessionReq
    * @generated from field: string request_id = 4;
    */
   requestId: string;
+
+  /**
+   * Name of the session whose child this one is to be, in the same namespace. Absent: nobody's.
+   *
+   * It has not ended, and is at most 15 levels below a session that is nobody's child. A session that
+   * `if_exists` finds has to be a child of it, or the call fails with PARENT_MISMATCH; absent, a session
+   * is found whosever child it is. The fresh session that RENEW makes has the parent of the request, the
+   * ended one keeps its own, and its children.
+   *
+   * @generated from field: string parent_session_id = 5;
+   */
+  parentSessionId: string;
 };
 
 /**
@@ -216,6 +228,14 @@ export declare type ListSessionsRequest = Message<"sessiond.v1.ListSessionsReque
    * @generated from field: string filter = 9;
    */
   filter: string;
+
+  /**
+   * Children of the session that has this name now, without theirs. Absent: any session. Forks are no
+   * children.
+   *
+   * @generated from field: string parent_session_id = 10;
+   */
+  parentSessionId: string;
 };
 
 /**
@@ -672,6 +692,13 @@ export declare type DeleteSessionResponse = Message<"sessiond.v1.DeleteSessionRe
    * @generated from field: bool deleted = 1;
    */
   deleted: boolean;
+
+  /**
+   * Children, and theirs, that this call deleted with it.
+   *
+   * @generated from field: uint32 child_count = 2;
+   */
+  childCount: number;
 };
 
 /**
@@ -965,6 +992,14 @@ export declare type CleanupSessionsResponse = Message<"sessiond.v1.CleanupSessio
    * @generated from field: string next_page_token = 6;
    */
   nextPageToken: string;
+
+  /**
+   * With DELETE: children, and theirs, that went with them, beside those of the page that matched
+   * themselves. In a dry run those that would go.
+   *
+   * @generated from field: uint32 child_count = 7;
+   */
+  childCount: number;
 };
 
 /**
@@ -1077,7 +1112,8 @@ export declare type DeleteUserDataResponse = Message<"sessiond.v1.DeleteUserData
   more: boolean;
 
   /**
-   * Sessions of others that share history of sessions this call found: their part of it stays. At
+   * Sessions of others that share history of sessions this call found, or of their children: their part
+   * of it stays. At
    * most 1,000. Of sessions that an earlier call deleted they cannot be told; a dry run first has
    * them all.
    *
@@ -1091,6 +1127,14 @@ export declare type DeleteUserDataResponse = Message<"sessiond.v1.DeleteUserData
    * @generated from field: uint32 fork_count = 6;
    */
   forkCount: number;
+
+  /**
+   * Sessions of others that were deleted with them as their children, or children of those; in a dry
+   * run those that would be.
+   *
+   * @generated from field: uint32 child_count = 7;
+   */
+  childCount: number;
 };
 
 /**
@@ -1617,8 +1661,12 @@ export declare const SessionService: GenService<{
    * in order; if the server dies between them nothing is lost, the name is free, and a repeated
    * call creates the fresh session.
    *
+   * With `parent_session_id` the session is a child of that one, and deleted with it. A child that is
+   * created while its parent is deleted goes with it, or is refused.
+   *
    * Errors: SESSION_ALREADY_EXISTS, SESSION_QUOTA_EXCEEDED, NAMESPACE_FULL, REQUEST_ID_REUSED,
-   * NOT_SUPPORTED.
+   * NOT_SUPPORTED. With a parent: SESSION_NOT_FOUND and SESSION_ENDED, which name the parent,
+   * PARENT_MISMATCH, TOO_MANY_GENERATIONS.
    *
    * @generated from rpc sessiond.v1.SessionService.CreateSession
    */
@@ -1647,7 +1695,7 @@ export declare const SessionService: GenService<{
    * sessions match; only an absent `next_page_token` says that it was the last. A session whose
    * record is damaged is left out, and named in the server's log.
    *
-   * Errors: PAGE_TOKEN_INVALID, FILTER_FAILED.
+   * Errors: PAGE_TOKEN_INVALID, FILTER_FAILED, with `parent_session_id` SESSION_NOT_FOUND.
    *
    * @generated from rpc sessiond.v1.SessionService.ListSessions
    */
@@ -1761,13 +1809,17 @@ export declare const SessionService: GenService<{
     output: typeof RewindSessionResponseSchema;
   },
   /**
-   * Deletes a session and its log.
+   * Deletes a session and its log, with its children and theirs.
    *
    * The session is gone when the call returns; its bytes are freed in the background. Deleting
    * a session that does not exist fails unless `allow_missing`. A request id used on the
    * session stays known, so a late retry does not bring it back.
    *
-   * Errors: SESSION_NOT_FOUND, REQUEST_ID_REUSED.
+   * Children go before their parent, each atomically, so a call that is cut off leaves a parent with
+   * fewer children: repeat it. No child is ever left without its parent. Forks stay, of the session and
+   * of its children. The call takes as long as there are children.
+   *
+   * Errors: SESSION_NOT_FOUND, REQUEST_ID_REUSED, DATA_LOSS of a child that cannot be read.
    *
    * @generated from rpc sessiond.v1.SessionService.DeleteSession
    */
@@ -1823,7 +1875,8 @@ export declare const SessionService: GenService<{
    *
    * There is no `request_id`: a call repeated, or begun anew, finds what is left. A filter that
    * fails on a session of the page changes nothing of the page; a dry run over all pages first says
-   * whether it does. Sessions that cannot be read are left alone and counted.
+   * whether it does. Sessions that cannot be read are left alone and counted. With DELETE a session takes
+   * its children along, whether they match or not; one with a child that cannot be read stays.
    *
    * Errors: PAGE_TOKEN_INVALID, FILTER_FAILED.
    *
@@ -1835,8 +1888,8 @@ export declare const SessionService: GenService<{
     output: typeof CleanupSessionsResponseSchema;
   },
   /**
-   * Deletes all sessions of a user in the namespace, with their logs, whatever their state, and what
-   * they shared of it by `user:` keys.
+   * Deletes all sessions of a user in the namespace, with their logs and their children, whatever their
+   * state and whoever the children's user, and what they shared of it by `user:` keys.
    *
    * Sessions are deleted one by one, up to 10,000 in a call; those that the user gets meanwhile are
    * deleted as well. Repeating the call finds what is left, so it needs no `request_id`. The
@@ -1875,6 +1928,8 @@ export declare const SessionService: GenService<{
    * compactions, protection and its end. It gets a fresh uid, and its namespace and name from the
    * request. Cursors, request ids and the batches that events were appended in are not kept. Its own keys
    * of the state come along, `user:` and `app:` keys do not; a fork becomes a session that shares nothing.
+   * The `parent` of a child stays a mere name, also where a session of that name is there: the imported
+   * session is nobody's child, and is not deleted with anything.
    *
    * Atomic: nothing of the session is visible before it is there whole, in lists, reads or watches; an
    * import that fails, or is cut off by whatever, leaves none of it. The server works out turns, steps,
