@@ -11,7 +11,7 @@ import {
   TokenUsageSchema,
 } from "@sessiond/contract";
 import type { SessionHead } from "@sessiond/contract/store";
-import { encodedEvent } from "../store/encoded.ts";
+import { sizeOf } from "../store/encoded.ts";
 import { sideOf, traitsOf } from "./payloads.ts";
 
 /** Callers report what they like; a sum stops at the largest number its field can carry. */
@@ -65,7 +65,7 @@ export class Counts {
       metrics.requests = withRequest(metrics.requests, event.payload.value);
     }
     if (event.protection !== undefined) metrics.protectedEvents++;
-    metrics.storedBytes += encodedEvent(event).length;
+    metrics.storedBytes += sizeOf(event);
 
     const usage = metrics.tokens ?? create(TokenUsageSchema);
     const tokens = event.tokens?.count ?? 0;

@@ -16,3 +16,16 @@ export function encodedEvent(event: Event): Uint8Array {
   }
   return bytes;
 }
+
+const sizes = new WeakMap<Event, number>();
+
+/** Bytes of the binary form of an event that will not change any more. */
+export function sizeOf(event: Event): number {
+  return sizes.get(event) ?? encodedEvent(event).length;
+}
+
+/** Notes the size of an event that was decoded, so that nobody encodes it to know. Gives the event. */
+export function withSize(event: Event, bytes: number): Event {
+  sizes.set(event, bytes);
+  return event;
+}

@@ -1,6 +1,6 @@
-import { toBinary } from "@bufbuild/protobuf";
-import { type Event, EventSchema } from "@sessiond/contract";
+import type { Event } from "@sessiond/contract";
 import type { LogSegment, SessionHead } from "@sessiond/contract/store";
+import { sizeOf } from "./encoded.ts";
 import { uidText } from "./keys.ts";
 import type { EventRange, Store, StoredSession } from "./store.ts";
 
@@ -47,7 +47,7 @@ export async function readLog(
     const isWhole = events.at(-1)?.revision === (reverse ? from : to);
     const isAll = from === first && to === last;
     if (page.length === 0 && (isAll || !isWhole || wholeBatches)) return events;
-    maxBytes -= events.reduce((sum, event) => sum + toBinary(EventSchema, event).length, 0);
+    maxBytes -= events.reduce((sum, event) => sum + sizeOf(event), 0);
     // A read gives at least one event, but the page has one already.
     if (page.length > 0 && maxBytes < 0) return page;
     page.push(...events);

@@ -1,7 +1,7 @@
 import type { Event } from "@sessiond/contract";
 import { NotSupportedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
-import { encodedEvent } from "../../store/encoded.ts";
+import { sizeOf } from "../../store/encoded.ts";
 import { placesOf, readLog } from "../../store/log.ts";
 import type { Store } from "../../store/store.ts";
 import type { Outcome } from "../record.ts";
@@ -33,7 +33,7 @@ export async function flattened(store: Store, fork: Outcome): Promise<ForkOutcom
       maxBytes: limits.pageBytes,
     };
     const events = await readLog(store, range);
-    bytes += events.reduce((sum, event) => sum + encodedEvent(event).length, 0);
+    bytes += events.reduce((sum, event) => sum + sizeOf(event), 0);
     if (events.length === 0 || bytes > limits.forkCopyBytes) {
       throw new NotSupportedError(
         `session "${session.sessionId}" would share events of ${inherited.length} logs, and those of the newest are too many to copy; fork an older session of the chain`,

@@ -3,6 +3,7 @@ import type { Event } from "@sessiond/contract";
 import { type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
 import { DataLossError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
+import { sizeOf, withSize } from "../../store/encoded.ts";
 import { placesOf, readCheckpoint, readLog } from "../../store/log.ts";
 import type { Store, StoredSession } from "../../store/store.ts";
 import { StateBuilder, stateOf } from "../context/state.ts";
@@ -61,7 +62,8 @@ function replay(head: SessionHead, events: readonly Event[], sessionId: string):
     ruleReason: ({ protection }) => protection?.reason,
   });
   for (const stored of events) {
-    const event = { ...stored };
+    // It is the one that was stored, number for number.
+    const event = withSize({ ...stored }, sizeOf(stored));
     counts.number(event);
     context.place(event);
     counts.add(event);

@@ -1,5 +1,5 @@
-import { toBinary } from "@bufbuild/protobuf";
-import { type Event, EventSchema } from "@sessiond/contract";
+import type { Event } from "@sessiond/contract";
+import { sizeOf } from "../../store/encoded.ts";
 import { type LogRange, readLog } from "../../store/log.ts";
 import type { Store } from "../../store/store.ts";
 
@@ -71,16 +71,11 @@ export async function readVisible(
       if (newest === undefined) break;
       events.push(...page);
       next = newest.revision + (reverse ? -1 : 1);
-      // A page is counted only when another one has to fit beside it.
-      if (part !== parts.at(-1)) bytes += sizeOf(page);
-      else return { events, next };
+      if (part === parts.at(-1)) return { events, next };
+      bytes += page.reduce((sum, event) => sum + sizeOf(event), 0);
     }
   }
   return { events, next: reverse ? first - 1 : last + 1 };
-}
-
-function sizeOf(events: readonly Event[]): number {
-  return events.reduce((sum, event) => sum + toBinary(EventSchema, event).length, 0);
 }
 
 /** Place of the first range that ends at a revision or behind it. */

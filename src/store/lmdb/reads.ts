@@ -11,6 +11,7 @@ import {
   StateRecordSchema,
 } from "@sessiond/contract/store";
 import { DataLossError } from "../../errors.ts";
+import { withSize } from "../encoded.ts";
 import type { SessionPlace } from "../in-flight.ts";
 import {
   eventKey,
@@ -104,7 +105,7 @@ export class Reads {
       bytes += content.length;
       const isFull = events.length >= maxEvents || (events.length > 0 && bytes > maxBytes);
       if (isFull && !insideBatch) break;
-      events.push(message(EventSchema, content, record));
+      events.push(withSize(message(EventSchema, content, record), content.length));
       insideBatch = wholeBatches && continuesBatch(value);
     }
     if (events.length === 0) this.#assertAlive();

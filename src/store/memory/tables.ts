@@ -9,6 +9,7 @@ import {
   type StateRecord,
   StateRecordSchema,
 } from "@sessiond/contract/store";
+import { withSize } from "../encoded.ts";
 import type { SessionPlace } from "../in-flight.ts";
 import {
   indexKey,
@@ -191,7 +192,8 @@ export class MemoryTables {
       bytes += found.content.length;
       const isFull = events.length >= maxEvents || (events.length > 0 && bytes > maxBytes);
       if (isFull && !insideBatch) break;
-      events.push(fromBinary(EventSchema, Uint8Array.from(found.content)));
+      const event = fromBinary(EventSchema, Uint8Array.from(found.content));
+      events.push(withSize(event, found.content.length));
       insideBatch = wholeBatches && found.continues;
     }
     return events;
