@@ -10,6 +10,10 @@ export interface ModelEvent {
   readonly isAssistant: boolean;
   /** Of a tool call or a result. */
   readonly callId: string;
+  /** Of a tool call or an amendment: the arguments. */
+  readonly text: string;
+  /** Of an amendment: revision of the call. */
+  readonly amends: number;
   /** Of a result: the call is closed by it. */
   readonly isFinal: boolean;
   /** Of `session_ended`: the state it led to; of `session_reopened`: the one before. */
@@ -27,6 +31,7 @@ export function modelEvent(
 ): ModelEvent {
   return {
     ...{ kind, atMs: 0, tokens: 0, isAssistant: false, callId: "", isFinal: true, rewindTo: 0 },
+    ...{ text: "", amends: 0 },
     ...{ state: SessionState.UNSPECIFIED, request: { isCounted: true, failed: false, ms: 0 } },
     ...fields,
   };
@@ -100,7 +105,7 @@ export function counted(log: readonly ModelEvent[]): Counters {
     errors: count(({ kind }) => kind === "error"),
     tokens: {
       total: tokens(() => true),
-      input: tokens((event) => !isOutput(event)),
+      input: tokens((event) => !isOutput(event) && event.kind !== "amendment"),
       output: tokens(isOutput),
     },
     requests: {

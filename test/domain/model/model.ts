@@ -14,7 +14,7 @@ import {
   started,
   withEvents,
 } from "./session.ts";
-import { beforeGroups, cutOf } from "./timeline.ts";
+import { argumentsOf, beforeGroups, cutOf } from "./timeline.ts";
 
 /** A call the model refuses, by the reason the contract gives for it. */
 export interface Refused {
@@ -54,10 +54,15 @@ export class Model {
     return { ...settled(session, this.nowMs), log, lastMs };
   }
 
-  create(name: string, fields: Fields, { isDeferred }: { isDeferred: boolean }): ModelSession {
+  create(
+    name: string,
+    fields: Fields,
+    { isDeferred, parentUid }: { isDeferred: boolean; parentUid?: string | undefined },
+  ): ModelSession {
     const { nowMs } = this;
     const state = SessionState.CREATED;
-    const created = { uid: "", fields, state, createMs: nowMs, lastMs: nowMs, log: [] };
+    const times = { createMs: nowMs, lastMs: nowMs };
+    const created = { uid: "", fields, state, ...times, log: [], parentUid };
     const session = isDeferred ? created : started(created, nowMs);
     this.sessions.set(name, session);
     return session;
@@ -147,6 +152,35 @@ export class Model {
     return after;
   }
 
+  /** Deletes a session with its children and theirs; gives how many those were. */
+  delete(name: string): { children: number } | Refused {
+    const session = this.sessions.get(name);
+    if (session === undefined) return { refused: "SESSION_NOT_FOUND" };
+    this.sessions.delete(name);
+    let children = 0;
+    for (const [child, { parentUid }] of [...this.sessions]) {
+      if (parentUid !== session.uid) continue;
+      const gone = this.delete(child);
+      children += 1 + ("children" in gone ? gone.children : 0);
+    }
+    return { children };
+  }
+
+  /** Gives the revision of the amendment; 0: the call has these arguments already. */
+  amend(name: string, revision: number, text: string, tokens: number): number | Refused {
+    if (revision === 0) return { refused: "INVALID_FIELD" };
+    const before = this.sessions.get(name);
+    if (before === undefined) return { refused: "SESSION_NOT_FOUND" };
+    const now = argumentsOf(before.log, revision);
+    if (now === undefined) return { refused: "INVALID_FIELD" };
+    if (now === text) return 0;
+    if (hasEnded(settled(before, this.nowMs))) return { refused: "SESSION_ENDED" };
+    const event = modelEvent("amendment", { amends: revision, text, tokens });
+    const after = withEvents(before, [event], this.nowMs);
+    this.sessions.set(name, after);
+    return after.log.length;
+  }
+
   /** Gives the revision of the rewind, 0 without one, and the newest revision in front of it. */
   rewind(
     name: string,
@@ -181,7 +215,8 @@ export class Model {
     const lastMs = log.at(-1)?.atMs ?? 0;
     const { fields } = parent;
     const { nowMs: createMs } = this;
-    const fork = { uid: "", fields, state: SessionState.ACTIVE, createMs, lastMs, log, inherited };
+    const state = SessionState.ACTIVE;
+    const fork = { uid: "", fields, state, createMs, lastMs, log, inherited };
     const after = withEvents(fork, [modelEvent("forked")], this.nowMs);
     this.sessions.set(newName, { ...after, startMs: after.lastMs });
     return after;
@@ -192,18 +227,19 @@ export class Model {
     const known = this.sessions.get(name);
     if (known === undefined) return { refused: "SESSION_NOT_FOUND" };
     if (this.sessions.has(newName)) return { refused: "SESSION_ALREADY_EXISTS" };
-    const { inherited: _shared, ...own } = known;
+    const { inherited: _shared, parentUid: _parent, ...own } = known;
     this.sessions.set(newName, { ...own, uid: "" });
     return own;
   }
 
   /** Writes down what time has done to all sessions. */
   sweep(): void {
-    for (const [name, session] of this.sessions) {
+    for (const [name, session] of [...this.sessions]) {
+      if (!this.sessions.has(name)) continue;
       const after = settled(session, this.nowMs);
       const due = dueOf(after);
       const isOver = due?.state === "removed" && due.atMs <= this.nowMs;
-      if (isOver) this.sessions.delete(name);
+      if (isOver) this.delete(name);
       else this.sessions.set(name, after);
     }
   }

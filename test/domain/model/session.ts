@@ -36,6 +36,8 @@ export interface ModelSession {
   /** When the newest event was appended, or the session created. */
   readonly lastMs: number;
   readonly log: readonly ModelEvent[];
+  /** Of a child: uid of the session that it goes with. */
+  readonly parentUid?: string | undefined;
   /** Events that it shares with the session it was forked from. */
   readonly inherited?: number;
 }

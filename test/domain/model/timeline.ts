@@ -127,3 +127,12 @@ export function beforeGroups(log: readonly ModelEvent[], count: number): number 
   const first = firsts.slice(-count)[0];
   return first === undefined ? log.length : first - 1;
 }
+
+/** The arguments that a call has by now. Undefined: it is no call, or hidden. */
+export function argumentsOf(log: readonly ModelEvent[], call: number): string | undefined {
+  const { visible } = momentsOf(log).at(-1) ?? beginning;
+  if (!visible.includes(call) || log[call - 1]?.kind !== "toolCall") return undefined;
+  const said = visible.flatMap((revision) => log[revision - 1] ?? []);
+  const newest = said.findLast(({ kind, amends }) => kind === "amendment" && amends === call);
+  return (newest ?? log[call - 1])?.text;
+}

@@ -81,6 +81,11 @@ function append(args: Args): Happening {
   };
 }
 
+/** Name and arguments, with a line break between them. */
+export function callTokens(text: string): number {
+  return "search".length + (text === "" ? 0 : text.length + 1);
+}
+
 interface Draft {
   readonly event: MessageInitShape<typeof EventSchema>;
   readonly model: ModelEvent;
@@ -116,11 +121,9 @@ function draftOf(
     case "toolCall": {
       const callId = `call ${world.model.next()}`;
       const value = { callId, name: "search", arguments: text };
-      // Name and arguments, with a line break between them.
-      const counted = "search".length + (length > 0 ? length + 1 : 0);
       return {
         event: { payload: { case: "toolCall", value } },
-        model: modelEvent("toolCall", { tokens: counted, callId }),
+        model: modelEvent("toolCall", { tokens: callTokens(text), callId, text }),
       };
     }
     case "toolResult":

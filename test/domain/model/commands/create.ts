@@ -28,14 +28,15 @@ const args = fc.record({
   ifExists: fc.constantFrom("UNSPECIFIED", "FAIL", "RETURN", "RENEW", "RENEW"),
   isDeferred: fc.boolean(),
   isRepeatable: fc.boolean(),
+  parent: fc.constantFrom("", "", "", "a", "a", "b", "c", "a~1"),
 });
 type Args = typeof args extends fc.Arbitrary<infer T> ? T : never;
 
-/** CreateSession, with every answer to a name that is taken. */
+/** CreateSession, also of a child, with every answer to a name that is taken. */
 export const creation: fc.Arbitrary<Happening> = args.map((args) => ({
   toString: () => `create ${JSON.stringify(args)}`,
   async run(world, real) {
-    const { name, preset, agentId, userId, isDeferred, isRepeatable } = args;
+    const { name, preset, agentId, userId, isDeferred, isRepeatable, parent } = args;
     const request = create(CreateSessionRequestSchema, {
       session: {
         ...{ sessionId: name, preset, agentId, userId },
@@ -44,6 +45,7 @@ export const creation: fc.Arbitrary<Happening> = args.map((args) => ({
       },
       ifExists: IfExists[args.ifExists as keyof typeof IfExists],
       deferredStart: isDeferred,
+      parentSessionId: parent,
       requestId: world.requestId(isRepeatable),
     });
     const wanted = expectedAnswer(world, args);
@@ -60,9 +62,10 @@ export const creation: fc.Arbitrary<Happening> = args.map((args) => ({
     }
     const session = answer.session as Session;
     expect(answer.created).toBe(wanted.isCreated);
-    if (wanted.isCreated) keepEnded(world, name);
+    const parentUid = world.model.sessions.get(parent)?.uid;
     if (wanted.isCreated) {
-      const made = world.model.create(name, fieldsOf(args), { isDeferred });
+      keepEnded(world, name);
+      const made = world.model.create(name, fieldsOf(args), { isDeferred, parentUid });
       world.model.sessions.set(name, { ...made, uid: session.uid });
     }
     const shown = world.model.shown(name);
@@ -72,12 +75,21 @@ export const creation: fc.Arbitrary<Happening> = args.map((args) => ({
 
 function expectedAnswer(
   { model }: World,
-  { name, ifExists }: Args,
+  { name, ifExists, parent: parentName }: Args,
 ): { isCreated: boolean } | { refused: string } {
+  if (parentName === name) return { refused: "INVALID_FIELD" };
+  const parent = model.shown(parentName);
+  if (parentName !== "" && parent === undefined) return { refused: "SESSION_NOT_FOUND" };
   const known = model.shown(name);
-  if (known === undefined) return { isCreated: true };
-  if (ifExists === "RETURN") return { isCreated: false };
-  if (ifExists === "RENEW") return { isCreated: hasEnded(known) };
+  const isRenewed = known !== undefined && ifExists === "RENEW" && hasEnded(known);
+  if (known === undefined || isRenewed) {
+    const isLate = parent !== undefined && hasEnded(parent);
+    return isLate ? { refused: "SESSION_ENDED" } : { isCreated: true };
+  }
+  if (ifExists === "RETURN" || ifExists === "RENEW") {
+    const isOther = parent !== undefined && parent.uid !== known.parentUid;
+    return isOther ? { refused: "PARENT_MISMATCH" } : { isCreated: false };
+  }
   return { refused: "SESSION_ALREADY_EXISTS" };
 }
 

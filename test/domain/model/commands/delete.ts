@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import { someName } from "../pool.ts";
 import { answerOf, type Happening } from "../world.ts";
 
-/** DeleteSession, also of what is not there. */
+/** DeleteSession, with all children, also of what is not there. */
 export const deleting: fc.Arbitrary<Happening> = fc
   .record({ name: someName, allowMissing: fc.boolean(), isRepeatable: fc.boolean() })
   .map((args) => ({
@@ -16,7 +16,7 @@ export const deleting: fc.Arbitrary<Happening> = fc
       const request = create(DeleteSessionRequestSchema, {
         ...{ sessionId: name, allowMissing, requestId },
       });
-      const deleted = world.model.sessions.delete(name);
+      const wanted = world.model.delete(name);
       const answer = await answerOf(real.domain.sessions.delete(request));
       world.remember(
         request,
@@ -24,7 +24,9 @@ export const deleting: fc.Arbitrary<Happening> = fc
         (again) => real.domain.sessions.delete(again),
         (other) => ({ ...other, allowMissing: !allowMissing }),
       );
-      if (deleted || allowMissing) expect(answer).toMatchObject({ deleted });
-      else expect(answer).toEqual({ refused: "SESSION_NOT_FOUND" });
+      if ("children" in wanted) {
+        expect(answer).toMatchObject({ deleted: true, childCount: wanted.children });
+      } else if (allowMissing) expect(answer).toMatchObject({ deleted: false });
+      else expect(answer).toEqual(wanted);
     },
   }));

@@ -1,6 +1,7 @@
 import type fc from "fast-check";
 import type { Happening } from "../world.ts";
 import { repeating } from "./again.ts";
+import { amending } from "./amend.ts";
 import { appending, talking } from "./append.ts";
 import { copying } from "./copy.ts";
 import { creation } from "./create.ts";
@@ -17,7 +18,7 @@ import { updating } from "./update.ts";
 /** All that may happen; what stands more than once happens more often. */
 export const happenings: readonly fc.Arbitrary<Happening>[] = [
   ...[creation, creation, appending, appending, appending, recording],
-  ...[talking, talking, talking, forking, rewinding, rewinding, copying],
+  ...[talking, talking, talking, forking, rewinding, rewinding, copying, amending],
   ...[ending, cancelling, reopening, reopening, updating, updating, deleting],
   ...[passing, passing, passing, sweeping, restarting, listing, repeating, repeating],
 ];

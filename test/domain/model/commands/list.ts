@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { ListSessionsRequestSchema, SessionOrder, SessionState } from "@sessiond/contract";
 import fc from "fast-check";
 import { expect } from "vitest";
-import type { Happening } from "../world.ts";
+import { answerOf, type Happening } from "../world.ts";
 
 const args = fc.record({
   state: fc.constantFrom(...Array.from({ length: 9 }, (_, state): SessionState => state)),
@@ -10,20 +10,28 @@ const args = fc.record({
   userId: fc.constantFrom("", "", "ada"),
   order: fc.constantFrom(SessionOrder.UNSPECIFIED, SessionOrder.OLDEST_FIRST),
   pageSize: fc.constantFrom(1, 2, 100),
+  parentSessionId: fc.constantFrom("", "", "", "a", "b"),
 });
 
 /** ListSessions by every filter, as of now, page by page. */
 export const listing: fc.Arbitrary<Happening> = args.map((args) => ({
   toString: () => `list ${JSON.stringify(args)}`,
   async run({ model }, { domain }) {
-    const { state, agentId, userId, order } = args;
+    const { state, agentId, userId, order, parentSessionId } = args;
+    const parent = model.sessions.get(parentSessionId);
+    if (parentSessionId !== "" && parent === undefined) {
+      const request = create(ListSessionsRequestSchema, args);
+      expect(await answerOf(domain.list.list(request))).toEqual({ refused: "SESSION_NOT_FOUND" });
+      return;
+    }
     const wanted = [...model.sessions.keys()]
       .map((name) => ({ name, session: model.shown(name) }))
       .filter(
         ({ session }) =>
           (state === SessionState.UNSPECIFIED || session?.state === state) &&
           (agentId === "" || session?.fields.agentId === agentId) &&
-          (userId === "" || session?.fields.userId === userId),
+          (userId === "" || session?.fields.userId === userId) &&
+          (parent === undefined || session?.parentUid === parent.uid),
       )
       .map(({ name, session }) => ({ name, createMs: session?.createMs ?? 0 }))
       .sort((a, b) => a.createMs - b.createMs || (a.name < b.name ? -1 : 1))
