@@ -57,6 +57,7 @@ test("the README shows code with what it prints", () => {
     "namespace-watch",
     "state",
     "fork",
+    "rewind",
     "window",
     "a-run",
     "first-event",

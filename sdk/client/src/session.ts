@@ -223,8 +223,8 @@ export class Session {
 
   /**
    * Yields its events at the pace at which they were recorded, or `speed` times as fast, also those that
-   * a rewind has hidden since. Reads them page by page, the next while one is shown; ends behind the newest. Of a session that goes on,
-   * `watch` shows what comes.
+   * a rewind has hidden since. Reads them page by page, the next while one is shown; ends behind the
+   * newest. Of a session that goes on, `watch` shows what comes.
    *
    * Errors: UsageError for a speed that is not more than 0, DataLossError.
    *
