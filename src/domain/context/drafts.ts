@@ -170,11 +170,24 @@ export function isComplete({ material, scope }: Pick<Draft, "material" | "scope"
 function tokensBefore({ stored, material }: Draft): (revision: number) => number {
   const { tail } = material;
   const total = stored.head.metrics?.tokens?.total ?? 0;
-  const before = new Map<number, number>();
-  let sum = total;
-  for (const { revision, tokens } of tail.toReversed()) {
-    sum -= tokens?.count ?? 0;
-    before.set(revision, sum);
+  const sums = new Float64Array(tail.length + 1);
+  for (let index = tail.length - 1; index >= 0; index--) {
+    sums[index] = (sums[index + 1] ?? 0) + (tail[index]?.tokens?.count ?? 0);
   }
-  return (revision) => before.get(revision) ?? sum;
+  return (revision) => total - (sums[placeOf(tail, revision)] ?? 0);
+}
+
+/** Place of the first event at a revision or behind it. */
+function placeOf(events: readonly Event[], revision: number): number {
+  // Unless a rewind hides some of them, the place follows from the revision.
+  const place = revision - (events[0]?.revision ?? 0);
+  if (events[place]?.revision === revision) return place;
+  let low = 0;
+  let high = events.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((events[middle]?.revision ?? 0) < revision) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
