@@ -157,7 +157,9 @@ export class RevisionConflictError extends SessiondError {
   constructor(args: { sessionId: string; expected: number; actual: number }) {
     const { sessionId, expected, actual } = args;
     super(
-      `expected revision ${expected}, session "${sessionId}" is at ${actual}; read from ${Math.min(expected, actual) + 1} and retry`,
+      expected === actual
+        ? `others append to session "${sessionId}" faster than its newest groups can be told; retry, or name a revision`
+        : `expected revision ${expected}, session "${sessionId}" is at ${actual}; read from ${Math.min(expected, actual) + 1} and retry`,
       { session_id: sessionId, expected: String(expected), actual: String(actual) },
     );
     this.expected = expected;

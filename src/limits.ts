@@ -49,6 +49,8 @@ export const limits = {
   openCalls: 1_024,
   /** Separate stretches of a log that rewinds hide. */
   hiddenRanges: 1_024,
+  /** Calls that were open when a rewind hid them, of which a session knows. */
+  hiddenCalls: 64,
   /** Answers that came late, of which a session knows where they stand. */
   lateMembers: 256,
 

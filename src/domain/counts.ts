@@ -27,6 +27,8 @@ export class Counts {
   readonly #metrics: SessionMetrics;
   #revision: number;
   #turn: number;
+  /** A user message is there that no rewind hides. */
+  #hasTurn: boolean;
   #step: number;
   #stateRevision: number;
   #endRevision: number;
@@ -36,6 +38,7 @@ export class Counts {
     this.#metrics = { ...metrics, tokens: { ...(metrics.tokens ?? create(TokenUsageSchema)) } };
     this.#revision = head.revision;
     this.#turn = head.turn;
+    this.#hasTurn = (head.context?.firstUserRevision ?? 0) > 0;
     this.#step = head.step;
     this.#stateRevision = head.stateRevision;
     this.#endRevision = head.endRevision;
@@ -45,7 +48,8 @@ export class Counts {
   number(event: Event): void {
     event.revision = ++this.#revision;
     if (event.payload.case === "message" && event.role === Role.USER) {
-      if (this.#metrics.turns > 0) this.#turn++;
+      if (this.#hasTurn) this.#turn++;
+      this.#hasTurn = true;
       this.#metrics.turns++;
     }
     event.turn = this.#turn;

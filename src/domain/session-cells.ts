@@ -109,6 +109,7 @@ export class SessionCell {
   async #commit(change: Decision, latest: StoredSession | undefined): Promise<Committed> {
     if (this.#failure !== undefined) throw this.#failure;
     const before = this.#speculative;
+    checkFollows(before, change);
     const uid = (change.after ?? before)?.session.uid ?? noUid;
     const key: SessionKey = { ...this.name, uid };
     const deletes = before !== undefined && change.after === undefined;
@@ -141,6 +142,22 @@ export class SessionCell {
       }
     }
   }
+}
+
+/**
+ * A decision that was made on another state is a defect of its caller. It is refused before the cell
+ * takes it over: what others decide next would be built on what never comes to be.
+ *
+ * Errors: RangeError.
+ */
+function checkFollows(before: StoredSession | undefined, { after, events }: Decision): void {
+  if (before === undefined || after?.session.uid !== before.session.uid) return;
+  const { revision } = before.head;
+  const isNext = (events[0]?.revision ?? revision + 1) === revision + 1;
+  if (isNext && after.head.revision === revision + events.length) return;
+  throw new RangeError(
+    `a change of "${after.session.sessionId}" to ${after.head.revision} was not decided on revision ${revision}`,
+  );
 }
 
 interface Entry {

@@ -38,7 +38,9 @@ import { Parent } from "./children/parent.ts";
 import type { Removals } from "./children/removals.ts";
 import { type InstructionCounts, instructionCounts } from "./context/instruction-sizes.ts";
 import { changesEncoding, type Reencoded, type Reencoding } from "./context/reencoding.ts";
+import { stateOf } from "./context/state.ts";
 import { createSession, updateSession } from "./decisions.ts";
+import { newestRewind } from "./history/visible.ts";
 import { endSession } from "./lifecycle/end.ts";
 import { asOf } from "./lifecycle/lapse.ts";
 import { keepEnded } from "./lifecycle/renew.ts";
@@ -254,20 +256,24 @@ export class Sessions {
       },
       (remember) =>
         this.#cells.use(name, async (cell) => {
-          const sizes = await this.#sizesAfter(cell, changes);
-          const before = cell.requireLatest();
-          const nowMs = this.#clock();
-          const actual = asOf(before, nowMs).session.etag;
-          if (sent.etag !== "" && sent.etag !== actual) {
-            throw new EtagMismatchError({ sessionId, expected: sent.etag, actual });
+          for (;;) {
+            const sizes = await this.#sizesAfter(cell, changes);
+            // Nothing waits between here and the commit.
+            const before = cell.requireLatest();
+            if (!isFresh(sizes, before)) continue;
+            const nowMs = this.#clock();
+            const actual = asOf(before, nowMs).session.etag;
+            if (sent.etag !== "" && sent.etag !== actual) {
+              throw new EtagMismatchError({ sessionId, expected: sent.etag, actual });
+            }
+            const outcome = updateSession(before, changes, nowMs, sizes);
+            checkSessionSize(outcome.after.session);
+            const response = create(UpdateSessionResponseSchema, {
+              session: sessionView(outcome.after),
+            });
+            await cell.commit({ ...outcome, ...remembered(remember(response)) });
+            return response;
           }
-          const outcome = updateSession(before, changes, nowMs, sizes);
-          checkSessionSize(outcome.after.session);
-          const response = create(UpdateSessionResponseSchema, {
-            session: sessionView(outcome.after),
-          });
-          await cell.commit({ ...outcome, ...remembered(remember(response)) });
-          return response;
         }),
     );
   }
@@ -276,29 +282,17 @@ export class Sessions {
    * Tokens that the changes lead to: of the instructions, and of the window if it is counted otherwise
    * then. Errors: SessionNotFoundError, NotSupportedError, DataLossError.
    */
-  async #sizesAfter(
-    cell: SessionCell,
-    changes: Partial<Session>,
-  ): Promise<{ instructions: InstructionCounts; window?: Reencoded }> {
-    for (;;) {
-      const { session } = cell.requireLatest();
-      const after = { ...session, ...changes };
-      const instructions = await instructionCounts(this.#tokens, after);
-      let window: Reencoded | undefined;
-      if (changesEncoding(session, after)) {
-        // Only events that are durable can be read.
-        await cell.settled();
-        const stored = cell.requireDurable();
-        if (stored.session !== session) continue;
-        window = await this.#reencoding.measure(stored, after, instructions);
-      }
-      // Somebody else may have changed or compacted the session meanwhile.
-      const { latest } = cell;
-      if (latest === undefined) return { instructions };
-      const revision = latest.head.context?.compaction?.revision ?? 0;
-      const isFresh = window === undefined || window.compactionRevision === revision;
-      if (latest.session === session && isFresh) return { instructions, ...(window && { window }) };
-    }
+  async #sizesAfter(cell: SessionCell, changes: Partial<Session>): Promise<SizesAfter> {
+    const { session } = cell.requireLatest();
+    const after = { ...session, ...changes };
+    const instructions = await instructionCounts(this.#tokens, after);
+    if (!changesEncoding(session, after)) return { session, instructions };
+    // Only events that are durable can be read.
+    await cell.settled();
+    const stored = cell.requireDurable();
+    const window = await this.#reencoding.measure(stored, after, instructions);
+    const { hidden } = stateOf(stored);
+    return { session, instructions, window, rewind: newestRewind(hidden) };
   }
 
   async end(request: EndSessionRequest): Promise<EndSessionResponse> {
@@ -388,6 +382,25 @@ function parentIdOf({ sessionId }: Session, { parentSessionId }: CreateSessionRe
     field: "parent_session_id",
     description: "is the session itself; name another session, or leave it out",
   });
+}
+
+/** What an update leads to, and what it was worked out for. */
+interface SizesAfter {
+  readonly session: Session;
+  readonly instructions: InstructionCounts;
+  /** Present when the window is counted otherwise then, with the newest rewind. */
+  readonly window?: Reencoded;
+  readonly rewind?: number;
+}
+
+/** Nobody has changed, compacted or rewound the session since. */
+function isFresh({ session, window, rewind }: SizesAfter, before: StoredSession): boolean {
+  if (before.session !== session) return false;
+  const { compaction, hidden } = stateOf(before);
+  return (
+    window === undefined ||
+    (window.compactionRevision === (compaction?.revision ?? 0) && rewind === newestRewind(hidden))
+  );
 }
 
 /** The answer when the name is taken; undefined: the request does not take the session as it is. */

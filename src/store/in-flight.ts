@@ -107,9 +107,9 @@ function nameOf({ namespace, sessionId }: SessionName): string {
 
 function assertConsistent(change: Change): void {
   const { before, after, copies = [], events, key, request, staged, states = [] } = change;
-  if (change.checkpoints !== undefined && !isStaging(change)) {
+  if (change.checkpoints !== undefined && !isStaging(change) && copies.length === 0) {
     throw new RangeError(
-      `change of "${key.sessionId}" has checkpoints of events that it does not stage`,
+      `change of "${key.sessionId}" has checkpoints of events that it neither stages nor copies`,
     );
   }
   if (staged !== undefined && (before !== undefined || request !== undefined)) {

@@ -79,7 +79,7 @@ export interface Change {
    * - With neither, what was staged is given up and removed.
    */
   readonly staged?: readonly number[];
-  /** Heads behind events that are staged with them, to keep as checkpoints. Absent: none. */
+  /** Heads behind events that are staged or copied with them, to keep as checkpoints. Absent: none. */
   readonly checkpoints?: readonly SessionHead[];
   /** The request's answer, so that a retry finds it. Absent: not repeatable. */
   readonly request?: {

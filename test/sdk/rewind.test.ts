@@ -57,14 +57,17 @@ test("hides the newest events by revision or by groups, and shows them on reques
 
 test("a redo brings back what the newest rewind hid, and another one hides it again", async () => {
   const before = await session.messages("openai-chat");
-  expect(await session.redo()).toBeUndefined();
+  expect(await session.redo()).toMatchObject({ revision: 0 });
   await session.rewind({ groups: 2 });
-  expect(await session.redo()).toMatchObject({ revision: 7, visibleThrough: 5 });
+  const requestId = "redo";
+  const first = await session.redo({ requestId });
+  expect(await session.redo({ requestId })).toEqual(first);
+  expect(first).toMatchObject({ revision: 7, visibleThrough: 5 });
   expect(await session.messages("openai-chat")).toEqual(before);
   await session.redo();
   expect(await session.messages("openai-chat")).toHaveLength(1);
   await session.append({ role: "user", text: "by ship" });
-  expect(await session.redo()).toBeUndefined();
+  expect(await session.redo()).toMatchObject({ revision: 0 });
 });
 
 test("pop gives the newest group, clear hides all of them", async () => {

@@ -8,6 +8,9 @@ import { toUsage, type WindowChange } from "./window/compaction.ts";
 /** How far to rewind: the newest revision to keep, or how many groups to hide. */
 export type RewindTarget = { readonly revision: number } | { readonly groups: number };
 
+/** Takes the newest rewind back. */
+export const redone = { redo: true } as const;
+
 export interface RewindOptions extends WriteOptions {
   /** Fail with RevisionConflictError if the session is not at this revision. */
   readonly expectedRevision?: number | undefined;
@@ -22,18 +25,17 @@ export interface RewindResult extends WindowChange {
 /** Rewinds a session. `Session.rewind` documents it. */
 export async function rewindSession(
   context: ClientContext,
-  { sessionId, target }: { readonly sessionId: string; readonly target: RewindTarget },
+  {
+    sessionId,
+    target,
+  }: { readonly sessionId: string; readonly target: RewindTarget | typeof redone },
   options: RewindOptions,
 ): Promise<RewindResult> {
   const { requestId = context.newId(), expectedRevision } = options;
-  const to =
-    "revision" in target
-      ? { case: "revision" as const, value: wholeNumber("revision", target.revision) }
-      : { case: "groups" as const, value: wholeNumber("groups", target.groups) };
   const request = {
     namespace: context.namespace,
     sessionId,
-    to,
+    to: toOf(target),
     requestId,
     ...(expectedRevision !== undefined && {
       expectedRevision: wholeNumber("expectedRevision", expectedRevision),
@@ -45,14 +47,11 @@ export async function rewindSession(
   return { revision, visibleThrough, usage: toUsage(contextUsage) };
 }
 
-/** Revision in front of the newest rewind, if nothing came behind it. `Session.redo` documents it. */
-export async function beforeRewind(
-  context: ClientContext,
-  sessionId: string,
-): Promise<number | undefined> {
-  const { items } = await listEvents(context, sessionId, { order: "newest", pageSize: 1 });
-  const [newest] = items;
-  return newest?.type === "rewind" ? newest.revision - 1 : undefined;
+function toOf(target: RewindTarget | typeof redone) {
+  if ("redo" in target) return { case: "redo", value: true } as const;
+  return "revision" in target
+    ? ({ case: "revision", value: wholeNumber("revision", target.revision) } as const)
+    : ({ case: "groups", value: wholeNumber("groups", target.groups) } as const);
 }
 
 /** The events of the groups that a rewind has hidden, oldest first. */

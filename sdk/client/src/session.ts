@@ -27,11 +27,11 @@ import type { PageList } from "./page.ts";
 import { type RequestOptions, recordRequest } from "./record-request.ts";
 import { type ReplayOptions, replayEvents } from "./replay.ts";
 import {
-  beforeRewind,
   hiddenBy,
   type RewindOptions,
   type RewindResult,
   type RewindTarget,
+  redone,
   rewindSession,
 } from "./rewind.ts";
 import { listSteps, type Step, type StepQuery } from "./run/steps.ts";
@@ -613,8 +613,8 @@ export class Session {
   }
 
   /**
-   * Takes the newest rewind back, if it is the newest event: what it hid is visible again. Undefined:
-   * something came behind it, or there is none. Redone twice it is as before.
+   * Takes the newest rewind back, if it is the newest event: what it hid is visible again. Else
+   * `revision` is 0, and nothing was changed. Redone twice it is as before.
    *
    * Errors: as `rewind`.
    *
@@ -622,10 +622,9 @@ export class Session {
    * await session.redo();
    * ```
    */
-  async redo(options: WriteOptions = {}): Promise<RewindResult | undefined> {
-    const revision = await this.#noted(beforeRewind(this.#context, this.sessionId));
-    if (revision === undefined) return undefined;
-    return this.rewind({ revision }, { ...options, expectedRevision: revision + 1 });
+  redo(options: WriteOptions = {}): Promise<RewindResult> {
+    const call = { sessionId: this.sessionId, target: redone };
+    return this.#recorded(rewindSession(this.#context, call, options));
   }
 
   /**

@@ -79,11 +79,9 @@ async function rewound(
   if (to !== undefined) return session.rewind({ revision: to }, options);
   if (!redo) return session.rewind({ groups }, options);
   const result = await session.redo(options);
-  if (result === undefined) {
-    throw new CommandError(
-      exitCodes.refused,
-      "the newest event is no rewind; name a revision with --to",
-    );
-  }
-  return result;
+  if (result.revision > 0) return result;
+  throw new CommandError(
+    exitCodes.refused,
+    "the newest event is no rewind; name a revision with --to",
+  );
 }

@@ -6,7 +6,11 @@ import {
   type SetProtectionResponse,
   SetProtectionResponseSchema,
 } from "@sessiond/contract";
-import { type ProtectedEvent, ProtectedEventSchema } from "@sessiond/contract/store";
+import {
+  type ContextState,
+  type ProtectedEvent,
+  ProtectedEventSchema,
+} from "@sessiond/contract/store";
 import {
   InvalidFieldError,
   ProtectedBudgetExceededError,
@@ -22,7 +26,7 @@ import type { Requests } from "../requests.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
 import { withAmendedSince } from "./amended-calls.ts";
-import { withAmendments } from "./amendment-view.ts";
+import { amendmentsOf, withAmendments } from "./amendment-view.ts";
 import { changeProtection } from "./compaction/decisions.ts";
 import { coveredTokens } from "./covered.ts";
 import { type EventCache, logOf } from "./event-cache.ts";
@@ -65,47 +69,61 @@ export class Protections {
       },
       (remember) =>
         this.#cells.use(name, async (cell) => {
-          cell.requireLatest();
-          await cell.settled();
           const reason = unprotect ? "" : request.reason || defaultReason;
-          const stored = cell.requireDurable();
-          const { session, head } = stored;
-          const log = logOf(stored);
-          const state = stateOf(stored);
-          const events: Event[] = [];
-          for (const [index, revision] of request.revisions.entries()) {
-            if (revision < 1 || revision > head.revision) throw outside(index, head.revision);
-            if (isHidden(stateOf(stored).hidden, revision)) throw hidden(index);
-            if (request.revisions.indexOf(revision) < index) continue;
-            events.push(...(await this.#cache.range(log, revision, revision)));
+          for (;;) {
+            cell.requireLatest();
+            await cell.settled();
+            const stored = cell.requireDurable();
+            const { session, head } = stored;
+            const log = logOf(stored);
+            const state = stateOf(stored);
+            const events: Event[] = [];
+            for (const [index, revision] of request.revisions.entries()) {
+              if (revision < 1 || revision > head.revision) throw outside(index, head.revision);
+              if (isHidden(stateOf(stored).hidden, revision)) throw hidden(index);
+              if (request.revisions.indexOf(revision) < index) continue;
+              events.push(...(await this.#cache.range(log, revision, revision)));
+            }
+            const shown = await withAmendments(events, { cache: this.#cache, log, state });
+            const entries = unprotect ? [] : shown.map((event) => entryOf(event, reason));
+            const revisions = events.map(({ revision }) => revision);
+            const groups = events.map(({ group }) => group);
+            const read = await coveredTokens({ cache: this.#cache, log, state, groups });
+            // Nothing waits between here and the commit.
+            const before = cell.requireLatest();
+            // Another session has taken the name meanwhile; the events are none of it.
+            if (before.session.uid !== session.uid) throw new SessionNotFoundError(name);
+            const gone = revisions.findIndex((one) => isHidden(stateOf(before).hidden, one));
+            if (gone !== -1) throw hidden(gone);
+            // Their tokens are those of the arguments they have by now.
+            if (isAmendedSince(revisions, { from: state, to: stateOf(before) })) continue;
+            const groupTokens = withAmendedSince(read, { from: state, to: stateOf(before) });
+            const change = { revisions, reason, entries, groupTokens };
+            const outcome = changeProtection(before, change, this.#clock());
+            const { protectedTokens, protectedTokenBudget } = protectedOf(outcome.after);
+            if (!unprotect) checkBudget(outcome.after);
+            const response = create(SetProtectionResponseSchema, {
+              revision: outcome.after.head.revision,
+              protectedTokens,
+              protectedTokenBudget,
+              contextUsage: contextUsage(outcome.after),
+            });
+            await cell.commit({ ...outcome, ...remembered(remember(response)) });
+            return response;
           }
-          const shown = await withAmendments(events, { cache: this.#cache, log, state });
-          const entries = unprotect ? [] : shown.map((event) => entryOf(event, reason));
-          const revisions = events.map(({ revision }) => revision);
-          const groups = events.map(({ group }) => group);
-          const read = await coveredTokens({ cache: this.#cache, log, state, groups });
-          // Nothing waits between here and the commit.
-          const before = cell.requireLatest();
-          // Another session has taken the name meanwhile; the events are none of it.
-          if (before.session.uid !== session.uid) throw new SessionNotFoundError(name);
-          const gone = revisions.findIndex((one) => isHidden(stateOf(before).hidden, one));
-          if (gone !== -1) throw hidden(gone);
-          const groupTokens = withAmendedSince(read, { from: state, to: stateOf(before) });
-          const change = { revisions, reason, entries, groupTokens };
-          const outcome = changeProtection(before, change, this.#clock());
-          const { protectedTokens, protectedTokenBudget } = protectedOf(outcome.after);
-          if (!unprotect) checkBudget(outcome.after);
-          const response = create(SetProtectionResponseSchema, {
-            revision: outcome.after.head.revision,
-            protectedTokens,
-            protectedTokenBudget,
-            contextUsage: contextUsage(outcome.after),
-          });
-          await cell.commit({ ...outcome, ...remembered(remember(response)) });
-          return response;
         }),
     );
   }
+}
+
+/** One of the calls was amended between two states. */
+function isAmendedSince(
+  revisions: readonly number[],
+  { from, to }: { from: ContextState; to: ContextState },
+): boolean {
+  if (from.amendedCalls === to.amendedCalls) return false;
+  const [was, is] = [amendmentsOf(from), amendmentsOf(to)];
+  return revisions.some((revision) => was.get(revision) !== is.get(revision));
 }
 
 function entryOf({ revision, group, tokens }: Event, reason: string): ProtectedEvent {

@@ -176,6 +176,12 @@ export class StateBuilder {
     });
     event.callRevision = event.revision;
     this.#state.openCalls = [...this.#state.openCalls, call].slice(-limits.openCalls);
+    // From now on a result of that id is one of this call.
+    if (this.#state.hiddenCalls.length > 0) {
+      this.#state.hiddenCalls = this.#state.hiddenCalls.filter(
+        (hidden) => hidden.callId !== callId,
+      );
+    }
     return group;
   }
 

@@ -1,4 +1,5 @@
-import type { SessionHead } from "@sessiond/contract/store";
+import { create } from "@bufbuild/protobuf";
+import { ContextStateSchema, type SessionHead } from "@sessiond/contract/store";
 
 /** Events between two checkpoints at the least; a head that is large is kept less often. */
 export const checkpointSpacing = 64;
@@ -9,13 +10,10 @@ const entriesPerEvent = 2;
  * and replays what follows, so it takes the same time in a log of any length.
  */
 export function withCheckpoint(head: SessionHead): SessionHead {
-  const {
-    protected: guarded = [],
-    lateMembers = [],
-    openCalls = [],
-    amendedCalls = [],
-  } = head.context ?? {};
-  const entries = guarded.length + lateMembers.length + openCalls.length + amendedCalls.length;
+  const state = head.context ?? create(ContextStateSchema);
+  const { protected: guarded, lateMembers, openCalls, amendedCalls, hidden, hiddenCalls } = state;
+  const lists = [guarded, lateMembers, openCalls, amendedCalls, hidden, hiddenCalls];
+  const entries = lists.reduce((sum, list) => sum + list.length, 0);
   const dueAfter = checkpointSpacing + entries / entriesPerEvent;
   return head.revision - head.checkpointRevision < dueAfter ? head : asCheckpoint(head);
 }

@@ -1,13 +1,14 @@
 import type { Event } from "@sessiond/contract";
+import type { SessionHead } from "@sessiond/contract/store";
 import { NotSupportedError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import { sizeOf } from "../../store/encoded.ts";
-import { placesOf, readLog } from "../../store/log.ts";
-import type { Store } from "../../store/store.ts";
+import { type LogPlaces, placesOf, readCheckpoint, readLog } from "../../store/log.ts";
+import type { Change, Store } from "../../store/store.ts";
 import type { Outcome } from "../record.ts";
 
-/** A fork, and the events it takes over as copies. */
-export type ForkOutcome = Outcome & { readonly copies?: readonly Event[] };
+/** A fork, and the events that it takes over as copies, with the heads that were kept behind them. */
+export type ForkOutcome = Outcome & Pick<Change, "copies" | "checkpoints">;
 
 /**
  * A fork whose log is in few enough segments: of one that would be in more, the newest of them are
@@ -47,5 +48,24 @@ export async function flattened(store: Store, fork: Outcome): Promise<ForkOutcom
     ...fork,
     after: { session, head: { ...head, inherited: kept, inheritedBytes } },
     copies,
+    checkpoints: await checkpointsIn(store, { log, first: copies[0]?.revision ?? last, last }),
   };
+}
+
+/**
+ * The checkpoints of a part of a log, newest first: some of its events are told whole by none but these.
+ * Errors: DataLossError.
+ */
+async function checkpointsIn(
+  store: Store,
+  { log, first, last }: { log: LogPlaces; first: number; last: number },
+): Promise<SessionHead[]> {
+  const found: SessionHead[] = [];
+  for (let atMost = last; atMost >= first; ) {
+    const head = await readCheckpoint(store, { log, atMost });
+    if (head === undefined || head.revision < first) break;
+    found.push(head);
+    atMost = head.revision - 1;
+  }
+  return found;
 }

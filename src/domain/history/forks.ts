@@ -21,7 +21,7 @@ import { namespaceOf } from "../names.ts";
 import type { Protection } from "../protection/protection.ts";
 import type { Quotas } from "../quotas/quotas.ts";
 import type { Requests } from "../requests.ts";
-import type { SessionCell, SessionCells } from "../session-cells.ts";
+import type { SessionCells } from "../session-cells.ts";
 import { filled } from "../session-defaults.ts";
 import { checkSessionSize } from "../sizes.ts";
 import type { StateScopes } from "../state/scopes.ts";
@@ -134,7 +134,10 @@ export class Forks {
               if (parentCell.latest?.session.uid !== parent.session.uid) {
                 throw new SessionNotFoundError(parentName);
               }
-              await this.#checkFree(cell);
+              if (cell.latest !== undefined) {
+                await cell.settled();
+                throw new SessionAlreadyExistsError(cell.name);
+              }
               admit(cell.latest, outcome.after);
               const response = create(ForkSessionResponseSchema, {
                 session: sessionView(outcome.after),
@@ -152,12 +155,6 @@ export class Forks {
         );
       },
     );
-  }
-
-  async #checkFree(cell: SessionCell): Promise<void> {
-    if (cell.latest === undefined) return;
-    await cell.settled();
-    throw new SessionAlreadyExistsError(cell.name);
   }
 }
 

@@ -1,6 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { RevisionRangeSchema, RewindSchema, type SessionMetrics } from "@sessiond/contract";
-import type { ContextState, OpenCall, SessionHead } from "@sessiond/contract/store";
+import {
+  type ContextState,
+  type OpenCall,
+  OpenCallSchema,
+  type SessionHead,
+} from "@sessiond/contract/store";
 import { RewindsFullError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { StoredSession } from "../../store/store.ts";
@@ -47,12 +52,13 @@ function rewoundContext(head: SessionHead, target: SessionHead): ContextState {
   return { ...context, hidden, hiddenCalls: joined(context.hiddenCalls, lost) };
 }
 
-/** Calls of both lists, each once, by revision. */
+/** The newest calls of both lists, each once, by revision: what is needed to refuse their results. */
 function joined(a: readonly OpenCall[], b: readonly OpenCall[]): OpenCall[] {
   const byRevision = new Map([...a, ...b].map((call) => [call.revision, call]));
   return [...byRevision.values()]
     .sort((one, other) => one.revision - other.revision)
-    .slice(-limits.openCalls);
+    .slice(-limits.hiddenCalls)
+    .map(({ callId, revision }) => create(OpenCallSchema, { callId, revision }));
 }
 
 /** Counters with what is in force at the head that a rewind leads to. */

@@ -101,6 +101,7 @@ export class MemoryTables {
       const log = this.#log(key.uid);
       if (log.events.length === 0) log.first = effects.firstRevision;
       log.events.push(...events);
+      for (const { revision, head } of effects.checkpoints) log.checkpoints.set(revision, head);
       if (effects.isCheckpoint) log.checkpoints.set(after.revision, after.head);
     }
     update(this.#references, effects.references);

@@ -510,3 +510,18 @@ describe("at once", () => {
     expect(await shown(domain)).toEqual({ 3: "{}" });
   });
 });
+
+test("a protection at once with an amendment counts the arguments of then", async () => {
+  for (let ticks = 0; ticks < 40; ticks++) {
+    await using domain = await openTestDomain();
+    await open(domain, { tokenBudget: 100_000, ...manual });
+    await say(domain, userText("a"), call("c"), result("c"));
+    const amending = amend(domain, 3, "x".repeat(50));
+    for (let tick = 0; tick < ticks; tick++) await Promise.resolve();
+    const protecting = protect(domain, [3, 2]);
+    await Promise.all([amending, protecting]);
+    const stored = await domain.store.getSession({ namespace: "default", sessionId });
+    const kept = stored?.head.context?.protected.find(({ revision }) => revision === 3);
+    expect(kept?.tokens).toBe(52);
+  }
+});

@@ -7,6 +7,7 @@ import {
   ListStepsRequestSchema,
   SessionParentKind,
   SessionState,
+  SetProtectionRequestSchema,
 } from "@sessiond/contract";
 import { describe, expect, test } from "vitest";
 import {
@@ -19,10 +20,12 @@ import {
 } from "../../../src/errors.ts";
 import { limits } from "../../../src/limits.ts";
 import { openTestDomain, type TestDomain, userText } from "../../support/domain.ts";
+import { exported, imported, storedAs } from "../bundles/support.ts";
 import { compact } from "../context/compaction/support.ts";
 import { kindsOf, toolCall, toolResult } from "../lifecycle/support.ts";
 import { patch, seen } from "../state/support.ts";
-import { fork, remove } from "./support.ts";
+import { verify } from "../upkeep/support.ts";
+import { fork, remove, rewind } from "./support.ts";
 
 const sessionId = "parent";
 
@@ -297,4 +300,69 @@ test("a fork is compacted over what it shares and what it has", async () => {
   expect(compaction?.covered[0]?.first).toBe(3);
   const { items } = await domain.window({ sessionId: "twin" });
   expect(items.at(-1)?.event?.payload).toMatchObject({ value: { text: "on" } });
+});
+
+describe("a chain deeper than logs are shared, whose newest events are copied", () => {
+  const depth = limits.logSegments + 4;
+
+  /** A chain of forks, in each of which something happens. */
+  async function chain(domain: TestDomain, happens: (id: string, n: number) => Promise<unknown>) {
+    const contextPolicy = { tokenBudget: 1_000, compaction: { manual: true } };
+    await domain.create({ session: { sessionId, contextPolicy } });
+    let id = sessionId;
+    for (let n = 0; n < depth; n++) {
+      await fork(domain, { sessionId: id, newSessionId: `fork ${n}` });
+      id = `fork ${n}`;
+      await happens(id, n);
+    }
+    return id;
+  }
+
+  test("keeps hidden what was hidden, also when it is rewound", async () => {
+    await using domain = await openTestDomain();
+    const groups = { to: { case: "groups", value: 1 } } as const;
+    const id = await chain(domain, async (sessionId, n) => {
+      await domain.append({ sessionId, events: [userText(`secret ${n}`)] });
+      await rewind(domain, { sessionId, ...groups });
+      await domain.append({ sessionId, events: [userText(`kept ${n}`)] });
+    });
+    const texts = async () => {
+      const { items } = await domain.window({ sessionId: id });
+      return items.map(({ event }) =>
+        event?.payload.case === "message" ? event.payload.value.text : "",
+      );
+    };
+    const kept = Array.from({ length: depth }, (_, n) => `kept ${n}`);
+    expect(await texts()).toEqual(kept);
+    await rewind(domain, { sessionId: id, ...groups });
+    expect(await texts()).toEqual(kept.slice(0, -1));
+    await rewind(domain, { sessionId: id, to: { case: "groups", value: depth / 2 } });
+    expect(await texts()).toEqual(kept.slice(0, depth / 2 - 1));
+    expect((await verify(domain.store)).findings).toEqual([]);
+    await imported(domain, await exported(domain, id), { namespace: "other" });
+  });
+
+  test("keeps its compactions and its protection", async () => {
+    await using domain = await openTestDomain();
+    const id = await chain(domain, async (sessionId, n) => {
+      await domain.append({ sessionId, events: [userText(`${n} `.padEnd(90, "so "))] });
+      if (n === depth - 7) await compact(domain, { sessionId, targetRatio: 0.2 });
+      if (n === depth - 5) {
+        const { headRevision } = await domain.get(sessionId);
+        const protection = { sessionId, revisions: [headRevision] };
+        await domain.protections.set(create(SetProtectionRequestSchema, protection));
+      }
+    });
+    const state = async () => {
+      const { head } = await storedAs(domain, id);
+      const { compaction, protected: guarded } = head.context ?? {};
+      return { compaction, guarded };
+    };
+    const before = await state();
+    expect(before.compaction).toBeDefined();
+    await domain.append({ sessionId: id, events: [userText("one more")] });
+    await rewind(domain, { sessionId: id, to: { case: "groups", value: 1 } });
+    expect(await state()).toEqual(before);
+    expect((await verify(domain.store)).findings).toEqual([]);
+  });
 });

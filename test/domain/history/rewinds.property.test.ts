@@ -77,8 +77,10 @@ const moves = {
   rewind: async ({ domain, twin, share }: Both) => {
     const head = (await domain.get(sessionId)).headRevision;
     const revision = Math.max(1, Math.round(share * head));
-    const { visibleThrough } = await rewind(domain, { to: { case: "revision", value: revision } });
-    expect(visibleThrough).toBeLessThanOrEqual(revision);
+    const to = { case: "revision", value: revision } as const;
+    const { revision: made, visibleThrough } = await rewind(domain, { to });
+    if (made > 0) expect(visibleThrough).toBeLessThanOrEqual(revision);
+    else expect(visibleThrough).toBe(head);
     await fork(domain, { sessionId, revision: visibleThrough, newSessionId: twin });
     return true;
   },

@@ -5,6 +5,7 @@ import {
   ListEventsRequestSchema,
   ListStepsRequestSchema,
   SetProtectionRequestSchema,
+  UpdateSessionRequestSchema,
 } from "@sessiond/contract";
 import { beforeEach, describe, expect, test } from "vitest";
 import {
@@ -35,6 +36,7 @@ import {
   usages,
 } from "../context/compaction/support.ts";
 import { kindsOf, reopen } from "../lifecycle/support.ts";
+import { verify } from "../upkeep/support.ts";
 import { fork, rewind } from "./support.ts";
 
 let domain: TestDomain;
@@ -151,6 +153,20 @@ describe("a rewind", () => {
     expect((await domain.get(sessionId)).headRevision).toBe(8);
   });
 
+  test("that would hide nothing is none, so that the one before it can be taken back", async () => {
+    await rewind(domain, to(1));
+    expect(await rewind(domain, to(1))).toMatchObject({ revision: 0, visibleThrough: 8 });
+    const redo = { to: { case: "redo", value: true } } as const;
+    expect(await rewind(domain, redo)).toMatchObject({ revision: 9, visibleThrough: 7 });
+    expect(await inWindow()).toEqual([2, 3, 4, 5, 6, 7]);
+  });
+
+  test("of everything lets the first message be one of turn 0 again", async () => {
+    await rewind(domain, to(1));
+    await say(domain, userText("anew"), userText("and on"));
+    expect((await list()).events.map(({ turn }) => turn)).toEqual([0, 0, 0, 1]);
+  });
+
   test("begins a turn again where it leads", async () => {
     await rewind(domain, to(5));
     await say(domain, userText("another way"));
@@ -261,9 +277,9 @@ describe("calls", () => {
     await rewind(domain, to(2));
     await say(domain, call("a"), result("a"));
     expect((await list()).events.at(-1)?.callRevision).toBe(5);
-    await expect(domain.append({ sessionId, events: [result("a")] })).rejects.toThrow(
-      'call "a" of session "s", revision 3, was hidden by a rewind',
-    );
+    // A second result, as models send it that use their ids again, answers nothing.
+    await say(domain, result("a"));
+    expect((await list()).events.at(-1)).toMatchObject({ callRevision: 0, group: 0 });
   });
 });
 
@@ -301,6 +317,38 @@ describe("refused, and nothing changed", () => {
     expect(await rewind(domain, { sessionId: "later", ...groups(1) })).toMatchObject({
       revision: 0,
     });
+  });
+});
+
+describe("at once with others", () => {
+  const ticks = async (count: number) => {
+    for (let tick = 0; tick < count; tick++) await Promise.resolve();
+  };
+
+  test("loses no change, and leaves a head that is that of the log", async () => {
+    for (let a = 0; a < 12; a++) {
+      for (let b = 4; b < 20; b += 3) {
+        await using own = await openTestDomain();
+        await open(own, { compaction: { manual: true } });
+        await talk(own, { turns: 3, tokens: 20 });
+        const session = { sessionId, title: "new" };
+        const update = create(UpdateSessionRequestSchema, { session });
+        const calls = await Promise.allSettled([
+          ticks(a).then(() => rewind(own, to(3))),
+          rewind(own, to(5)),
+          ticks(b).then(() => own.append({ sessionId, events: [userText("more")] })),
+          ticks(a + b).then(() => own.sessions.update(update)),
+        ]);
+        const allowed = [RevisionConflictError, RevisionOutOfRangeError];
+        for (const call of calls) {
+          if (call.status === "rejected") {
+            expect(allowed.some((one) => call.reason instanceof one)).toBe(true);
+          }
+        }
+        expect((await own.get(sessionId)).title).toBe("new");
+        expect((await verify(own.store)).findings).toEqual([]);
+      }
+    }
   });
 });
 

@@ -195,7 +195,9 @@ export class Model {
     }
     const wanted = "revision" in to ? to.revision : beforeGroups(log, to.groups);
     const rewindTo = cutOf(log, wanted);
-    if (rewindTo === log.length) return { revision: 0, visibleThrough: rewindTo };
+    const last = log.at(-1);
+    const isDone = last?.kind === "rewind" && last.rewindTo === rewindTo;
+    if (rewindTo === log.length || isDone) return { revision: 0, visibleThrough: log.length };
     if (rewindTo <= log.findLastIndex(({ kind }) => kind === "sessionEnded")) {
       return { refused: "REWIND_CROSSES_END" };
     }

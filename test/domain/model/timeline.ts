@@ -27,7 +27,7 @@ export interface Moment {
   readonly visible: readonly number[];
   /** Group of the event that led here; 0: it is in none. */
   readonly group: number;
-  /** User messages so far, hidden ones too. */
+  /** User messages that are visible. */
   readonly turns: number;
 }
 
@@ -53,7 +53,7 @@ function rewound(before: Moment, target: Moment): Moment {
   const hidden = before.open.filter((call) => !isBack(call)).map(({ callId }) => callId);
   const known = target.open.map(({ callId }) => callId);
   const lost = [...target.lost, ...before.lost, ...hidden].filter((id) => !known.includes(id));
-  return { ...target, lost, turns: before.turns };
+  return { ...target, lost };
 }
 
 function after(before: Moment, event: ModelEvent, revision: number): Moment {
@@ -78,7 +78,8 @@ function after(before: Moment, event: ModelEvent, revision: number): Moment {
     case "toolCall": {
       const group = free ?? own;
       const open = [...before.open, { callId, atMs, group: group.first }];
-      return { ...before, open, newest: { ...group, hasSpoken: true }, group: group.first };
+      const lost = before.lost.filter((id) => id !== callId);
+      return { ...before, open, lost, newest: { ...group, hasSpoken: true }, group: group.first };
     }
     case "toolResult": {
       const call = before.open.find((one) => one.callId === callId);

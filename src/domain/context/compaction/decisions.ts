@@ -259,8 +259,11 @@ function checkFresh(before: StoredSession, plan: CompactionPlan): void {
     ({ group, amendmentRevision }) => leaving.has(group) && amendmentRevision > plan.headRevision,
   );
   const isRewound = newestRewind(hidden) !== plan.rewindRevision;
+  // It would be spared for ever although nothing brings it back any more.
+  const kept = new Set(guarded.map(({ group }) => group));
+  const isReleased = plan.broughtBack.some((group) => !kept.has(group));
   const isNext = (compaction?.revision ?? 0) === plan.previousRevision;
-  if (!isSame || !isNext || isRewound || mustStay || isAmended) {
+  if (!isSame || !isNext || isRewound || isReleased || mustStay || isAmended) {
     throw new CompactionStaleError(before.session);
   }
 }

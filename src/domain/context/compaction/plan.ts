@@ -1,5 +1,6 @@
 import type { CompactionStrategy, Event, RevisionRange } from "@sessiond/contract";
 import { newestRewind } from "../../history/visible.ts";
+import { isCovered } from "../covered.ts";
 import { type Draft, summaryShare } from "../drafts.ts";
 import type { Fitting } from "../fit.ts";
 import type { Group } from "../groups.ts";
@@ -37,6 +38,8 @@ export interface CompactionPlan {
   readonly previousRevision: number;
   /** Newest rewind that hides something; 0: none does. */
   readonly rewindRevision: number;
+  /** Groups covered before that are shown because they are protected. */
+  readonly broughtBack: readonly number[];
   /** Its summary, and the tokens that it has in a window; "" and 0: none. */
   readonly previousSummary: string;
   readonly previousSummaryTokens: number;
@@ -124,6 +127,9 @@ export async function planCompaction(args: {
     usageTokens,
     previousRevision: state.compaction?.revision ?? 0,
     rewindRevision: newestRewind(state.hidden),
+    broughtBack: state.protected
+      .map(({ group }) => group)
+      .filter((group) => isCovered(group, state.compaction)),
     previousSummary: frame.summary?.text ?? "",
     previousSummaryTokens,
     maxSummaryTokens,

@@ -112,7 +112,7 @@ export class Recount {
     const counters: string[] = [];
     const context: string[] = [];
     const { metrics, context: state } = head;
-    const { guarded, compactions, wasCompacted, amendments } = this.#inForce();
+    const { guarded, compactions, wasCompacted, amendments, hidden } = this.#inForce();
     const note = (list: string[], name: string, kept: unknown, counted: unknown) => {
       if (kept !== counted) list.push(`${name} is ${kept}, the log has ${counted}`);
     };
@@ -149,6 +149,8 @@ export class Recount {
       context.push("it keeps protected events that the log does not protect");
     }
     note(context, "the number of protected events", kept.length, guarded.size);
+    const ranges = (state?.hidden ?? []).map(({ first, last }) => `${first} to ${last}`);
+    note(context, "what rewinds hide", ranges.join(", ") || "nothing", hidden || "nothing");
     const amended = state?.amendedCalls ?? [];
     note(context, "the number of amended calls", amended.length, amendments.size);
     if (amended.some((call) => amendments.get(call.revision) !== call.amendmentRevision)) {
@@ -158,22 +160,28 @@ export class Recount {
   }
 
   /**
-   * What is protected; the compactions that were not taken back, by revision; and revisions of the newest
-   * amendments, by those of their calls.
+   * What is protected; the compactions that were not taken back, by revision; revisions of the newest
+   * amendments, by those of their calls; and what rewinds hide.
    */
   #inForce(): {
     guarded: Set<number>;
     compactions: Map<number, Compaction>;
     wasCompacted: boolean;
     amendments: Map<number, number>;
+    hidden: string;
   } {
     // Backwards: behind a rewind the log goes on where that leads.
     const visible: Switch[] = [];
+    const hidden: string[] = [];
     let until = Number.POSITIVE_INFINITY;
     for (const one of this.#switches.toReversed()) {
       if (one.revision > until) continue;
-      if ("rewindTo" in one.change) until = one.change.rewindTo;
-      else visible.push(one);
+      if (!("rewindTo" in one.change)) {
+        visible.push(one);
+        continue;
+      }
+      until = one.change.rewindTo;
+      hidden.unshift(`${until + 1} to ${one.revision - 1}`);
     }
     const guarded = new Set<number>();
     const compactions = new Map<number, Compaction>();
@@ -188,7 +196,7 @@ export class Recount {
       compactions.set(revision, change.compaction);
       wasCompacted = true;
     }
-    return { guarded, compactions, wasCompacted, amendments };
+    return { guarded, compactions, wasCompacted, amendments, hidden: hidden.join(", ") };
   }
 
   #addTokens(event: Event): void {

@@ -263,3 +263,20 @@ test("a domain that closes gives up the summaries it waits for", async () => {
   expect(errors).toEqual([]);
   await domain.store.close();
 });
+
+test("a compaction is stale when a group that it spares has lost its protection meanwhile", async () => {
+  const gate = new Gate();
+  await using domain = await openTestDomain({ httpSummariser: gate });
+  await open(domain, { tokenBudget: 3_000, compaction: { manual: true } });
+  await talk(domain, { turns: 6, tokens: 150 });
+  await compact(domain, { strategy: CompactionStrategy.DROP, targetRatio: 0.3 });
+  await protect(domain, [4]);
+  await talk(domain, { turns: 6, tokens: 150, from: 10 });
+  const compacting = compact(domain, { ...http, targetRatio: 0.3 });
+  await gate.asked.promise;
+  await protect(domain, [4], { unprotect: true });
+  gate.answer.resolve("what was said");
+  await expect(compacting).rejects.toThrow(CompactionStaleError);
+  const { usage, window } = await usages(domain);
+  expect(usage).toBe(window);
+});

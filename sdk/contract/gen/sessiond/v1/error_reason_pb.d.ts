@@ -427,7 +427,8 @@ export enum ErrorReason {
    * FAILED_PRECONDITION. The result answers a tool call that was open when a rewind hid it. Nothing of
    * the batch was stored.
    *
-   * Drop the result. Rewind to just before the rewind if the call is wanted back.
+   * Drop the result. Rewind to just before the rewind if the call is wanted back. Known are the newest 64
+   * such calls; a result for another, or for one whose id was called anew, answers nothing.
    * Example: {"session_id": "demo", "call_id": "c1", "call_revision": "17"}
    *
    * @generated from enum value: ERROR_REASON_CALL_HIDDEN = 43;

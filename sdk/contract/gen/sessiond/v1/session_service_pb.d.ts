@@ -582,6 +582,15 @@ export declare type RewindSessionRequest = Message<"sessiond.v1.RewindSessionReq
      */
     value: number;
     case: "groups";
+  } | {
+    /**
+     * True: to just before the newest rewind, which takes it back, if that is the newest event. Else there
+     * is nothing to take back, and nothing is changed.
+     *
+     * @generated from field: bool redo = 7;
+     */
+    value: boolean;
+    case: "redo";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -619,7 +628,8 @@ export declare type RewindSessionResponse = Message<"sessiond.v1.RewindSessionRe
   revision: number;
 
   /**
-   * Newest revision that stayed visible before it: as asked for, or less where that cut a group.
+   * Newest revision that stayed visible before it: as asked for, or less where that cut a group, or showed
+   * nothing more than an older rewind. With `revision` 0 the newest there is.
    *
    * @generated from field: uint32 visible_through = 2;
    */
@@ -1796,7 +1806,8 @@ export declare const SessionService: GenService<{
    * The cut never falls into a group, such as a tool call and its result: it is rounded down to the
    * beginning of one that goes on behind it. Calls that were open and are hidden take no results any
    * more, see CALL_HIDDEN. Rewinding to just before a rewind brings back what that hid. A rewind that
-   * would hide nothing appends nothing. Safe to repeat with the same `request_id`.
+   * would hide nothing appends nothing. Safe to repeat with the same `request_id`. With `groups` it fails
+   * with REVISION_CONFLICT while others append so fast that the newest groups cannot be told.
    *
    * Errors: SESSION_NOT_FOUND, SESSION_ENDED, REVISION_OUT_OF_RANGE, REWIND_CROSSES_END, REWINDS_FULL,
    * REVISION_CONFLICT, REQUEST_ID_REUSED, DATA_LOSS.

@@ -267,7 +267,7 @@ export declare type ContextState = Message<"sessiond.store.v1.ContextState"> & {
   hidden: RevisionRange[];
 
   /**
-   * Calls that were open when they were hidden: the newest 1,024.
+   * Calls that were open when they were hidden, by id and revision: the newest 64.
    *
    * @generated from field: repeated sessiond.store.v1.OpenCall hidden_calls = 18;
    */
