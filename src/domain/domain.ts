@@ -142,11 +142,12 @@ export function wireDomain(options: DomainOptions): Domain {
   const closings = new Closings();
   const removals = new Removals({ ...options, cells, closings });
   const children = { closings, removals };
-  const shared = { ...windows, ...children, protection, background, quotas, defaults };
+  const reencoding = new Reencoding(windows);
+  const shared = { ...windows, reencoding, ...children, protection, background, quotas, defaults };
   const state = new State({ ...shared, scopes });
   const sweeper = new Sweeper({ ...shared, onError: options.onSweepError ?? (() => {}) });
   return {
-    sessions: new Sessions({ ...shared, reencoding: new Reencoding(shared) }),
+    sessions: new Sessions(shared),
     list: new SessionList(shared),
     lifecycle: new Lifecycle(shared),
     cleanup: new Cleanup(shared),

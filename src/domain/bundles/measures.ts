@@ -19,6 +19,7 @@ export function measuredHead(
   shownTokens: number,
 ): SessionHead | string {
   const { windowTokens, summaryTokens, holdBelowTokens, countedOutputTokens } = measures;
+  const { reencodedRevision } = measures;
   const context = stateOf({ head });
   const { compaction, instructionTokens, toolTokens, reportedOutputTokens } = context;
   const highestWindow =
@@ -34,9 +35,11 @@ export function measuredHead(
     countedOutputTokens <= reportRatio * reportedOutputTokens &&
     countedOutputTokens * reportRatio >= reportedOutputTokens;
   if (!isReported) return "counted_output_tokens";
+  if (reencodedRevision > head.revision) return "reencoded_revision";
   return {
     ...head,
     windowTokens,
+    reencodedRevision,
     context: {
       ...context,
       holdBelowTokens,

@@ -33,9 +33,10 @@ export function footerOf({ head }: StoredSession): BundleFooter {
   });
 }
 
-function measuresOf({ windowTokens, context }: SessionHead): BundleMeasures {
+function measuresOf({ windowTokens, reencodedRevision, context }: SessionHead): BundleMeasures {
   return create(BundleMeasuresSchema, {
     windowTokens,
+    reencodedRevision,
     summaryTokens: context?.compaction?.summaryTokens ?? 0,
     holdBelowTokens: context?.holdBelowTokens ?? 0,
     countedOutputTokens: context?.countedOutputTokens ?? 0,

@@ -1,4 +1,5 @@
-import { Dialect, type Event, type Session } from "@sessiond/contract";
+import { create } from "@bufbuild/protobuf";
+import { Dialect, type Event, type Session, TokenCountSchema } from "@sessiond/contract";
 import type { SessionHead } from "@sessiond/contract/store";
 import type { StoredSession } from "../../store/store.ts";
 import { asCheckpoint } from "../history/checkpoints.ts";
@@ -12,7 +13,7 @@ import type { InstructionCounts } from "./instruction-sizes.ts";
 import { frameTokens } from "./items.ts";
 import { sessionEncoding } from "./policy.ts";
 import { shownTokensOf, stateOf } from "./state.ts";
-import { readCompaction } from "./summary.ts";
+import { readCompaction, summaryEvent } from "./summary.ts";
 
 /** Sizes of a session's window in an encoding that becomes its own. */
 export interface Reencoded {
@@ -72,6 +73,32 @@ export class Reencoding {
     };
   }
 
+  /**
+   * The head of a session that was counted in an encoding which is not the session's own by now, counted
+   * in that; measured like `measure` does. Errors: DataLossError, NotSupportedError.
+   */
+  async recounted({ session, head }: StoredSession): Promise<SessionHead> {
+    const encoding = sessionEncoding(session);
+    const before = stateOf({ head });
+    const { compaction } = before;
+    const log = logOf({ session, head });
+    const { summary } = await readCompaction({ cache: this.#cache, log, compaction, encoding });
+    const summaryTokens = summary ? await this.#sum([uncounted(summary.text)], encoding) : 0;
+    const context = {
+      ...before,
+      ...(compaction && { compaction: { ...compaction, summaryTokens } }),
+    };
+    const uncovered = head.revision - (compaction?.coveredThrough ?? 0);
+    const windowTokens =
+      uncovered <= measuredEvents
+        ? await this.#whole({ session, head: { ...head, context } })
+        : Math.ceil(head.windowTokens * (await this.#scale({ session, head }, encoding)));
+    const scale = head.windowTokens === 0 ? 1 : windowTokens / head.windowTokens;
+    const holdBelowTokens = Math.ceil(before.holdBelowTokens * scale);
+    const counted = { ...context, holdBelowTokens };
+    return { ...head, windowTokens, context: counted, reencodedRevision: head.revision };
+  }
+
   async #summaryTokens(stored: StoredSession, encoding: ModelEncoding): Promise<number> {
     const { compaction } = stateOf(stored);
     const { summary } = await readCompaction({
@@ -99,15 +126,25 @@ export class Reencoding {
   }
 
   async #byNewest(stored: StoredSession, encoding: ModelEncoding): Promise<number> {
-    const log = logOf(stored);
-    const newest = await this.#cache.tail(log, Math.max(1, log.head - sampledEvents + 1));
-    const { hidden } = stateOf(stored);
-    const shown = newest.filter(
-      (event) => shownTokensOf(event) > 0 && !isHidden(hidden, event.revision),
-    );
+    const shown = await this.#newest(stored);
     const before = await this.#sum(shown, sessionEncoding(stored.session));
     const scale = before === 0 ? 1 : (await this.#sum(shown, encoding)) / before;
     return Math.ceil(stored.head.windowTokens * scale);
+  }
+
+  /** How many tokens of the encoding there are for each that was counted at append. */
+  async #scale(stored: StoredSession, encoding: ModelEncoding): Promise<number> {
+    const shown = await this.#newest(stored);
+    const before = shown.reduce((sum, event) => sum + shownTokensOf(event), 0);
+    return before === 0 ? 1 : (await this.#sum(shown, encoding)) / before;
+  }
+
+  /** The newest events that windows show. */
+  async #newest(stored: StoredSession): Promise<Event[]> {
+    const log = logOf(stored);
+    const newest = await this.#cache.tail(log, Math.max(1, log.head - sampledEvents + 1));
+    const { hidden } = stateOf(stored);
+    return newest.filter((event) => shownTokensOf(event) > 0 && !isHidden(hidden, event.revision));
   }
 
   async #sum(events: readonly Event[], encoding: ModelEncoding): Promise<number> {
@@ -132,6 +169,7 @@ export function reencoded(head: SessionHead, sizes: Reencoded): SessionHead {
   const { compaction, holdBelowTokens } = context;
   return asCheckpoint({
     ...head,
+    reencodedRevision: head.revision,
     windowTokens: Math.max(0, windowTokens + appended),
     context: {
       ...context,
@@ -139,6 +177,11 @@ export function reencoded(head: SessionHead, sizes: Reencoded): SessionHead {
       ...(compaction && { compaction: { ...compaction, summaryTokens } }),
     },
   });
+}
+
+/** A summary as a window shows it, not counted yet in any encoding. */
+function uncounted(summary: string): Event {
+  return { ...summaryEvent(summary), tokens: create(TokenCountSchema) };
 }
 
 /** Tokens of what stands in for results that are awaited, which heads do not count. */

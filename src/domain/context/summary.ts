@@ -41,7 +41,10 @@ export async function readCompaction(args: {
   const { summary, covered } = event.payload.value;
   if (summary === "") return { summary: undefined, covered };
   let shown = made.get(event);
-  if (shown === undefined) {
+  const isAsCounted =
+    shown?.tokens?.count === compaction.summaryTokens &&
+    shown.tokens.encoding === encoding.encoding;
+  if (shown === undefined || !isAsCounted) {
     shown = summaryEvent(summary);
     shown.tokens = create(TokenCountSchema, {
       count: compaction.summaryTokens,

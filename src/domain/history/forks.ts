@@ -7,6 +7,7 @@ import {
   type Session,
   SessionSchema,
 } from "@sessiond/contract";
+import type { SessionHead } from "@sessiond/contract/store";
 import {
   InvalidFieldError,
   RevisionOutOfRangeError,
@@ -14,9 +15,10 @@ import {
   SessionNotFoundError,
 } from "../../errors.ts";
 import type { Clock, Ids } from "../../ids.ts";
-import type { Store } from "../../store/store.ts";
+import type { Store, StoredSession } from "../../store/store.ts";
 import { remembered } from "../answers.ts";
 import { instructionCounts } from "../context/instruction-sizes.ts";
+import { changesEncoding, type Reencoding } from "../context/reencoding.ts";
 import { namespaceOf } from "../names.ts";
 import type { Protection } from "../protection/protection.ts";
 import type { Quotas } from "../quotas/quotas.ts";
@@ -61,6 +63,7 @@ export class Forks {
   readonly #tokens: TokenCounter;
   readonly #protection: Protection;
   readonly #quotas: Quotas;
+  readonly #reencoding: Reencoding;
   readonly #clock: Clock;
   readonly #ids: Ids;
 
@@ -72,6 +75,7 @@ export class Forks {
     tokens: TokenCounter;
     protection: Protection;
     quotas: Quotas;
+    reencoding: Reencoding;
     clock: Clock;
     ids: Ids;
   }) {
@@ -82,6 +86,7 @@ export class Forks {
     this.#tokens = args.tokens;
     this.#protection = args.protection;
     this.#quotas = args.quotas;
+    this.#reencoding = args.reencoding;
     this.#clock = args.clock;
     this.#ids = args.ids;
   }
@@ -122,9 +127,9 @@ export class Forks {
                 const headRevision = parent.head.revision;
                 throw new RevisionOutOfRangeError({ ...parentName, revision, headRevision });
               }
-              const head = await headAt(this.#store, parent, revision);
-              const state = await stateAt(this.#from, parent, head.stateRevision);
               const fields = { ...forkFields(overrides, parent.session), ...name };
+              const head = await this.#headAt(parent, revision, fields);
+              const state = await stateAt(this.#from, parent, head.stateRevision);
               const instructions = await instructionCounts(this.#tokens, fields);
               const args = { uid: this.#ids.uid(), nowMs, instructions };
               const fork = forkSession(parent, head, fields, args);
@@ -155,6 +160,20 @@ export class Forks {
         );
       },
     );
+  }
+
+  /** The head of a parent at a revision, in the encoding of the fork. */
+  async #headAt(parent: StoredSession, revision: number, fork: Session): Promise<SessionHead> {
+    const head = await headAt(this.#store, parent, revision);
+    const isOwn =
+      revision >= parent.head.reencodedRevision && !changesEncoding(parent.session, fork);
+    if (isOwn) return head;
+    const { uid } = parent.session;
+    const { inherited } = parent.head;
+    return this.#reencoding.recounted({
+      session: { ...fork, uid },
+      head: { ...head, inherited },
+    });
   }
 }
 

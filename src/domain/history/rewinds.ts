@@ -15,6 +15,7 @@ import {
 import type { Clock } from "../../ids.ts";
 import type { Store, StoredSession } from "../../store/store.ts";
 import { remembered, withoutEffect } from "../answers.ts";
+import { changesEncoding, type Reencoding } from "../context/reencoding.ts";
 import { stateOf } from "../context/state.ts";
 import { contextUsage } from "../context/usage.ts";
 import { requireActive } from "../lifecycle/lapse.ts";
@@ -25,7 +26,7 @@ import { checkRevision, type SessionCells } from "../session-cells.ts";
 import { checkLogSize } from "../sizes.ts";
 import { validate } from "../validation/validate.ts";
 import { beforeGroups, headAtCut } from "./cut.ts";
-import { rewindSession } from "./rewind.ts";
+import { rewindSession, rewoundHead } from "./rewind.ts";
 import { newestRewind } from "./visible.ts";
 
 /** How often a rewind looks anew when others append while it reads. */
@@ -37,6 +38,7 @@ export class Rewinds {
   readonly #cells: SessionCells;
   readonly #requests: Requests;
   readonly #quotas: Quotas;
+  readonly #reencoding: Reencoding;
   readonly #clock: Clock;
 
   constructor(args: {
@@ -44,12 +46,14 @@ export class Rewinds {
     cells: SessionCells;
     requests: Requests;
     quotas: Quotas;
+    reencoding: Reencoding;
     clock: Clock;
   }) {
     this.#store = args.store;
     this.#cells = args.cells;
     this.#requests = args.requests;
     this.#quotas = args.quotas;
+    this.#reencoding = args.reencoding;
     this.#clock = args.clock;
   }
 
@@ -79,7 +83,7 @@ export class Rewinds {
               requireActive(cell.requireLatest(), this.#clock());
               await cell.settled();
               const stored = cell.requireDurable();
-              const target = await this.#head(stored, await this.#revision(stored, request.to));
+              const target = await this.#target(stored, await this.#revision(stored, request.to));
               // Nothing waits between here and the commit.
               const before = cell.requireLatest();
               if (!leadsTo(target, { stored, before, to: request.to })) continue;
@@ -119,6 +123,21 @@ export class Rewinds {
     return revision;
   }
 
+  /** The head where a rewind to a revision leads, in the session's encoding. */
+  async #target(stored: StoredSession, revision: number): Promise<SessionHead> {
+    const target = await this.#head(stored, revision);
+    if (target.revision >= stored.head.reencodedRevision) return target;
+    const head = rewoundHead(stored.head, target);
+    const { windowTokens, context } = await this.#reencoding.recounted({ ...stored, head });
+    const { compaction, holdBelowTokens = 0 } = context ?? {};
+    const known = { ...stateOf({ head: target }), holdBelowTokens };
+    return {
+      ...target,
+      windowTokens,
+      context: { ...known, ...(compaction && { compaction }) },
+    };
+  }
+
   /** The head where a rewind to a revision leads. Errors: RewindCrossesEndError. */
   async #head(stored: StoredSession, wanted: number): Promise<SessionHead> {
     for (let revision = wanted; ; ) {
@@ -145,7 +164,9 @@ function leadsTo(
 ): boolean {
   const { stored, before, to } = args;
   if (before === stored) return true;
-  if (to.case !== "revision" || before.session.uid !== stored.session.uid) return false;
+  const isOther =
+    before.session.uid !== stored.session.uid || changesEncoding(before.session, stored.session);
+  if (to.case !== "revision" || isOther) return false;
   const [was, is] = [stateOf(stored), stateOf(before)];
   const open = new Map(is.openCalls.map((call) => [call.revision, call]));
   const isUntouched = (call: OpenCall) => {

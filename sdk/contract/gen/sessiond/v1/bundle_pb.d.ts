@@ -133,6 +133,14 @@ export declare type BundleMeasures = Message<"sessiond.v1.BundleMeasures"> & {
    * @generated from field: uint32 counted_output_tokens = 4;
    */
   countedOutputTokens: number;
+
+  /**
+   * Revision at which tokens were last counted anew, because the session got a model with another
+   * encoding. 0: never.
+   *
+   * @generated from field: uint32 reencoded_revision = 5;
+   */
+  reencodedRevision: number;
 };
 
 /**

@@ -106,6 +106,14 @@ export declare type SessionHead = Message<"sessiond.store.v1.SessionHead"> & {
    * @generated from field: uint32 end_revision = 12;
    */
   endRevision: number;
+
+  /**
+   * Revision at which its tokens were last counted anew in another encoding: heads before it are counted
+   * otherwise. 0: never.
+   *
+   * @generated from field: uint32 reencoded_revision = 13;
+   */
+  reencodedRevision: number;
 };
 
 /**
