@@ -8,7 +8,8 @@ import { type WindowPolicy, windowPolicy } from "./policy.ts";
  *
  * It is what a window without a dialect says, but for three things: what stands in for a result that
  * is awaited counts when the result is there, turns and messages beyond those a policy shows count
- * until they are compacted, and so does the whole of a result that a policy always shortens.
+ * until they are compacted, and so does the whole of a result that a policy always shortens. What was
+ * reduced by a compaction and is protected since counts as reduced until the next one.
  */
 export function windowTokensOf({ head }: StoredSession): number {
   const { instructionTokens = 0, toolTokens = 0 } = head.context ?? {};
