@@ -51,6 +51,8 @@ export const limits = {
   hiddenRanges: 1_024,
   /** Calls that were open when a rewind hid them, of which a session knows. */
   hiddenCalls: 64,
+  /** Tools whose calls a session counts by name. */
+  toolMetrics: 64,
   /** Answers that came late, of which a session knows where they stand. */
   lateMembers: 256,
 

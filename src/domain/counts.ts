@@ -8,11 +8,13 @@ import {
   Role,
   type SessionMetrics,
   SessionMetricsSchema,
+  StepMetricsSchema,
   TokenUsageSchema,
 } from "@sessiond/contract";
-import type { SessionHead } from "@sessiond/contract/store";
+import type { OpenCall, SessionHead } from "@sessiond/contract/store";
 import { sizeOf } from "../store/encoded.ts";
-import { sideOf, traitsOf } from "./payloads.ts";
+import { sideOf, stepTypeOf, traitsOf } from "./payloads.ts";
+import { withToolEvent } from "./tool-counts.ts";
 
 /** Callers report what they like; a sum stops at the largest number its field can carry. */
 const maxUint32 = 0xffff_ffff;
@@ -56,7 +58,8 @@ export class Counts {
     event.step = traitsOf(event).isStep ? ++this.#step : 0;
   }
 
-  add(event: Event): void {
+  /** Counts an event that has its numbers. `closed`: the call that it closes. */
+  add(event: Event, closed: OpenCall | undefined): void {
     const metrics = this.#metrics;
     metrics.events++;
     metrics.steps = this.#step;
@@ -68,6 +71,12 @@ export class Counts {
     if (event.payload.case === "requestRecorded") {
       metrics.requests = withRequest(metrics.requests, event.payload.value);
     }
+    const type = stepTypeOf(event);
+    if (type !== undefined) {
+      const counts = metrics.stepsByType ?? create(StepMetricsSchema);
+      metrics.stepsByType = { ...counts, [type]: counts[type] + 1 };
+    }
+    metrics.tools = withToolEvent(metrics.tools, event, closed);
     if (event.protection !== undefined) metrics.protectedEvents++;
     metrics.storedBytes += sizeOf(event);
 
@@ -84,6 +93,7 @@ export class Counts {
       usage.reportedCost = Math.min(usage.reportedCost + cost, Number.MAX_VALUE);
     }
     metrics.tokens = usage;
+    metrics.averageTokensPerEvent = usage.total / metrics.events;
   }
 
   /** The fields of a head that are counted here. */

@@ -58,6 +58,23 @@ export function traitsOf(event: Event): PayloadTraits {
   return payload === undefined ? note(Role.UNSPECIFIED) : traits[payload];
 }
 
+/** Fields of `StepMetrics`, by the payloads that are counted in them. */
+const stepTypes = {
+  thinking: "thinking",
+  toolCall: "toolCalls",
+  toolResult: "toolResults",
+  output: "outputs",
+  error: "errors",
+} as const;
+
+/** The field of `StepMetrics` that the event is counted in; undefined: it records no step. */
+export function stepTypeOf({ payload }: Event) {
+  const { case: kind } = payload;
+  return kind !== undefined && kind in stepTypes
+    ? stepTypes[kind as keyof typeof stepTypes]
+    : undefined;
+}
+
 /** Which side of the model the event's tokens are on; a message's role decides its side. */
 export function sideOf(event: Event): PayloadTraits["side"] {
   if (event.payload.case !== "message") return traitsOf(event).side;

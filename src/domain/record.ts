@@ -54,7 +54,7 @@ export function record(
     counts.number(event);
     context.place(event);
     if (counted !== undefined) context.learn(event, counted);
-    counts.add(event);
+    counts.add(event, context.closed);
     return event;
   });
   const recorded = {

@@ -1,7 +1,7 @@
 import { toJson } from "@bufbuild/protobuf";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Session } from "@sessiond/client";
-import { SessionSchema } from "@sessiond/contract";
+import { SessionSchema, type ToolMetrics } from "@sessiond/contract";
 import type { Command } from "commander";
 import { CommandError } from "../command-error.ts";
 import type { CommandLine } from "../command-line.ts";
@@ -106,10 +106,12 @@ function describe(output: Output, session: Session): string {
     "last activity": time(message.lastActivityTime),
     expires: time(message.expireTime),
     "end time": time(message.endTime),
+    duration: metrics?.duration ? durationText(durationMs(metrics.duration)) : "",
     events: String(message.headRevision),
     messages: String(metrics?.messages ?? 0),
     turns: String(metrics?.turns ?? 0),
     "tool calls": String(metrics?.toolCalls ?? 0),
+    tools: (metrics?.tools ?? []).map(toolText).join("; "),
     errors: String(metrics?.errors ?? 0),
     tokens: String(metrics?.tokens?.total ?? 0),
     uid: message.uid,
@@ -123,6 +125,16 @@ function describe(output: Output, session: Session): string {
       return `${paint("bold", name.padEnd(labelColumns))} ${shown}\n`;
     })
     .join("");
+}
+
+/** `search 3, 1 failed, 2.5 s each`. */
+function toolText({ name, calls, errors, averageDuration }: ToolMetrics): string {
+  const facts = [
+    `${name || "others"} ${calls}`,
+    errors > 0 && `${errors} failed`,
+    averageDuration && `${durationText(durationMs(averageDuration))} each`,
+  ];
+  return facts.filter(Boolean).join(", ");
 }
 
 function parentText({ parent }: Session): string {

@@ -132,7 +132,7 @@ export class Replay {
     this.#reasonGiven = protection?.reason;
     this.#counts.number(again);
     this.#context.place(again);
-    this.#counts.add(again);
+    this.#counts.add(again, this.#context.closed);
     this.#compare(event, again);
     this.#take(again);
     const head = this.#headAfter(again);

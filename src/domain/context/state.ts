@@ -1,5 +1,11 @@
 import { create } from "@bufbuild/protobuf";
-import { type Event, ProtectionSchema, Role, type TokenCount } from "@sessiond/contract";
+import {
+  type Event,
+  ProtectionSchema,
+  Role,
+  type TokenCount,
+  type ToolCall,
+} from "@sessiond/contract";
 import {
   type ContextState,
   ContextStateSchema,
@@ -46,6 +52,7 @@ export class StateBuilder {
   readonly #sessionId: string;
   readonly #ruleReason: ReasonOf;
   #windowTokens: number;
+  #closed: OpenCall | undefined;
 
   constructor(args: {
     sessionId: string;
@@ -67,6 +74,7 @@ export class StateBuilder {
    * Errors: ProtectedBudgetExceededError, CallHiddenError.
    */
   place(event: Event): void {
+    this.#closed = undefined;
     const state = this.#state;
     const isMessage = event.payload.case === "message";
     const isUserMessage = isMessage && event.role === Role.USER;
@@ -87,6 +95,11 @@ export class StateBuilder {
     }
     if (isMessage) state.messagesSinceCompaction++;
     this.#windowTokens += shownTokensOf(event);
+  }
+
+  /** The call that the event placed last has closed; undefined: none. */
+  get closed(): OpenCall | undefined {
+    return this.#closed;
   }
 
   /** Learns from a provider's report how far counts of the session's model are off. */
@@ -118,7 +131,7 @@ export class StateBuilder {
       case "output":
         return this.#alone(event);
       case "toolCall":
-        return this.#openCall(event, event.payload.value.callId);
+        return this.#openCall(event, event.payload.value);
       case "toolResult":
         return this.#result(event);
       case "approvalRequest":
@@ -166,13 +179,14 @@ export class StateBuilder {
     if (newestGroup !== undefined) this.#state.newestGroup = { ...newestGroup, complete: true };
   }
 
-  #openCall(event: Event, callId: string): number {
+  #openCall(event: Event, { callId, name: tool }: ToolCall): number {
     const group = this.#join(event, () => true, { hasCall: true });
     const call = create(OpenCallSchema, {
       callId,
       revision: event.revision,
       group,
-      ...(event.createTime && { createTime: event.createTime }),
+      tool,
+      ...(event.createTime && { createTime: event.createTime, callTime: event.createTime }),
     });
     event.callRevision = event.revision;
     this.#state.openCalls = [...this.#state.openCalls, call].slice(-limits.openCalls);
@@ -195,6 +209,7 @@ export class StateBuilder {
     }
     event.callRevision = call.revision;
     if (isFinal ?? true) {
+      this.#closed = call;
       this.#state.openCalls = this.#state.openCalls.filter((open) => open !== call);
     } else {
       this.#renew(call, event);

@@ -66,7 +66,7 @@ function replay(head: SessionHead, events: readonly Event[], sessionId: string):
     const event = withSize({ ...stored }, sizeOf(stored));
     counts.number(event);
     context.place(event);
-    counts.add(event);
+    counts.add(event, context.closed);
   }
   return {
     ...head,

@@ -10,13 +10,13 @@ import {
   type RecordRequestResponse,
   RecordRequestResponseSchema,
   RequestRecordedSchema,
-  SessionMetricsSchema,
 } from "@sessiond/contract";
 import { InvalidFieldError } from "../../errors.ts";
 import type { Clock } from "../../ids.ts";
 import { remembered } from "../answers.ts";
 import { appendEvents } from "../decisions.ts";
 import { hintsFor } from "../hints.ts";
+import { asOf } from "../lifecycle/lapse.ts";
 import { namespaceOf } from "../names.ts";
 import type { Quotas } from "../quotas/quotas.ts";
 import { withoutEnd } from "../record.ts";
@@ -24,6 +24,7 @@ import type { Requests } from "../requests.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { checkLogSize } from "../sizes.ts";
 import { validate } from "../validation/validate.ts";
+import { metricsView } from "../views.ts";
 
 /** Records the requests of agents, and gives the counters of a session. */
 export class SessionCounters {
@@ -94,7 +95,7 @@ export class SessionCounters {
     validate(GetSessionMetricsRequestSchema, request);
     const { namespace, sessionId } = request;
     return this.#cells.use({ namespace: namespaceOf(namespace), sessionId }, (cell) => {
-      const { metrics = create(SessionMetricsSchema) } = cell.requireDurable().head;
+      const metrics = metricsView(asOf(cell.requireDurable(), this.#clock()));
       return create(GetSessionMetricsResponseSchema, { metrics });
     });
   }

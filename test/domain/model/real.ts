@@ -7,6 +7,7 @@ import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import type { Engine } from "../../support/app.ts";
 import { openTestDomain, type TestDomain } from "../../support/domain.ts";
 import { checkStore } from "../../support/store-check.ts";
+import { verify } from "../upkeep/support.ts";
 
 /** The domain over a store that outlives it. */
 export class Real {
@@ -54,7 +55,10 @@ export class Real {
     // A store that was just opened looks through everything, not only when it has been a while.
     await this.restart();
     await this.#free();
+    const { findings } = await verify(this.#domain.store);
     await this.#domain[Symbol.asyncDispose]();
+    // Accounted: every counter equals a recount of its log.
+    expect(findings).toEqual([]);
     if (this.#engine === "memory") return;
     const { faults } = await checkStore(this.#folder, now);
     await rm(this.#folder, { recursive: true });

@@ -1,5 +1,5 @@
 import { create, equals } from "@bufbuild/protobuf";
-import { type Duration, durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationFromMs, durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type Compaction,
   CompactionMetricsSchema,
@@ -8,7 +8,9 @@ import {
   type RequestRecorded,
   Role,
   type SessionMetrics,
+  StepMetricsSchema,
   TokenUsageSchema,
+  type ToolResult,
 } from "@sessiond/contract";
 import type { SessionHead } from "@sessiond/contract/store";
 
@@ -18,6 +20,7 @@ import type { SessionHead } from "@sessiond/contract/store";
  */
 
 const maxCount = 0xffff_ffff;
+const maxTools = 64;
 const maxDurationMs = 315_576_000_000_000;
 /** Sums of prices that were added and taken away again differ in their last digits. */
 const priceTolerance = 1e-6;
@@ -39,9 +42,13 @@ export class Recount {
   #events = 0;
   #messages = 0;
   #userMessages = 0;
-  #steps = 0;
-  #toolCalls = 0;
-  #errors = 0;
+  readonly #types = { thinking: 0, toolCalls: 0, toolResults: 0, outputs: 0, errors: 0 };
+  /** Calls without a final result, by revision. */
+  readonly #calls = new Map<number, { readonly name: string; readonly timeMs: number }>();
+  readonly #tools = new Map<
+    string,
+    { calls: number; results: number; errors: number; ms: number }
+  >();
   #storedBytes = 0;
   #lastTurn = 0;
   #stateRevision = 0;
@@ -65,17 +72,21 @@ export class Recount {
         if (event.role === Role.USER) this.#userMessages += 1;
         break;
       case "thinking":
+        this.#types.thinking += 1;
+        break;
       case "output":
+        this.#types.outputs += 1;
+        break;
       case "toolResult":
-        this.#steps += 1;
+        this.#types.toolResults += 1;
+        this.#addResult(event, payload.value);
         break;
       case "toolCall":
-        this.#steps += 1;
-        this.#toolCalls += 1;
+        this.#types.toolCalls += 1;
+        this.#addCall(event, payload.value.name);
         break;
       case "error":
-        this.#steps += 1;
-        this.#errors += 1;
+        this.#types.errors += 1;
         break;
       case "stateChanged":
         this.#stateRevision = revision;
@@ -116,20 +127,21 @@ export class Recount {
     const note = (list: string[], name: string, kept: unknown, counted: unknown) => {
       if (kept !== counted) list.push(`${name} is ${kept}, the log has ${counted}`);
     };
+    const steps = Object.values(this.#types).reduce((sum, count) => sum + count, 0);
     const pairs = {
       events: this.#events,
       messages: this.#messages,
       turns: this.#userMessages,
-      steps: this.#steps,
-      toolCalls: this.#toolCalls,
-      errors: this.#errors,
+      steps,
+      toolCalls: this.#types.toolCalls,
+      errors: this.#types.errors,
       protectedEvents: guarded.size,
       storedBytes: this.#storedBytes,
     } satisfies Partial<SessionMetrics>;
     for (const [name, counted] of Object.entries(pairs)) {
       note(counters, name, metrics?.[name as keyof typeof pairs] ?? 0, counted);
     }
-    note(counters, "step", head.step, this.#steps);
+    note(counters, "step", head.step, steps);
     note(counters, "turn", head.turn, this.#lastTurn);
     note(counters, "stateRevision", head.stateRevision, this.#stateRevision);
     note(counters, "endRevision", head.endRevision, this.#endRevision);
@@ -138,6 +150,13 @@ export class Recount {
     ) {
       counters.push("tokens are not the sum of those of the events");
     }
+    const types = create(StepMetricsSchema, this.#types);
+    if (!equals(StepMetricsSchema, types, metrics?.stepsByType ?? create(StepMetricsSchema))) {
+      counters.push("steps by type are not those of the log");
+    }
+    if (!this.#sameTools(metrics)) counters.push("tools are not those of the log");
+    const average = this.#events === 0 ? 0 : this.#usage.total / this.#events;
+    note(counters, "averageTokensPerEvent", metrics?.averageTokensPerEvent ?? 0, average);
     if (!this.#sameRequests(metrics)) counters.push("requests are not those of the log");
     if (!sameCompactions(metrics, { compactions, wasCompacted }))
       counters.push("compactions are not those of the log");
@@ -218,6 +237,44 @@ export class Recount {
     if (error !== undefined) this.#requests.errors += 1;
     const timeMs = this.#requests.timeMs + millisecondsOf(processingTime);
     this.#requests.timeMs = Math.min(timeMs, maxDurationMs);
+  }
+
+  #addCall({ revision, createTime }: Event, name: string): void {
+    const timeMs = createTime === undefined ? 0 : timestampMs(createTime);
+    const isFull = [...this.#tools.keys()].filter((key) => key !== "").length >= maxTools;
+    const key = this.#tools.has(name) || !isFull ? name : "";
+    const tool = this.#tools.get(key) ?? { calls: 0, results: 0, errors: 0, ms: 0 };
+    this.#tools.set(key, { ...tool, calls: tool.calls + 1 });
+    this.#calls.set(revision, { name: key, timeMs });
+  }
+
+  #addResult(event: Event, { isFinal = true, isError }: ToolResult): void {
+    const { callRevision, duration, createTime } = event;
+    const call = this.#calls.get(callRevision);
+    const tool = call && this.#tools.get(call.name);
+    if (call === undefined || tool === undefined || !isFinal) return;
+    this.#calls.delete(callRevision);
+    const passedMs = (createTime ? timestampMs(createTime) : call.timeMs) - call.timeMs;
+    tool.results += 1;
+    tool.errors += isError ? 1 : 0;
+    tool.ms = Math.min(tool.ms + (duration ? durationMs(duration) : passedMs), maxDurationMs);
+  }
+
+  #sameTools(metrics: SessionMetrics | undefined): boolean {
+    const kept = metrics?.tools ?? [];
+    if (kept.length !== this.#tools.size) return false;
+    return kept.every(({ name, calls, results, errors, duration, averageDuration }) => {
+      const tool = this.#tools.get(name);
+      if (tool === undefined) return false;
+      const averageMs = tool.ms > 0 ? Math.round(tool.ms / tool.results) : 0;
+      return (
+        calls === tool.calls &&
+        results === tool.results &&
+        errors === tool.errors &&
+        millisecondsOf(duration) === tool.ms &&
+        millisecondsOf(averageDuration) === averageMs
+      );
+    });
   }
 
   #usageMessage() {

@@ -94,6 +94,36 @@ export declare type SessionMetrics = Message<"sessiond.v1.SessionMetrics"> & {
    * @generated from field: sessiond.v1.CompactionMetrics compactions = 11;
    */
   compactions?: CompactionMetrics | undefined;
+
+  /**
+   * The steps by their type. Absent: none.
+   *
+   * @generated from field: sessiond.v1.StepMetrics steps_by_type = 12;
+   */
+  stepsByType?: StepMetrics | undefined;
+
+  /**
+   * Tools in the order of their first call, at most 64; those that came later are in one more entry
+   * without a name.
+   *
+   * @generated from field: repeated sessiond.v1.ToolMetrics tools = 13;
+   */
+  tools: ToolMetrics[];
+
+  /**
+   * `tokens.total` / `events`; 0 without an event.
+   *
+   * @generated from field: double average_tokens_per_event = 14;
+   */
+  averageTokensPerEvent: number;
+
+  /**
+   * Time from the session's start to its end, or to its newest event while it has not ended. Absent: it
+   * has not started.
+   *
+   * @generated from field: google.protobuf.Duration duration = 15;
+   */
+  duration?: Duration | undefined;
 };
 
 /**
@@ -101,6 +131,110 @@ export declare type SessionMetrics = Message<"sessiond.v1.SessionMetrics"> & {
  * Use `create(SessionMetricsSchema)` to create a new message.
  */
 export declare const SessionMetricsSchema: GenMessage<SessionMetrics>;
+
+/**
+ * Steps of a session by their type.
+ *
+ * @generated from message sessiond.v1.StepMetrics
+ */
+export declare type StepMetrics = Message<"sessiond.v1.StepMetrics"> & {
+  /**
+   * Thinking.
+   *
+   * @generated from field: uint32 thinking = 1;
+   */
+  thinking: number;
+
+  /**
+   * Tool calls.
+   *
+   * @generated from field: uint32 tool_calls = 2;
+   */
+  toolCalls: number;
+
+  /**
+   * Tool results, intermediate ones too.
+   *
+   * @generated from field: uint32 tool_results = 3;
+   */
+  toolResults: number;
+
+  /**
+   * Outputs.
+   *
+   * @generated from field: uint32 outputs = 4;
+   */
+  outputs: number;
+
+  /**
+   * Errors.
+   *
+   * @generated from field: uint32 errors = 5;
+   */
+  errors: number;
+};
+
+/**
+ * Describes the message sessiond.v1.StepMetrics.
+ * Use `create(StepMetricsSchema)` to create a new message.
+ */
+export declare const StepMetricsSchema: GenMessage<StepMetrics>;
+
+/**
+ * Calls of a tool.
+ *
+ * @generated from message sessiond.v1.ToolMetrics
+ */
+export declare type ToolMetrics = Message<"sessiond.v1.ToolMetrics"> & {
+  /**
+   * Name of the tool. Absent: all tools beyond the first 64.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Calls.
+   *
+   * @generated from field: uint32 calls = 2;
+   */
+  calls: number;
+
+  /**
+   * Final results that closed a call, also those that the server wrote for calls nobody answered.
+   *
+   * @generated from field: uint32 results = 3;
+   */
+  results: number;
+
+  /**
+   * Of these, errors.
+   *
+   * @generated from field: uint32 errors = 4;
+   */
+  errors: number;
+
+  /**
+   * Time the calls took that have a final result, summed: as the result's event says, or else from the
+   * call's event to the result's.
+   *
+   * @generated from field: google.protobuf.Duration duration = 5;
+   */
+  duration?: Duration | undefined;
+
+  /**
+   * `duration` / `results`, in whole milliseconds. Absent without a result or a time.
+   *
+   * @generated from field: google.protobuf.Duration average_duration = 6;
+   */
+  averageDuration?: Duration | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.ToolMetrics.
+ * Use `create(ToolMetricsSchema)` to create a new message.
+ */
+export declare const ToolMetricsSchema: GenMessage<ToolMetrics>;
 
 /**
  * Tokens recorded in a session.

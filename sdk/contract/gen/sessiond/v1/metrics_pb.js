@@ -9,7 +9,7 @@ import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
  * Describes the file sessiond/v1/metrics.proto.
  */
 export const file_sessiond_v1_metrics = /*@__PURE__*/
-  fileDesc("ChlzZXNzaW9uZC92MS9tZXRyaWNzLnByb3RvEgtzZXNzaW9uZC52MSKxAgoOU2Vzc2lvbk1ldHJpY3MSDgoGZXZlbnRzGAEgASgNEhAKCG1lc3NhZ2VzGAIgASgNEg0KBXR1cm5zGAMgASgNEg0KBXN0ZXBzGAQgASgNEhIKCnRvb2xfY2FsbHMYBSABKA0SDgoGZXJyb3JzGAYgASgNEhgKEHByb3RlY3RlZF9ldmVudHMYByABKA0SFAoMc3RvcmVkX2J5dGVzGAggASgNEicKBnRva2VucxgJIAEoCzIXLnNlc3Npb25kLnYxLlRva2VuVXNhZ2USLQoIcmVxdWVzdHMYCiABKAsyGy5zZXNzaW9uZC52MS5SZXF1ZXN0TWV0cmljcxIzCgtjb21wYWN0aW9ucxgLIAEoCzIeLnNlc3Npb25kLnYxLkNvbXBhY3Rpb25NZXRyaWNzIoIBCgpUb2tlblVzYWdlEg0KBXRvdGFsGAEgASgNEg0KBWlucHV0GAIgASgNEg4KBm91dHB1dBgDIAEoDRIWCg5yZXBvcnRlZF9pbnB1dBgEIAEoDRIXCg9yZXBvcnRlZF9vdXRwdXQYBSABKA0SFQoNcmVwb3J0ZWRfY29zdBgGIAEoASKzAQoOUmVxdWVzdE1ldHJpY3MSDQoFY291bnQYASABKA0SDgoGZXJyb3JzGAIgASgNEjIKD3Byb2Nlc3NpbmdfdGltZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI6ChdhdmVyYWdlX3Byb2Nlc3NpbmdfdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgplcnJvcl9yYXRlGAUgASgBInIKEUNvbXBhY3Rpb25NZXRyaWNzEg0KBWNvdW50GAEgASgNEhUKDXRva2Vuc19iZWZvcmUYAiABKA0SFAoMdG9rZW5zX2FmdGVyGAMgASgNEg0KBXJhdGlvGAQgASgBEhIKCnNhdmVkX2Nvc3QYBSABKAFiBnByb3RvMw", [file_google_protobuf_duration]);
+  fileDesc("ChlzZXNzaW9uZC92MS9tZXRyaWNzLnByb3RvEgtzZXNzaW9uZC52MSLaAwoOU2Vzc2lvbk1ldHJpY3MSDgoGZXZlbnRzGAEgASgNEhAKCG1lc3NhZ2VzGAIgASgNEg0KBXR1cm5zGAMgASgNEg0KBXN0ZXBzGAQgASgNEhIKCnRvb2xfY2FsbHMYBSABKA0SDgoGZXJyb3JzGAYgASgNEhgKEHByb3RlY3RlZF9ldmVudHMYByABKA0SFAoMc3RvcmVkX2J5dGVzGAggASgNEicKBnRva2VucxgJIAEoCzIXLnNlc3Npb25kLnYxLlRva2VuVXNhZ2USLQoIcmVxdWVzdHMYCiABKAsyGy5zZXNzaW9uZC52MS5SZXF1ZXN0TWV0cmljcxIzCgtjb21wYWN0aW9ucxgLIAEoCzIeLnNlc3Npb25kLnYxLkNvbXBhY3Rpb25NZXRyaWNzEi8KDXN0ZXBzX2J5X3R5cGUYDCABKAsyGC5zZXNzaW9uZC52MS5TdGVwTWV0cmljcxInCgV0b29scxgNIAMoCzIYLnNlc3Npb25kLnYxLlRvb2xNZXRyaWNzEiAKGGF2ZXJhZ2VfdG9rZW5zX3Blcl9ldmVudBgOIAEoARIrCghkdXJhdGlvbhgPIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJqCgtTdGVwTWV0cmljcxIQCgh0aGlua2luZxgBIAEoDRISCgp0b29sX2NhbGxzGAIgASgNEhQKDHRvb2xfcmVzdWx0cxgDIAEoDRIPCgdvdXRwdXRzGAQgASgNEg4KBmVycm9ycxgFIAEoDSKtAQoLVG9vbE1ldHJpY3MSDAoEbmFtZRgBIAEoCRINCgVjYWxscxgCIAEoDRIPCgdyZXN1bHRzGAMgASgNEg4KBmVycm9ycxgEIAEoDRIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzChBhdmVyYWdlX2R1cmF0aW9uGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIoIBCgpUb2tlblVzYWdlEg0KBXRvdGFsGAEgASgNEg0KBWlucHV0GAIgASgNEg4KBm91dHB1dBgDIAEoDRIWCg5yZXBvcnRlZF9pbnB1dBgEIAEoDRIXCg9yZXBvcnRlZF9vdXRwdXQYBSABKA0SFQoNcmVwb3J0ZWRfY29zdBgGIAEoASKzAQoOUmVxdWVzdE1ldHJpY3MSDQoFY291bnQYASABKA0SDgoGZXJyb3JzGAIgASgNEjIKD3Byb2Nlc3NpbmdfdGltZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI6ChdhdmVyYWdlX3Byb2Nlc3NpbmdfdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhISCgplcnJvcl9yYXRlGAUgASgBInIKEUNvbXBhY3Rpb25NZXRyaWNzEg0KBWNvdW50GAEgASgNEhUKDXRva2Vuc19iZWZvcmUYAiABKA0SFAoMdG9rZW5zX2FmdGVyGAMgASgNEg0KBXJhdGlvGAQgASgBEhIKCnNhdmVkX2Nvc3QYBSABKAFiBnByb3RvMw", [file_google_protobuf_duration]);
 
 /**
  * Describes the message sessiond.v1.SessionMetrics.
@@ -19,23 +19,37 @@ export const SessionMetricsSchema = /*@__PURE__*/
   messageDesc(file_sessiond_v1_metrics, 0);
 
 /**
+ * Describes the message sessiond.v1.StepMetrics.
+ * Use `create(StepMetricsSchema)` to create a new message.
+ */
+export const StepMetricsSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_metrics, 1);
+
+/**
+ * Describes the message sessiond.v1.ToolMetrics.
+ * Use `create(ToolMetricsSchema)` to create a new message.
+ */
+export const ToolMetricsSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_metrics, 2);
+
+/**
  * Describes the message sessiond.v1.TokenUsage.
  * Use `create(TokenUsageSchema)` to create a new message.
  */
 export const TokenUsageSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_v1_metrics, 1);
+  messageDesc(file_sessiond_v1_metrics, 3);
 
 /**
  * Describes the message sessiond.v1.RequestMetrics.
  * Use `create(RequestMetricsSchema)` to create a new message.
  */
 export const RequestMetricsSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_v1_metrics, 2);
+  messageDesc(file_sessiond_v1_metrics, 4);
 
 /**
  * Describes the message sessiond.v1.CompactionMetrics.
  * Use `create(CompactionMetricsSchema)` to create a new message.
  */
 export const CompactionMetricsSchema = /*@__PURE__*/
-  messageDesc(file_sessiond_v1_metrics, 3);
+  messageDesc(file_sessiond_v1_metrics, 5);
 

@@ -410,6 +410,20 @@ export declare type OpenCall = Message<"sessiond.store.v1.OpenCall"> & {
    * @generated from field: string approval_id = 5;
    */
   approvalId: string;
+
+  /**
+   * Name of the tool.
+   *
+   * @generated from field: string tool = 6;
+   */
+  tool: string;
+
+  /**
+   * When it was appended.
+   *
+   * @generated from field: google.protobuf.Timestamp call_time = 7;
+   */
+  callTime?: Timestamp | undefined;
 };
 
 /**
