@@ -100,6 +100,8 @@ export const limits = {
   watches: 10_000,
   /** How often a quiet watch says that it is current. */
   progressIntervalMs: 5_000,
+  /** How long a browser waits before it opens a stream of text/event-stream again. */
+  streamRetryMs: 2_000,
   /** Events one stream message holds, unless one batch alone is larger. */
   watchBatchEvents: 64,
   /** Bytes one stream message holds, unless one batch alone is larger. */

@@ -69,5 +69,10 @@ export function endWithError(socket: Duplex, error: ConnectError, status: number
 }
 
 function bodyOf(error: ConnectError): string {
-  return `${JSON.stringify(errorToJson(error, undefined))}\n`;
+  return `${errorText(error)}\n`;
+}
+
+/** An error as JSON in one line, in Connect's form. */
+export function errorText(error: ConnectError): string {
+  return JSON.stringify(errorToJson(error, undefined));
 }

@@ -16,6 +16,8 @@ const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?$/i;
 const LOOPBACK_V4 = /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/;
 const METHODS = new Set(["GET", "HEAD", "POST", "OPTIONS"]);
 const PREFLIGHT_SECONDS = 7_200;
+/** Programs that read streams with `fetch` continue them by this header, as EventSource does. */
+const ALLOWED_HEADERS = [...cors.allowedHeaders, "Last-Event-ID"].join(", ");
 
 /**
  * Looks at the head of a request before anything else does. Never throws.
@@ -78,7 +80,7 @@ export class HttpGuard {
     }
     if (origin !== undefined) {
       response.setHeader("access-control-allow-methods", cors.allowedMethods.join(", "));
-      response.setHeader("access-control-allow-headers", cors.allowedHeaders.join(", "));
+      response.setHeader("access-control-allow-headers", ALLOWED_HEADERS);
       response.setHeader("access-control-max-age", PREFLIGHT_SECONDS);
     }
     response.writeHead(204);

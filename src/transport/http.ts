@@ -17,6 +17,7 @@ import { answerExpectation, onClientError, onConnect } from "./http-malformed.ts
 import { utf8Checked } from "./http-utf8.ts";
 import type { Log } from "./log.ts";
 import type { Route } from "./routes.ts";
+import { EventStreams } from "./sse.ts";
 
 /** Whether the server can do its work; `detail` says why not. */
 export interface Healthz {
@@ -41,7 +42,8 @@ const REQUEST_TIMEOUT_MS = 60_000;
 const KEEP_ALIVE_MS = 65_000;
 
 /**
- * The HTTP/1.1 front door: Connect, gRPC-Web and JSON through connect-es, and `GET /healthz`.
+ * The HTTP/1.1 front door: Connect, gRPC-Web and JSON through connect-es, `text/event-stream`, and
+ * `GET /healthz`.
  *
  * It does not listen; connections are handed to `accept`.
  */
@@ -49,6 +51,7 @@ export class HttpDoor {
   readonly #options: HttpDoorOptions;
   readonly #server: Server;
   readonly #handlers: ReadonlyMap<string, UniversalHandler>;
+  readonly #streams: EventStreams;
 
   constructor(options: HttpDoorOptions) {
     const { routes, calls, onDefect, limits } = options;
@@ -65,6 +68,7 @@ export class HttpDoor {
       route.register(router);
     }
     this.#options = options;
+    this.#streams = new EventStreams(options);
     this.#handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
     this.#server = createServer(
       {
@@ -133,6 +137,9 @@ export class HttpDoor {
     const path = request.url?.split("?", 1)[0] ?? "";
     if (path === "/healthz") {
       this.#answerHealthz(response);
+      return;
+    }
+    if (this.#streams.serve(request, response)) {
       return;
     }
     const handler = this.#handlers.get(path);
