@@ -177,6 +177,66 @@ describe.skipIf(!hasChromium)("in Chromium", () => {
     expect(seen).toEqual([1, 2, 3, 4]);
   });
 
+  test("Resumable: an EventSource goes on by itself over a restart, without gap or repeat", async () => {
+    const url = `${address}/v1/sessions/web-6/stream?until_ended=true`;
+    await page.evaluate(
+      async ({ address, url }) => {
+        const sessiond = new client.Sessiond(address);
+        const session = await sessiond.sessions.create({ sessionId: "web-6" });
+        await session.append({ role: "user", text: "before ☂" });
+        const source = new EventSource(url);
+        const seen = { revisions: [] as number[], created: 0, reasons: [] as string[] };
+        source.addEventListener("created", () => seen.created++);
+        const before = new Promise<void>((resolve) => {
+          source.addEventListener("events", (event) => {
+            const { data } = event as MessageEvent<string>;
+            for (const { revision } of JSON.parse(data).events.events) {
+              seen.revisions.push(revision);
+              if (revision === 2) resolve();
+            }
+          });
+        });
+        // A reconnection, a message of the server, and the end of all are told apart like this.
+        const over = new Promise((resolve) => {
+          source.addEventListener("error", (event) => {
+            if (event instanceof MessageEvent) {
+              seen.reasons.push(JSON.parse(event.data).details[0].debug.reason);
+            } else if (source.readyState === EventSource.CLOSED) resolve(seen);
+          });
+        });
+        Object.assign(globalThis, { over });
+        sessiond.close();
+        await before;
+      },
+      { address, url },
+    );
+    await server.kill("SIGTERM");
+    server = await start(server.port);
+    const seen = await page.evaluate(async (address) => {
+      const sessiond = new client.Sessiond(address);
+      const session = await sessiond.sessions.get("web-6");
+      await session.append({ role: "user", text: "after" });
+      await session.end();
+      sessiond.close();
+      return (globalThis as unknown as { over: Promise<unknown> }).over;
+    }, address);
+    // At the second stream the session is over, and the third request is told not to come again.
+    expect(seen).toEqual({ revisions: [1, 2, 3, 4], created: 2, reasons: ["SHUTTING_DOWN"] });
+  });
+
+  test("an EventSource of an origin that is not allowed gets nothing", async () => {
+    const other = await browser.newPage();
+    await other.goto(`http://localhost:${site.port}/`);
+    const seen = await other.evaluate((url) => {
+      const source = new EventSource(url);
+      return new Promise<string>((resolve) => {
+        source.addEventListener("created", () => resolve("created"));
+        source.addEventListener("error", () => resolve(`state ${source.readyState}`));
+      });
+    }, `${address}/v1/stream`);
+    expect(seen).toBe("state 2");
+  });
+
   test("a page of an origin that is not allowed is told which flag allows it", async () => {
     const other = await browser.newPage();
     await other.goto(`http://localhost:${site.port}/`);

@@ -1,5 +1,8 @@
-import { ServerService } from "@sessiond/contract";
+import { EventService, ServerService } from "@sessiond/contract";
 import { describe, expect, it } from "vitest";
+import { limits } from "../../src/limits.ts";
+import { route } from "../../src/transport/routes.ts";
+import { openTestDomain, userText } from "../support/domain.ts";
 import { clientOf } from "./clients.ts";
 import { APPEND_PATH, createToy, INFO_PATH, openToy, post, Wire } from "./toy.ts";
 
@@ -100,6 +103,44 @@ describe("a stream for browsers", () => {
     toy.release();
     await busy.until("200 OK");
     await drained;
+  });
+
+  it("holds up no shutdown when its client does not read", async () => {
+    const toy = createToy();
+    await using open = await openToy(toy);
+    using wire = new Wire(open.port).send(streamOf("flood"));
+    await wire.until("xxx");
+    wire.socket.pause();
+    await open.server.drain(10_000);
+    await toy.watchLeft;
+    expect(toy.logged).toMatchObject([{ message: expect.stringContaining("cut off") }]);
+  });
+
+  it("Bounded: is refused above the limit, and taken when another has ended", async () => {
+    await using domain = await openTestDomain();
+    const demo = { sessionId: "demo", createIfMissing: true };
+    await domain.append({ ...demo, events: [userText("a")] });
+    const routes = [
+      route(EventService, {
+        watchEvents: (request, { signal }) => domain.watches.watch(request, signal),
+      }),
+    ];
+    await using open = await openToy({ ...createToy(), routes });
+    const watches = Array.from({ length: limits.watches - 1 }, () =>
+      domain.watch({ sessionId: "demo" }),
+    );
+    for (const watch of watches) await watch.next();
+    using last = new Wire(open.port).send(streamOf("demo"));
+    await last.until("created");
+    using refused = new Wire(open.port).send(streamOf("demo"));
+    expect(await refused.until("TOO_MANY_WATCHES")).toContain("HTTP/1.1 429");
+    last.socket.destroy();
+    // Its place is free as soon as the server has noticed.
+    for (let taken = false; !taken; ) {
+      using next = new Wire(open.port).send(streamOf("demo"));
+      taken = (await next.until("\r\n\r\n")).includes("200 OK");
+    }
+    await Promise.all(watches.map((watch) => watch.return(undefined)));
   });
 
   it("is not on the probe port", async () => {
