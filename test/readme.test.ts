@@ -3,6 +3,13 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import {
+  ContextService,
+  EventService,
+  MetricsService,
+  ServerService,
+  SessionService,
+} from "@sessiond/contract";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadConfig } from "../src/config.ts";
 import { type ServerProcess, startServer } from "./support/server-process.ts";
@@ -10,6 +17,7 @@ import { type ServerProcess, startServer } from "./support/server-process.ts";
 const root = new URL("..", import.meta.url).pathname;
 const run = promisify(execFile);
 const uuid = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
+const cursor = /\bA[\w-]{38}(?![\w-])/g;
 
 /** Code that the README shows with what it prints: `<!-- run: NAME -->`, a block, a block. */
 async function examples() {
@@ -61,6 +69,7 @@ test("the README shows code with what it prints", () => {
     "window",
     "a-run",
     "first-event",
+    "stream",
     "error",
   ]);
 });
@@ -74,8 +83,33 @@ test.each(shown)("what the README shows at $name is what comes out", async (exam
           env: { ...process.env, SESSIOND_ADDRESS: server.address },
         })
       : await run("bash", ["-c", code.replaceAll("localhost:7377", server.address)]);
-  const comparable = (text: string) => text.replaceAll(uuid, "UID").trimEnd();
+  const comparable = (text: string) =>
+    text.replaceAll(uuid, "UID").replaceAll(cursor, "CURSOR").trimEnd();
   expect(comparable(stdout)).toBe(comparable(printed));
+});
+
+test("the calls that the README has for a REST API are in the contract, and do what they say", async () => {
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  const rows = [...readme.matchAll(/^\| `[A-Z]+ \/.*?` \| `(GET )?(\/.*?)` \| (?:`(.*?)` )?\|$/gm)];
+  expect(rows).toHaveLength(9);
+  const paths = new Set(
+    [SessionService, EventService, ContextService, MetricsService, ServerService].flatMap(
+      ({ typeName, methods }) => methods.map(({ name }) => `/${typeName}/${name}`),
+    ),
+  );
+  for (const [, get, path = "", body = ""] of rows) {
+    const answer =
+      get === undefined
+        ? await fetch(`http://${server.address}${path}`, {
+            method: "POST",
+            headers: { "content-type": "application/json" },
+            body,
+          })
+        : await fetch(`http://${server.address}${path}`);
+    if (get === undefined) expect([...paths]).toContain(path);
+    expect([path, answer.status]).toEqual([path, 200]);
+    await answer.body?.cancel();
+  }
 });
 
 test("the configuration that the README shows is taken", async () => {

@@ -189,7 +189,7 @@ describe.skipIf(!hasChromium)("in Chromium", () => {
         source.addEventListener("created", () => seen.created++);
         const before = new Promise<void>((resolve) => {
           source.addEventListener("events", (event) => {
-            const { data } = event as MessageEvent<string>;
+            const { data } = event as Event & { data: string };
             for (const { revision } of JSON.parse(data).events.events) {
               seen.revisions.push(revision);
               if (revision === 2) resolve();
