@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Sessiond } from "@sessiond/client";
 import { build, transform } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { version } from "../../src/version.ts";
@@ -122,9 +123,26 @@ describe("installed into an empty folder", async () => {
     expect(stdout).toBe("false\n");
   });
 
+  test("pino finds its transport, and what is logged last is stored", async () => {
+    // A dependency of this repository, as the user would have installed it.
+    await symlink(join(root, "node_modules/pino"), join(user, "node_modules/pino"));
+    const code = `
+      import pino from "pino";
+      const options = { sessionId: "logged", address: process.env.SESSIOND_ADDRESS };
+      pino({ transport: { target: "@sessiond/client/pino", options } }).info("found 3 papers");`;
+    await writeFile(join(user, "logging.mjs"), code);
+    const env = environmentOf(process.execPath, { SESSIOND_ADDRESS: server.address });
+    expect(await run("node", ["logging.mjs"], { cwd: user, env })).toMatchObject({ stderr: "" });
+    await using sessiond = new Sessiond(server.address);
+    const session = await sessiond.sessions.get("logged");
+    const { items } = await session.events();
+    expect(items.at(-1)?.message.payload).toMatchObject({ case: "custom", value: { type: "log" } });
+  });
+
   test("a program of the user's is checked against the types", async () => {
     const right = `
       import { type AppendResult, RevisionConflictError, Sessiond } from "@sessiond/client";
+      import sessionLog, { type LogOptions } from "@sessiond/client/pino";
       import { Sessiond as WebSessiond } from "@sessiond/client/web";
       import { EventSchema, type Event } from "@sessiond/contract";
       import { ErrorInfoSchema } from "@sessiond/contract/rpc";
@@ -139,6 +157,8 @@ describe("installed into an empty folder", async () => {
       }
       export const actual = (error: unknown) =>
         error instanceof RevisionConflictError ? error.actual.toFixed() : undefined;
+      const options: LogOptions = { sessionId: "a-log", level: "info", fields: { parent: "a" } };
+      sessionLog(options).end();
       export const web: WebSessiond = new WebSessiond("http://127.0.0.1:7377");`;
     await writeFile(join(user, "right.ts"), right);
     await writeFile(join(user, "wrong.ts"), right.replace('"conversation"', '"conversations"'));
