@@ -1,4 +1,4 @@
-/** The part of a grpc-js call that messages are written to. */
+/** What messages are written to: the part of a grpc-js call, or the same of an HTTP/1.1 answer. */
 interface WritableCall {
   readonly cancelled: boolean;
   once(event: "cancelled", listener: () => void): unknown;
@@ -6,8 +6,8 @@ interface WritableCall {
 }
 
 /**
- * Writes the messages of an iterator to a call, one at a time: the next is asked for when HTTP/2
- * has taken the one before, so a client that does not read costs one message.
+ * Writes the messages of an iterator to a call, one at a time: the next is asked for when the
+ * connection has taken the one before, so a client that does not read costs one message.
  *
  * Resolves when the iterator is done or the client is gone; rejects with what the iterator throws.
  * The iterator is returned as soon as the client is gone, also while a write waits for it.

@@ -148,7 +148,7 @@ export class EventStreams {
     const known = [await iterator.next()];
     let isOver = false;
     if (lastEventId && request.untilEnded && hasEndedBy(known[0]?.value)) {
-      // Of an ended session the next message, or the end, comes at once.
+      // Of an ended session the next message, or the end, is there, or is written any moment.
       const next = await iterator.next();
       isOver = next.done === true;
       known.push(next);
