@@ -18,6 +18,7 @@ import { utf8Checked } from "./http-utf8.ts";
 import type { Log } from "./log.ts";
 import type { Route } from "./routes.ts";
 import { EventStreams } from "./sse.ts";
+import { streamPaths } from "./sse-request.ts";
 
 /** Whether the server can do its work; `detail` says why not. */
 export interface Healthz {
@@ -144,7 +145,9 @@ export class HttpDoor {
     }
     const handler = this.#handlers.get(path);
     if (handler === undefined) {
-      sendError(request, response, this.#unknownPath(path));
+      // Calls are sent with POST, where Connect's clients expect the status of UNIMPLEMENTED.
+      const status = request.method === "GET" ? 404 : undefined;
+      sendError(request, response, this.#unknownPath(path), status);
       return;
     }
     const { method } = handler;
@@ -178,10 +181,13 @@ export class HttpDoor {
 
   #unknownPath(path: string): ConnectError {
     const services = this.#options.routes.map((route) => `/${route.spec.service.typeName}/`);
-    const known = services.length === 0 ? "/healthz" : services.join(", ");
+    const known =
+      services.length === 0
+        ? "/healthz is"
+        : `calls are at ${services.join(", ")}, streams at ${streamPaths}`;
     return failure({
       reason: "NOT_SUPPORTED",
-      message: `nothing is served at ${path.slice(0, 200)}; calls are at ${known}`,
+      message: `nothing is served at ${path.slice(0, 200)}; ${known}`,
     });
   }
 }

@@ -14,7 +14,7 @@ import { pump } from "./grpc-stream.ts";
 import { sendError } from "./http-error.ts";
 import type { Route } from "./routes.ts";
 import { type Encode, errorFrame, framesOfStream, retryFrame, sharedFrames } from "./sse-frames.ts";
-import { isStreamPath, streamPaths, watchRequestOf } from "./sse-request.ts";
+import { isStreamPath, watchRequestOf } from "./sse-request.ts";
 
 export interface EventStreamsOptions {
   readonly routes: readonly Route[];
@@ -64,12 +64,7 @@ export class EventStreams {
   serve(request: IncomingMessage, response: ServerResponse): boolean {
     const [path = "", ...query] = (request.url ?? "").split("?");
     const watch = this.#watch;
-    if (watch === undefined || !path.startsWith("/v1/")) return false;
-    if (!isStreamPath(path)) {
-      const message = `nothing is served at ${path.slice(0, 200)}; streams are at ${streamPaths}`;
-      sendError(request, response, failure({ reason: "NOT_SUPPORTED", message }), 404);
-      return true;
-    }
+    if (watch === undefined || !isStreamPath(path)) return false;
     if (request.method !== "GET") {
       const message = `${request.method} is not served here; a stream is read with GET`;
       response.setHeader("allow", "GET");

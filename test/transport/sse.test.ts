@@ -148,7 +148,7 @@ describe("a stream for browsers", () => {
     const probeListen = { host: "127.0.0.1", port: 0 };
     await using toy = await openToy(createToy(), { probeListen });
     using wire = new Wire(toy.server.addresses.probeListen?.port ?? 0).send(streamOf("quiet"));
-    expect(await wire.until("NOT_SUPPORTED")).toContain("HTTP/1.1 501");
+    expect(await wire.until("NOT_SUPPORTED")).toContain("HTTP/1.1 404");
   });
 });
 
