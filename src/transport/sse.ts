@@ -12,6 +12,7 @@ import type { Calls } from "./calls.ts";
 import { abandoned, type Defect, failure, toConnectError } from "./errors.ts";
 import { pump } from "./grpc-stream.ts";
 import { sendError } from "./http-error.ts";
+import type { Log } from "./log.ts";
 import type { Route } from "./routes.ts";
 import { type Encode, errorFrame, framesOfStream, retryFrame, sharedFrames } from "./sse-frames.ts";
 import { isStreamPath, watchRequestOf } from "./sse-request.ts";
@@ -20,6 +21,7 @@ export interface EventStreamsOptions {
   readonly routes: readonly Route[];
   readonly calls: Calls;
   readonly onDefect: (defect: Defect) => void;
+  readonly log: Log;
 }
 
 type Messages = AsyncIterator<WatchEventsResponse>;
@@ -72,7 +74,10 @@ export class EventStreams {
       return true;
     }
     const serve = () =>
-      void this.#serve(request, response, { watch, path, query: query.join("?") });
+      this.#serve(request, response, { watch, path, query: query.join("?") }).catch((error) => {
+        this.#options.log.error({ err: error, path }, "a stream could not be answered");
+        response.destroy();
+      });
     // Sent before the answer to an earlier request was complete, it has to wait for that. Until then
     // nothing would tell that its client is gone.
     if (response.socket === null) response.once("socket", serve);

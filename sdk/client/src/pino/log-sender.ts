@@ -1,13 +1,14 @@
 import {
   CallAbandonedError,
   EventTooLargeError,
+  InvalidFieldError,
   RequestTooLargeError,
   SessionEndedError,
   WritesRefusedError,
 } from "../errors/server-errors.ts";
+import { SessiondError } from "../errors/sessiond-error.ts";
 import type { Session } from "../session.ts";
 import { Sessiond } from "../sessiond.ts";
-import { InvalidFieldError, SessiondError } from "../shared.ts";
 import type { LogSettings } from "./log-options.ts";
 import {
   droppedEntry,
