@@ -8,6 +8,7 @@ import {
   ServerService,
   SessionService,
 } from "@sessiond/contract";
+import { AppMetrics } from "./app-metrics.ts";
 import type { Config } from "./config.ts";
 import type { Address } from "./config-values.ts";
 import { costTable } from "./domain/costs.ts";
@@ -65,8 +66,11 @@ export interface AppOptions {
 /** Wires the parts together and starts them. Errors: StartError. */
 export async function startApp({ config, log, overrides = {} }: AppOptions): Promise<App> {
   const clock = overrides.clock ?? steadyClock();
-  const store = overrides.store ?? (await openStore(config, log));
-  const tokens = new WorkerTokenCounter({ log });
+  // Nobody could read them without the port.
+  const metrics = config.probeListen && new AppMetrics();
+  const store = overrides.store ?? (await openStore(config, log, metrics));
+  metrics?.observeStore(store);
+  const tokens = new WorkerTokenCounter({ log, ...metrics?.ofTokens });
   const shutdown = new AbortController();
   const housekeeping = new Housekeeping({ store, clock, log });
   const { encoding: defaultEncoding } = encodingForModel(undefined);
@@ -121,11 +125,16 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       log,
       // Refused writes are not ill health: reads and deletes still work, a restart frees nothing.
       healthz: () => ({ ok: true, detail: store.writesRefused() ?? "ok" }),
+      ...metrics?.ofCalls,
       shutdown,
     });
     const bound = await transport.open();
     housekeeping.start();
     domain.sweeper.start();
+    metrics?.start(
+      { ...domain, store, dataFolder: config.data, running: () => transport.running },
+      (err) => log.warn({ err }, "the sessions could not be counted"),
+    );
     // After the start, because loading takes a tenth of a second and 65 MB.
     if (config.preloadTokenizer) tokens.preload(defaultEncoding).catch(() => {});
 
@@ -143,6 +152,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
         await transport.drain(limits.drainMs);
         await domain.close();
         await upkeep.close();
+        await metrics?.close();
         await housekeeping.stop();
         await tokens.close();
         await store.close();
@@ -156,23 +166,33 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
   }
 }
 
-async function openStore(config: Config, log: Logger): Promise<Store> {
+async function openStore(
+  config: Config,
+  log: Logger,
+  metrics: AppMetrics | undefined,
+): Promise<Store> {
   switch (config.store) {
     case "memory": {
       const { MemoryStore } = await import("./store/memory/memory-store.ts");
       return MemoryStore.open();
     }
     case "lmdb":
-      return openFolder(config, config.data, log);
+      return openFolder(config, config.data, log, metrics);
   }
 }
 
-async function openFolder({ maxMapSize }: Config, path: string, log: Logger): Promise<Store> {
+async function openFolder(
+  { maxMapSize }: Config,
+  path: string,
+  log: Logger,
+  metrics?: AppMetrics,
+): Promise<Store> {
   const { LmdbStore } = await import("./store/lmdb/lmdb-store.ts");
   return LmdbStore.open({
     path,
     onDamage: (err) => log.error({ err }, "a damaged session is left out of a list"),
     ...(maxMapSize !== undefined && { mapSizeBytes: maxMapSize }),
+    ...metrics?.ofWrites,
   });
 }
 

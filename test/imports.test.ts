@@ -28,6 +28,7 @@ const homes: Readonly<Record<string, string>> = {
   stemmer: "domain/context/retrieve",
   cockatiel: "domain/context/summarisers",
   pino: "telemetry",
+  "@prometheus-io/client": "telemetry",
   commander: "cli",
   "cli-table3": "cli",
 };

@@ -200,6 +200,10 @@ export interface StoreSize {
   readonly freeBytes: number;
   /** Largest size of the file. */
   readonly maxBytes: number;
+  /** Snapshots that readers hold, here and in other processes; 0 when there is no file, as the next. */
+  readonly readers: number;
+  /** Most there can be. */
+  readonly maxReaders: number;
   readonly tables: readonly {
     readonly name: string;
     readonly entries: number;

@@ -20,6 +20,11 @@ export class Calls {
     return this.#closed;
   }
 
+  /** Calls that are running now. */
+  get running(): Readonly<Record<CallKind, number>> {
+    return this.#running;
+  }
+
   /**
    * Takes a call; the caller owes an `end()` of the same kind.
    *

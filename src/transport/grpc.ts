@@ -1,5 +1,5 @@
 import type { DescMethod, DescMethodUnary, Message } from "@bufbuild/protobuf";
-import { Code, type MethodImplSpec } from "@connectrpc/connect";
+import { Code, type ConnectError, type MethodImplSpec } from "@connectrpc/connect";
 import {
   type handleBidiStreamingCall,
   type handleClientStreamingCall,
@@ -13,6 +13,7 @@ import {
   type ServerWritableStream,
   type UntypedHandleCall,
 } from "@grpc/grpc-js";
+import type { CallObserver } from "./call-observer.ts";
 import type { Calls } from "./calls.ts";
 import { abandoned, type Defect, toConnectError } from "./errors.ts";
 import { type Decoded, decoded, decoder, encoder, sharedEncoder } from "./grpc-codec.ts";
@@ -25,6 +26,8 @@ import type { Route } from "./routes.ts";
 export interface GrpcAdapterOptions {
   readonly calls: Calls;
   readonly onDefect: (defect: Defect) => void;
+  /** Hears of every call. Absent: nobody does. */
+  readonly observe?: CallObserver | undefined;
 }
 
 type Kind<K extends MethodImplSpec["kind"]> = Extract<MethodImplSpec, { kind: K }>;
@@ -82,13 +85,14 @@ function handlerOf(spec: MethodImplSpec, options: GrpcAdapterOptions): UntypedHa
 
 function unary(spec: Kind<"unary">, options: GrpcAdapterOptions): handleUnaryCall<Input, Buffer> {
   const { method, impl } = spec;
-  const { calls } = options;
+  const { calls, observe } = options;
   const encode = encoder(method.output);
   return async (call, callback) => {
+    const ended = observe?.(method, "unary");
     try {
       calls.begin("unary");
     } catch (error) {
-      callback(statusOf(error, options));
+      callback(statusOf(error, options, ended));
       return;
     }
     try {
@@ -99,8 +103,9 @@ function unary(spec: Kind<"unary">, options: GrpcAdapterOptions): handleUnaryCal
         call.sendMetadata(header);
       }
       callback(null, bytes, context.trailerToSend);
+      ended?.();
     } catch (error) {
-      callback(statusOf(error, options));
+      callback(statusOf(error, options, ended));
     } finally {
       calls.end("unary");
     }
@@ -112,20 +117,22 @@ function clientStreaming(
   options: GrpcAdapterOptions,
 ): handleClientStreamingCall<Input, Buffer> {
   const { method, impl } = spec;
-  const { calls } = options;
+  const { calls, observe } = options;
   const encode = encoder(method.output);
   return async (call, callback) => {
+    const ended = observe?.(method, "stream");
     try {
       calls.begin("stream");
     } catch (error) {
-      callback(statusOf(error, options));
+      callback(statusOf(error, options, ended));
       return;
     }
     try {
       const context = new GrpcContext(call, method);
       callback(null, encode(await impl(requestsOf(call), context)), context.trailerToSend);
+      ended?.();
     } catch (error) {
-      callback(statusOf(error, options));
+      callback(statusOf(error, options, ended));
     } finally {
       calls.end("stream");
     }
@@ -163,11 +170,12 @@ async function respond<T>(
   { call, method, encode, options }: Response<T>,
   start: (context: GrpcContext) => AsyncIterable<T>,
 ): Promise<void> {
-  const { calls } = options;
+  const { calls, observe } = options;
+  const ended = observe?.(method, "stream");
   try {
     calls.begin("stream");
   } catch (error) {
-    fail(call, statusOf(error, options));
+    fail(call, statusOf(error, options, ended));
     return;
   }
   try {
@@ -178,8 +186,9 @@ async function respond<T>(
     call.sendMetadata(context.headerToSend ?? new Metadata());
     await pump({ call, iterator, first, encode });
     call.end(context.trailerToSend);
+    ended?.(call.cancelled ? abandoned(Code.Canceled) : undefined);
   } catch (error) {
-    fail(call, statusOf(error, options));
+    fail(call, statusOf(error, options, ended));
   } finally {
     calls.end("stream");
   }
@@ -203,6 +212,12 @@ async function* requestsOf(
   }
 }
 
-function statusOf(error: unknown, options: GrpcAdapterOptions): GrpcStatus {
-  return toGrpcStatus(toConnectError(error, options.onDefect));
+function statusOf(
+  error: unknown,
+  options: GrpcAdapterOptions,
+  ended: ((error: ConnectError) => void) | undefined,
+): GrpcStatus {
+  const connectError = toConnectError(error, options.onDefect);
+  ended?.(connectError);
+  return toGrpcStatus(connectError);
 }

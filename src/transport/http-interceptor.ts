@@ -1,33 +1,44 @@
-import type { Interceptor } from "@connectrpc/connect";
+import { Code, type ConnectError, type Interceptor } from "@connectrpc/connect";
+import type { CallObserver } from "./call-observer.ts";
 import type { Calls } from "./calls.ts";
-import { type Defect, toConnectError } from "./errors.ts";
+import { abandoned, type Defect, toConnectError } from "./errors.ts";
 
 /** What the HTTP front door needs from its server. */
 export interface HttpCallOptions {
   readonly calls: Calls;
   readonly onDefect: (defect: Defect) => void;
+  /** Hears of every call. Absent: nobody does. */
+  readonly observe?: CallObserver | undefined;
 }
 
 /** Counts calls and gives errors their reasons, as the gRPC front door does. */
-export function callInterceptor({ calls, onDefect }: HttpCallOptions): Interceptor {
+export function callInterceptor(options: HttpCallOptions): Interceptor {
+  const { calls, onDefect, observe } = options;
   return (next) => async (request) => {
     let streaming = false;
     const kind = request.stream ? "stream" : "unary";
+    const ended = observe?.(request.method, kind);
+    const failed = (error: unknown) => {
+      const connectError = toConnectError(error, onDefect);
+      ended?.(connectError);
+      return connectError;
+    };
     try {
       calls.begin(kind);
     } catch (error) {
-      throw toConnectError(error, onDefect);
+      throw failed(error);
     }
     try {
       const response = await next(request);
       if (!response.stream) {
+        ended?.();
         return response;
       }
       streaming = true;
-      const message = relay(response.message, request.signal, { calls, onDefect });
+      const message = relay(response.message, request.signal, { calls, onDefect, ended });
       return { ...response, message };
     } catch (error) {
-      throw toConnectError(error, onDefect);
+      throw failed(error);
     } finally {
       if (!streaming) {
         calls.end(kind);
@@ -36,23 +47,28 @@ export function callInterceptor({ calls, onDefect }: HttpCallOptions): Intercept
   };
 }
 
+type RelayOptions = Omit<HttpCallOptions, "observe"> & {
+  readonly ended: ((error?: ConnectError) => void) | undefined;
+};
+
 async function* relay<T>(
   messages: AsyncIterable<T>,
   signal: AbortSignal,
-  { calls, onDefect }: HttpCallOptions,
+  { calls, onDefect, ended }: RelayOptions,
 ): AsyncGenerator<T> {
   const iterator = messages[Symbol.asyncIterator]();
-  let ended = false;
-  const end = () => {
-    if (!ended) {
-      ended = true;
+  let isOver = false;
+  const end = (error?: ConnectError) => {
+    if (!isOver) {
+      isOver = true;
       calls.end("stream");
+      ended?.(error);
     }
   };
   // connect-node does not return the iterator when a client vanishes that was not reading.
   const leave = () => {
     iterator.return?.().catch(() => {});
-    end();
+    end(abandoned(Code.Canceled));
   };
   if (signal.aborted) {
     leave();
@@ -67,7 +83,9 @@ async function* relay<T>(
       yield item.value;
     }
   } catch (error) {
-    throw toConnectError(error, onDefect);
+    const connectError = toConnectError(error, onDefect);
+    end(connectError);
+    throw connectError;
   } finally {
     signal.removeEventListener("abort", leave);
     end();

@@ -7,6 +7,7 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import type { Limits } from "../limits.ts";
+import type { CallObserver } from "./call-observer.ts";
 import type { Calls } from "./calls.ts";
 import { type Defect, failure } from "./errors.ts";
 import { sendError } from "./http-error.ts";
@@ -34,8 +35,15 @@ export interface HttpDoorOptions {
   readonly onDefect: (defect: Defect) => void;
   readonly limits: Pick<Limits, "requestBytes" | "silentSocketMs">;
   readonly healthz: () => Healthz;
+  /** What else is served, by path. Default: nothing. */
+  readonly pages?: ReadonlyMap<string, Page>;
+  /** Hears of every call. Absent: nobody does. */
+  readonly observe?: CallObserver | undefined;
   readonly log: Log;
 }
+
+/** Answers a request that is no call. An error it rejects with is logged. */
+export type Page = (request: IncomingMessage, response: ServerResponse) => Promise<void> | void;
 
 /** Time a client may take to send a request. Answers, such as streams, may take any time. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -55,10 +63,10 @@ export class HttpDoor {
   readonly #streams: EventStreams;
 
   constructor(options: HttpDoorOptions) {
-    const { routes, calls, onDefect, limits } = options;
+    const { routes, calls, onDefect, observe, limits } = options;
     const router = createConnectRouter({
       grpc: false,
-      interceptors: [callInterceptor({ calls, onDefect })],
+      interceptors: [callInterceptor({ calls, onDefect, observe })],
       readMaxBytes: limits.requestBytes,
       // Compression costs more than the loopback interface does.
       acceptCompression: [],
@@ -140,7 +148,10 @@ export class HttpDoor {
       this.#answerHealthz(response);
       return;
     }
-    if (this.#streams.serve(request, response)) {
+    if (this.#streams.serve(request, response)) return;
+    const page = this.#options.pages?.get(path);
+    if (page !== undefined) {
+      this.#answerPage(page, request, response);
       return;
     }
     const handler = this.#handlers.get(path);
@@ -173,6 +184,15 @@ export class HttpDoor {
       });
   }
 
+  #answerPage(page: Page, request: IncomingMessage, response: ServerResponse): void {
+    const { log } = this.#options;
+    Promise.resolve(page(request, response)).catch((error: unknown) => {
+      log.error({ err: error, path: request.url }, "a page could not be made");
+      if (response.headersSent) response.destroy();
+      else response.writeHead(500).end();
+    });
+  }
+
   #answerHealthz(response: ServerResponse): void {
     const { ok, detail } = this.#options.healthz();
     response.writeHead(ok ? 200 : 503, { "content-type": "text/plain; charset=utf-8" });
@@ -181,9 +201,10 @@ export class HttpDoor {
 
   #unknownPath(path: string): ConnectError {
     const services = this.#options.routes.map((route) => `/${route.spec.service.typeName}/`);
+    const pages = ["/healthz", ...(this.#options.pages?.keys() ?? [])];
     const known =
       services.length === 0
-        ? "/healthz is"
+        ? `${pages.join(", ")} ${pages.length === 1 ? "is" : "are"}`
         : `calls are at ${services.join(", ")}, streams at ${streamPaths}`;
     return failure({
       reason: "NOT_SUPPORTED",

@@ -1,11 +1,12 @@
 import { Server, type ServerOptions } from "@grpc/grpc-js";
 import type { Limits } from "../limits.ts";
-import { Calls } from "./calls.ts";
+import { type CallObserver, type EndedCall, observer } from "./call-observer.ts";
+import { type CallKind, Calls } from "./calls.ts";
 import type { Defect } from "./errors.ts";
 import { addToGrpcServer, pathsOf } from "./grpc.ts";
 import { explainStatuses, installGate } from "./grpc-gate.ts";
 import { Health } from "./health.ts";
-import { type Healthz, HttpDoor } from "./http.ts";
+import { type Healthz, HttpDoor, type Page } from "./http.ts";
 import { HttpGuard } from "./http-guard.ts";
 import { holdBack } from "./late-service.ts";
 import type { Log } from "./log.ts";
@@ -18,7 +19,7 @@ export interface TransportOptions {
   readonly listen?: TcpAddress;
   /** Path of a unix socket for the API, mode 0600. Absent: none. */
   readonly unix?: string;
-  /** TCP address that serves health only, for probes from outside the pod. Absent: none. */
+  /** TCP address that serves health and metrics only, for what looks from outside the pod. Absent: none. */
   readonly probeListen?: TcpAddress;
   readonly routes: readonly Route[];
   /** Hosts that HTTP requests may name, beside the loopback names and `listen.host`. */
@@ -32,6 +33,10 @@ export interface TransportOptions {
   readonly log: Log;
   /** What `GET /healthz` says. During a shutdown it is not asked. */
   readonly healthz: () => Healthz;
+  /** Pages of the probe port, by path. They show no data. Default: none. */
+  readonly probePages?: ReadonlyMap<string, Page>;
+  /** Hears of every call that has ended. Absent: nobody does. */
+  readonly onCallEnd?: (call: EndedCall) => void;
   /**
    * Aborted when a shutdown begins, so that streams end. Give it when the services need the signal
    * before there is a server. Default: the server's own.
@@ -66,6 +71,7 @@ export class TransportServer {
   readonly #shutdown: AbortController;
   readonly #calls = new Calls();
   readonly #health: Health;
+  readonly #observe: CallObserver | undefined;
   #port: Port | undefined;
   #probe: Port | undefined;
   #addresses: BoundAddresses = {};
@@ -75,12 +81,18 @@ export class TransportServer {
     this.#options = options;
     this.#shutdown = options.shutdown ?? new AbortController();
     this.shutdownSignal = this.#shutdown.signal;
+    this.#observe = options.onCallEnd && observer(options.onCallEnd);
     this.#health = new Health(options.routes.map((route) => route.spec.service.typeName));
   }
 
   /** Addresses that were bound, with the real port where 0 was asked for. */
   get addresses(): BoundAddresses {
     return this.#addresses;
+  }
+
+  /** Calls under way, without those of health and reflection. */
+  get running(): Readonly<Record<CallKind, number>> {
+    return this.#calls.running;
   }
 
   /** Listens everywhere, or nowhere: throws StartError with what to do about it. */
@@ -142,6 +154,7 @@ export class TransportServer {
   #openPort(): Port {
     const { routes, limits, log, listen } = this.#options;
     const calls = this.#calls;
+    const observe = this.#observe;
     const onDefect = (defect: Defect) => this.#report(defect);
     const standard = [this.#health.service, reflection(routes.map((route) => route.spec.service))];
     const grpc = new Server({
@@ -153,7 +166,7 @@ export class TransportServer {
     });
     installGate(grpc, { calls, paths: new Set(routes.flatMap(pathsOf)) });
     for (const route of routes) {
-      addToGrpcServer(grpc, route, { calls, onDefect });
+      addToGrpcServer(grpc, route, { calls, onDefect, observe });
     }
     for (const service of standard) {
       service.addTo(grpc);
@@ -163,12 +176,12 @@ export class TransportServer {
       allowOrigins: this.#options.allowOrigins,
     });
     const healthz = () => this.#healthz();
-    const http = new HttpDoor({ routes, guard, calls, onDefect, limits, log, healthz });
+    const http = new HttpDoor({ routes, guard, calls, onDefect, observe, limits, log, healthz });
     return new Port({ grpc, http, limits, log });
   }
 
   #openProbe(): Port {
-    const { limits, log } = this.#options;
+    const { limits, log, probePages } = this.#options;
     const calls = this.#calls;
     const onDefect = (defect: Defect) => this.#report(defect);
     const { service } = this.#health;
@@ -182,6 +195,7 @@ export class TransportServer {
       limits,
       log,
       healthz: () => this.#healthz(),
+      ...(probePages && { pages: probePages }),
     });
     return new Port({ grpc, http, limits, log });
   }

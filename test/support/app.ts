@@ -57,6 +57,8 @@ export type Answer<T> = { readonly ok: true; readonly value: T } | Refusal;
 export interface TestApp extends AsyncDisposable {
   /** `127.0.0.1:<port>`; another one after a restart. */
   readonly address: string;
+  /** Where its probe port is, if the configuration has one; another one after a restart. */
+  readonly probe: string | undefined;
   /** Typed clients over gRPC; they throw ConnectError. Good until a restart. */
   readonly clients: Clients;
   /** Sends a message through a door. */
@@ -111,6 +113,9 @@ export async function openTestApp(
     get address() {
       return running.address;
     },
+    get probe() {
+      return running.probe;
+    },
     get clients() {
       return running.clients;
     },
@@ -138,6 +143,7 @@ function connect(app: App) {
   const channel = createChannel(address);
   return {
     address,
+    probe: app.addresses.probe,
     channel,
     clients: createClients(transport),
     async stop() {

@@ -34,6 +34,22 @@ interface Opened {
   readonly created: Pick<WatchEventsResponse, "message">;
 }
 
+/** A watch under way. */
+interface Reader {
+  readonly channel: Channel;
+  readonly isOfSession: boolean;
+  place: number;
+}
+
+/** How the watches of sessions, or those of namespaces, are doing. */
+export interface WatchStats {
+  readonly open: number;
+  /** Of these, watches that have not been given all there is. */
+  readonly behind: number;
+  /** What the slowest of them has not been given: events of its session, or commits of its namespace. */
+  readonly maxLag: number;
+}
+
 /** Streams the events of a session or a namespace to those who watch it. */
 export class Watches {
   readonly #store: Store;
@@ -42,6 +58,7 @@ export class Watches {
   readonly #clock: Clock;
   readonly #shutdown: AbortSignal;
   readonly #progressIntervalMs: number;
+  readonly #readers = new Set<Reader>();
   #open = 0;
 
   constructor(args: {
@@ -64,6 +81,19 @@ export class Watches {
     this.#progressIntervalMs = args.progressIntervalMs ?? limits.progressIntervalMs;
   }
 
+  /** Looks at every watch. */
+  stats(of: "session" | "namespace"): WatchStats {
+    let [open, behind, maxLag] = [0, 0, 0];
+    for (const { channel, isOfSession, place } of this.#readers) {
+      if (isOfSession !== (of === "session")) continue;
+      const lag = channel.place - place;
+      open += 1;
+      if (lag > 0) behind += 1;
+      maxLag = Math.max(maxLag, lag);
+    }
+    return { open, behind, maxLag };
+  }
+
   /**
    * Runs a watch until `signal` fires; a slow consumer just makes it read later.
    *
@@ -80,15 +110,19 @@ export class Watches {
     if (this.#open >= limits.watches) throw new TooManyWatchesError({ limit: limits.watches });
     this.#open++;
     let channel: Channel | undefined;
+    let reader: Reader | undefined;
     try {
       const { feed, created } = await this.#openFeed(request);
       channel = feed.channel;
       const from = startOf(feed, request);
+      reader = { channel, isOfSession: request.sessionId !== "", place: from.place };
+      this.#readers.add(reader);
       const cursor = feed.cursor.encode(from.place, from.knownThrough);
       yield create(WatchEventsResponseSchema, { ...created, cursor });
-      yield* this.#follow({ feed, from, request, signal });
+      yield* this.#follow({ feed, from, reader, request, signal });
     } finally {
       this.#open--;
+      if (reader !== undefined) this.#readers.delete(reader);
       if (channel !== undefined) this.#hub.release(channel);
     }
   }
@@ -96,10 +130,11 @@ export class Watches {
   async *#follow(args: {
     feed: Feed;
     from: CursorPlace;
+    reader: Reader;
     request: WatchEventsRequest;
     signal: AbortSignal;
   }): AsyncGenerator<WatchEventsResponse> {
-    const { feed, request, signal } = args;
+    const { feed, reader, request, signal } = args;
     const { channel } = feed;
     let { place, knownThrough } = args.from;
     while (!signal.aborted) {
@@ -112,6 +147,7 @@ export class Watches {
         // Nothing here holds the message while its reader takes its time: the transport has bytes.
         step = undefined;
         if (handover !== undefined) yield handover.take();
+        reader.place = place;
         continue;
       }
       // Nothing waits between these looks at the channel and the wait, so no wake-up is missed.

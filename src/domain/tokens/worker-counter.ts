@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
-import type { TokenCount } from "@sessiond/contract";
+import { TokenAccuracy, type TokenCount } from "@sessiond/contract";
 import { ShuttingDownError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Keep, ShortText, TokenCounter } from "./counter.ts";
@@ -34,6 +34,15 @@ interface WorkerCounterOptions {
   readonly startWorker?: () => Worker;
   /** Milliseconds of a clock that never goes back. */
   readonly nowMs?: () => number;
+  /** Hears how long counting takes. Absent: nobody does. */
+  readonly onCounted?: (counted: CountedTexts) => void;
+}
+
+/** Texts that were counted for one request. */
+export interface CountedTexts {
+  readonly exact: number;
+  readonly estimated: number;
+  readonly seconds: number;
 }
 
 /**
@@ -46,6 +55,7 @@ interface WorkerCounterOptions {
  */
 export class WorkerTokenCounter implements TokenCounter {
   readonly #log: WorkerCounterOptions["log"];
+  readonly #onCounted: WorkerCounterOptions["onCounted"];
   readonly #thread: TokenThread;
   readonly #pending = new Map<number, Pending>();
   readonly #pendingCuts = new Map<number, PendingCut>();
@@ -58,6 +68,7 @@ export class WorkerTokenCounter implements TokenCounter {
 
   constructor(options: WorkerCounterOptions) {
     this.#log = options.log;
+    this.#onCounted = options.onCounted;
     this.#thread = new TokenThread({
       startWorker: options.startWorker,
       nowMs: options.nowMs,
@@ -70,7 +81,10 @@ export class WorkerTokenCounter implements TokenCounter {
   async count(texts: readonly string[], encoding: string): Promise<TokenCount[]> {
     const known = toEncoding(encoding);
     if (this.#closed) throw new ShuttingDownError();
-    return Promise.all(texts.map((text) => this.#countOne(text, known)));
+    const startMs = performance.now();
+    const counts = await Promise.all(texts.map((text) => this.#countOne(text, known)));
+    if (texts.length > 0) this.#onCounted?.(counted(counts, startMs));
+    return counts;
   }
 
   /** Errors: as `count`. */
@@ -89,7 +103,9 @@ export class WorkerTokenCounter implements TokenCounter {
   }
 
   async preload(encoding: string): Promise<void> {
-    await this.count(["a"], encoding);
+    if (this.#closed) throw new ShuttingDownError();
+    // Not by `count`, because nobody asked for it.
+    await this.#countOne("a", toEncoding(encoding));
   }
 
   /** Ends the worker. Counts under way are estimated. */
@@ -200,4 +216,10 @@ export class WorkerTokenCounter implements TokenCounter {
 
 function estimate(text: string, encoding: Encoding): TokenCount {
   return tokenCount({ count: estimateTokens(text), encoding, estimated: true });
+}
+
+function counted(counts: readonly TokenCount[], startMs: number): CountedTexts {
+  const seconds = (performance.now() - startMs) / 1_000;
+  const exact = counts.filter(({ accuracy }) => accuracy === TokenAccuracy.EXACT).length;
+  return { exact, estimated: counts.length - exact, seconds };
 }

@@ -10,6 +10,14 @@ interface Pending {
   durable: boolean;
 }
 
+/** Hears how writes fare. */
+export interface WriteObserver {
+  /** A write was on disk so long after it was handed over. */
+  written(seconds: number): void;
+  /** So many were on disk together. */
+  settled(writes: number): void;
+}
+
 /**
  * Hands writes to the disk and acknowledges them in the order they came.
  *
@@ -20,6 +28,9 @@ interface Pending {
 export class Committer {
   readonly #write: (writes: readonly Write[]) => Promise<void>;
   readonly #timeoutMs: number;
+  readonly #observer: WriteObserver | undefined;
+  /** Writes that were on disk in this turn of the event loop. */
+  #settled = 0;
   readonly #pending: Pending[] = [];
   readonly #failureListeners = new Set<(error: Error) => void>();
   readonly #idleWaiters: (() => void)[] = [];
@@ -30,7 +41,10 @@ export class Committer {
     /** Applies writes together, in the order of the calls; resolves when they are durable. */
     write: (writes: readonly Write[]) => Promise<void>;
     timeoutMs: number;
+    /** Absent: nobody hears. */
+    observer?: WriteObserver | undefined;
   }) {
+    this.#observer = options.observer;
     this.#write = options.write;
     this.#timeoutMs = options.timeoutMs;
   }
@@ -86,10 +100,22 @@ export class Committer {
     if (this.#failure !== undefined) return;
     while (this.#pending[0]?.durable === true) {
       const entry = this.#pending.shift();
+      if (this.#observer !== undefined && entry !== undefined) this.#note(this.#observer, entry);
       entry?.onDurable();
       entry?.resolve();
     }
     this.#settleIdle();
+  }
+
+  #note(observer: WriteObserver, { submittedAtMs }: Pending): void {
+    observer.written((performance.now() - submittedAtMs) / 1_000);
+    this.#settled += 1;
+    // The driver settles the writes of one transaction in one turn.
+    if (this.#settled > 1) return;
+    setImmediate(() => {
+      observer.settled(this.#settled);
+      this.#settled = 0;
+    });
   }
 
   #settleIdle(): void {

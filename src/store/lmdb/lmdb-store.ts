@@ -25,7 +25,7 @@ import type {
   StoredSession,
   StoreSize,
 } from "../store.ts";
-import { Committer } from "./committer.ts";
+import { Committer, type WriteObserver } from "./committer.ts";
 import { DEFAULT_MAP_BYTES, type Environment, openEnvironment } from "./environment.ts";
 import { isDriverError } from "./errors.ts";
 import { Maintenance } from "./maintenance.ts";
@@ -51,6 +51,8 @@ export interface LmdbStoreOptions {
   readonly diskSpace?: DiskSpace;
   /** Hears of damaged sessions that are left out of a list. */
   readonly onDamage?: (error: DataLossError) => void;
+  /** Hears how long writes take. Absent: nobody does. */
+  readonly observer?: WriteObserver;
 }
 
 const READ_ONLY = "the folder is on a read-only file system; make it writable and start again";
@@ -85,6 +87,7 @@ export class LmdbStore implements Store {
     commitTimeoutMs: number;
     diskSpace: DiskSpace;
     onDamage: (error: DataLossError) => void;
+    observer: WriteObserver | undefined;
   }) {
     const { environment, commitTimeoutMs } = options;
     const { header, tables } = environment;
@@ -92,6 +95,7 @@ export class LmdbStore implements Store {
     this.#committer = new Committer({
       write: (writes) => environment.write(writes),
       timeoutMs: commitTimeoutMs,
+      observer: options.observer,
     });
     this.#guard = new SpaceGuard(() => spaceOf(environment, options.diskSpace));
     this.#reads = new Reads(tables, options.onDamage);
@@ -128,6 +132,7 @@ export class LmdbStore implements Store {
       commitTimeoutMs: options.commitTimeoutMs ?? limits.commitTimeoutMs,
       diskSpace: options.diskSpace ?? diskSpace,
       onDamage: options.onDamage ?? (() => {}),
+      observer: options.observer,
     });
   }
 

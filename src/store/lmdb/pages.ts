@@ -26,6 +26,8 @@ interface Stats extends TreeStats {
   readonly pageSize: number;
   readonly mapSize: number;
   readonly lastPageNumber: number;
+  readonly numReaders: number;
+  readonly maxReaders: number;
 }
 
 /** Two pages at the start of the file say where everything is. */
@@ -51,11 +53,13 @@ export function sizeOf(environment: {
 }): StoreSize {
   const { root, tables } = environment;
   const { fileBytes, freeBytes, mapBytes } = pagesOf(root, Object.values(tables));
-  const { pageSize } = root.getStats() as Stats;
+  const { pageSize, numReaders, maxReaders } = root.getStats() as Stats;
   return {
     fileBytes,
     freeBytes,
     maxBytes: mapBytes,
+    readers: numReaders,
+    maxReaders,
     tables: Object.entries(tables).map(([name, table]) => {
       const stats = table.getStats() as Stats;
       return { name, entries: stats.entryCount, bytes: pagesOfTree(stats) * pageSize };

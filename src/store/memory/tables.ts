@@ -278,7 +278,7 @@ export class MemoryTables {
       }
       return { name, entries, bytes };
     });
-    return { fileBytes: 0, freeBytes: 0, maxBytes: 0, tables };
+    return { fileBytes: 0, freeBytes: 0, maxBytes: 0, readers: 0, maxReaders: 0, tables };
   }
 
   #inOrder(range: RecordRange): Iterable<StoredRecord> {

@@ -61,6 +61,25 @@ test("the first message comes at once and says where the session is", async () =
   await watch.return(undefined);
 });
 
+test("a watch that has not taken what there is counts as behind", async () => {
+  await using domain = await openTestDomain();
+  await appendTexts(domain, ["a", "b"]);
+  const watch = domain.watch({ sessionId: "demo" });
+  const all = domain.watch({});
+  await Promise.all([watch.next(), all.next()]);
+  expect(domain.watches.stats("session")).toEqual({ open: 1, behind: 1, maxLag: 3 });
+  // Of a namespace it is commits that are missing.
+  expect(domain.watches.stats("namespace")).toEqual({ open: 1, behind: 1, maxLag: 2 });
+  await readEvents(watch, 3);
+  const following = watch.next();
+  expect(domain.watches.stats("session")).toEqual({ open: 1, behind: 0, maxLag: 0 });
+  await appendTexts(domain, ["c"]);
+  await following;
+  expect(domain.watches.stats("session")).toEqual({ open: 1, behind: 1, maxLag: 1 });
+  await Promise.all([watch.return(undefined), all.return(undefined)]);
+  expect(domain.watches.stats("session")).toEqual({ open: 0, behind: 0, maxLag: 0 });
+});
+
 test("Ordered, Unique, Gapless: a watch from the beginning shows history, then what follows", async () => {
   await using domain = await openTestDomain();
   await appendTexts(domain, ["a", "b", "c"]);
