@@ -102,6 +102,8 @@ it("events, their tokens and those that are protected are counted", async () => 
   expect(sum(listed.events)).toBeGreaterThan(4);
   expect(metrics.value("sessiond_event_tokens_total")).toBe(sum(listed.events));
   const guarded = listed.events.filter(({ protection }) => protection !== undefined);
+  expect(guarded.length).toBeGreaterThan(0);
+  expect(metrics.value("sessiond_protected_events_total")).toBe(guarded.length);
   expect(metrics.value("sessiond_protected_event_tokens_total")).toBe(sum(guarded));
   expect(metrics.value('sessiond_texts_counted_total{accuracy="exact"}')).toBeGreaterThan(0);
   expect(metrics.value("sessiond_token_count_duration_seconds_count")).toBeGreaterThan(0);

@@ -83,6 +83,11 @@ export class Meters {
     help: "Tokens of events that became durable.",
     labels: [],
   });
+  readonly #protectedEvents = new Counter({
+    name: "sessiond_protected_events_total",
+    help: "Events that became durable and were protected at once.",
+    labels: [],
+  });
   readonly #protectedTokens = new Counter({
     name: "sessiond_protected_event_tokens_total",
     help: "Tokens of events that became durable and were protected at once.",
@@ -124,6 +129,7 @@ export class Meters {
     this.#commitEvents,
     this.#events,
     this.#tokens,
+    this.#protectedEvents,
     this.#protectedTokens,
     this.#compactions,
     this.#tokensBefore,
@@ -154,7 +160,9 @@ export class Meters {
     for (const { payload, tokens, isProtected } of events) {
       this.#events.add(1, payload);
       this.#tokens.add(tokens);
-      if (isProtected) this.#protectedTokens.add(tokens);
+      if (!isProtected) continue;
+      this.#protectedEvents.add(1);
+      this.#protectedTokens.add(tokens);
     }
   }
 
