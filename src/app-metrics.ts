@@ -15,11 +15,7 @@ export class AppMetrics {
 
   /** What the transport is given. */
   get ofCalls() {
-    const page: Page = (request, response) => this.#answer(request, response);
-    return {
-      onCallEnd: (call: EndedCall) => this.#meters.call(call),
-      probePages: new Map([["/metrics", page]]),
-    };
+    return { onCallEnd: (call: EndedCall) => this.#meters.call(call) };
   }
 
   /** What the store in a file is given. */
@@ -37,8 +33,13 @@ export class AppMetrics {
     return { onCounted: (texts: CountedTexts) => this.#meters.counted(texts) };
   }
 
+  /** What the probe port serves. */
+  get pages(): ReadonlyMap<string, Page> {
+    return new Map([["/metrics", (request, response) => this.#answer(request, response)]]);
+  }
+
   /** Counts what commits bring, from now on. */
-  observeStore(store: Store): void {
+  observeStore(store: Pick<Store, "records" | "onCommit">): void {
     this.#tally = new SessionTally(sessionsOf(store));
     store.onCommit(({ change: { events } }) => {
       if (events.length > 0) this.#count(events);

@@ -35,6 +35,12 @@ export function readings(parts: Readable): Family[] {
       "1 while writes are refused, because the disk is nearly full or cannot be written.",
       () => only(store.writesRefused() === undefined ? 0 : 1),
     ),
+    reading(
+      "gauge",
+      "sessiond_commit_oldest_seconds",
+      "How long the oldest commit under way has waited for the disk.",
+      () => only(store.oldestCommitMs() / 1_000),
+    ),
     ofSessions(parts),
     ...ofWatches(parts),
     ...ofCaches(parts),

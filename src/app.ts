@@ -8,6 +8,7 @@ import {
   ServerService,
   SessionService,
 } from "@sessiond/contract";
+import { AppHealth } from "./app-health.ts";
 import { AppMetrics } from "./app-metrics.ts";
 import type { Config } from "./config.ts";
 import type { Address } from "./config-values.ts";
@@ -105,6 +106,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       dataFolder: config.data,
       openCopy: (folder) => openFolder(config, folder, log),
     });
+    const health = new AppHealth({ store, dataFolder: config.data, shutdown: shutdown.signal });
     const transport = new TransportServer({
       listen: config.listen,
       ...(config.unix !== undefined && { unix: config.unix }),
@@ -126,6 +128,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       // Refused writes are not ill health: reads and deletes still work, a restart frees nothing.
       healthz: () => ({ ok: true, detail: store.writesRefused() ?? "ok" }),
       ...metrics?.ofCalls,
+      probePages: new Map([...health.pages, ...(metrics?.pages ?? [])]),
       shutdown,
     });
     const bound = await transport.open();

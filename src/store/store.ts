@@ -335,6 +335,9 @@ export interface Store {
    */
   copyTo(folder: string): Promise<void>;
 
+  /** How long the oldest commit under way has waited for the disk; 0 when there is none. */
+  oldestCommitMs(): number;
+
   /** Why writes are refused now; undefined while they are taken. */
   writesRefused(): string | undefined;
 

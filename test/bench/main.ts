@@ -9,6 +9,7 @@ import { listBench } from "./list.ts";
 import { logSweepBench } from "./log-sweep.ts";
 import { memoryBench } from "./memory.ts";
 import { profileBench } from "./profile.ts";
+import { scrapeBench } from "./scrape.ts";
 import { startBench } from "./start.ts";
 import { type Bench, describeMachine, textReport } from "./support/report.ts";
 import { sweepBench } from "./sweep.ts";
@@ -29,6 +30,7 @@ const benches = {
   "client-watch": clientWatchBench,
   list: listBench,
   start: startBench,
+  scrape: scrapeBench,
   memory: memoryBench,
   disk: diskBench,
   sweep: sweepBench,

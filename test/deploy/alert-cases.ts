@@ -10,6 +10,7 @@ const gauges: Readonly<Record<string, Readonly<Record<Condition, string>>>> = {
   sessiond_store_file_bytes: { well: "100x120", ill: "950x120" },
   sessiond_store_free_bytes: { well: "40x120", ill: "0x120" },
   sessiond_store_limit_bytes: { well: "1000x120", ill: "1000x120" },
+  sessiond_commit_oldest_seconds: { well: "0.01x120", ill: "7x120" },
   sessiond_watch_lag_max: { well: "10x120", ill: "20000x120" },
   sessiond_info: { well: "1x120", ill: "1x120" },
   nodejs_eventloop_lag_p99_seconds: { well: "0.012x120", ill: "0.4x120" },

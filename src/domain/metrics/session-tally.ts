@@ -11,7 +11,7 @@ interface SessionSource {
 }
 
 /** The sessions of a store. */
-export function sessionsOf(store: Store): SessionSource {
+export function sessionsOf(store: Pick<Store, "records" | "onCommit">): SessionSource {
   return {
     readSessions: async (range) => (await store.records(range))[0],
     onCommit: (listener) => store.onCommit(listener),

@@ -90,6 +90,12 @@ export class Committer {
     return this.#failure;
   }
 
+  /** How long the oldest pending write has waited; 0 when none is pending. */
+  get oldestMs(): number {
+    const [oldest] = this.#pending;
+    return oldest === undefined ? 0 : performance.now() - oldest.submittedAtMs;
+  }
+
   /** Waits until nothing is pending. */
   idle(): Promise<void> {
     if (this.#pending.length === 0) return Promise.resolve();

@@ -266,6 +266,10 @@ export class LmdbStore implements Store {
     await copy;
   }
 
+  oldestCommitMs(): number {
+    return this.#committer.oldestMs;
+  }
+
   writesRefused(): string | undefined {
     this.#assertOpen();
     return this.#environment.readOnly ? READ_ONLY : this.#guard.refused();

@@ -161,6 +161,10 @@ export class MemoryStore implements Store {
     );
   }
 
+  oldestCommitMs(): number {
+    return 0;
+  }
+
   writesRefused(): string | undefined {
     this.#assertOpen();
     return undefined;

@@ -8,8 +8,13 @@ const TIMEOUT_MS = 1_000;
 /** A committer whose disk is in the hands of the test. */
 function setUp() {
   const disk: PromiseWithResolvers<void>[] = [];
+  const observed: string[] = [];
   const committer = new Committer({
     timeoutMs: TIMEOUT_MS,
+    observer: {
+      written: (seconds) => observed.push(`written after ${Math.round(seconds * 1_000)} ms`),
+      settled: (writes) => observed.push(`${writes} together`),
+    },
     write: () => {
       const write = Promise.withResolvers<void>();
       disk.push(write);
@@ -21,7 +26,7 @@ function setUp() {
   committer.onFailure((error) => failures.push(error));
   const submit = (name: string) =>
     committer.submit([], () => log.push(`${name} durable`)).then(() => log.push(`${name} done`));
-  return { disk, committer, log, failures, submit };
+  return { disk, committer, observed, log, failures, submit };
 }
 
 describe("the committer", () => {
@@ -84,6 +89,26 @@ describe("the committer", () => {
     expect(failures).toHaveLength(1);
   });
 
+  it("tells how long writes wait, and how many were on disk together", async () => {
+    const { disk, committer, observed, submit } = setUp();
+    expect(committer.oldestMs).toBe(0);
+    const [first, second] = [submit("a"), submit("b")];
+    await vi.advanceTimersByTimeAsync(300);
+    const third = submit("c");
+    await vi.advanceTimersByTimeAsync(200);
+    expect(committer.oldestMs).toBe(500);
+    disk[0]?.resolve();
+    disk[1]?.resolve();
+    await Promise.all([first, second]);
+    expect(committer.oldestMs).toBe(200);
+    await vi.advanceTimersByTimeAsync(100);
+    disk[2]?.resolve();
+    await third;
+    await vi.advanceTimersByTimeAsync(1);
+    const pair = ["written after 500 ms", "written after 500 ms", "2 together"];
+    expect(observed).toEqual([...pair, "written after 300 ms", "1 together"]);
+  });
+
   it("leaves no timer behind when it is idle", async () => {
     const { disk, committer, submit } = setUp();
     const commit = submit("a");
@@ -91,6 +116,7 @@ describe("the committer", () => {
     disk[0]?.resolve();
     await commit;
     await idle;
+    await vi.advanceTimersByTimeAsync(1);
     expect(vi.getTimerCount()).toBe(0);
   });
 });
