@@ -1,5 +1,5 @@
-import { statfs } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freeBytes } from "./app-readings.ts";
 import type { Store } from "./store/store.ts";
 import type { Page } from "./transport/http.ts";
 
@@ -72,8 +72,12 @@ export class AppHealth {
   async #disk(): Promise<Check> {
     const what = "disk";
     if (this.#store.capabilities.engine === "memory") return { what, detail: "not used" };
-    const { bavail, bsize } = await statfs(this.#dataFolder);
-    return { what, detail: `${Math.floor((bavail * bsize) / 1024 ** 2)} MiB free` };
+    try {
+      const bytes = await freeBytes(this.#dataFolder);
+      return { what, detail: `${Math.floor(bytes / 1024 ** 2)} MiB free` };
+    } catch (error) {
+      return { what, detail: `the data folder cannot be looked at: ${(error as Error).message}` };
+    }
   }
 }
 

@@ -122,9 +122,18 @@ function ofFile({ store, dataFolder }: Readable): Family[] {
     each("sessiond_store_readers_limit", "Most readers there can be.", "maxReaders"),
     tables("sessiond_store_records", "Records of a table.", "entries"),
     tables("sessiond_store_table_bytes", "Bytes of a table.", "bytes"),
-    reading("gauge", "sessiond_disk_free_bytes", "Free on the disk of the data.", async () => {
-      const { bavail, bsize } = await statfs(dataFolder);
-      return only(bavail * bsize);
-    }),
+    reading(
+      "gauge",
+      "sessiond_disk_free_bytes",
+      "Free on the disk of the data; absent while the folder cannot be looked at.",
+      // The rest of a scrape is needed most when this fails.
+      () => freeBytes(dataFolder).then(only, () => []),
+    ),
   ];
+}
+
+/** Bytes that are free on the disk of a folder. */
+export async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
 }

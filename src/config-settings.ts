@@ -44,7 +44,7 @@ export const settings: { readonly [K in keyof Settings]: Setting<Settings[K]> } 
   probeListen: {
     flag: "--probe-listen <address>",
     env: "SESSIOND_PROBE_LISTEN",
-    help: 'where health is, for probes, or "off"',
+    help: 'where health and metrics are, for probes, or "off"',
     expected: `${addressForm}, or "off"`,
     schema: values.addressOrOff,
     default: "127.0.0.1:7378",

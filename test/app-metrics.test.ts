@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import {
   AppendEventsRequestSchema,
@@ -165,6 +168,17 @@ it("a store in a file tells its commits, its size and its readers", async () => 
   expect(metrics.value("sessiond_store_readers_limit")).toBeGreaterThan(1);
   expect(metrics.value("sessiond_disk_free_bytes")).toBeGreaterThan(0);
   expect(metrics.value("sessiond_store_writes_refused")).toBe(0);
+});
+
+it("a scrape and the health pages do without a data folder that is gone", async () => {
+  const data = await mkdtemp(join(tmpdir(), "sessiond-gone-"));
+  await using app = await openTestApp({ store: "lmdb", config: { probeListen, data } });
+  await rm(data, { recursive: true });
+  const metrics = await scrape(app.probe);
+  expect(metrics.value("sessiond_disk_free_bytes")).toBeUndefined();
+  expect(metrics.value("sessiond_store_readers_limit")).toBeGreaterThan(1);
+  const ready = await fetch(`http://${app.probe}/readyz`);
+  expect(await ready.text()).toMatch(/^disk: the data folder cannot be looked at: ENOENT/m);
 });
 
 it("watches are counted while they are open", async () => {

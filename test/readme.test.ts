@@ -36,13 +36,19 @@ let data: string;
 
 beforeAll(async () => {
   data = await mkdtemp(join(tmpdir(), "sessiond-readme-"));
-  server = await startServer({ data });
+  server = await startServer({ data, args: ["--probe-listen", "127.0.0.1:0"] });
 });
 
 afterAll(async () => {
   await server[Symbol.asyncDispose]();
   await rm(data, { recursive: true });
 });
+
+/** Code that calls this server in place of one at the default addresses. */
+function here(code: string): string {
+  const calls = code.replaceAll("localhost:7377", server.address);
+  return calls.replaceAll("localhost:7378", server.probe);
+}
 
 const shown = await examples();
 
@@ -71,6 +77,7 @@ test("the README shows code with what it prints", () => {
     "first-event",
     "stream",
     "error",
+    "metrics",
   ]);
 });
 
@@ -82,7 +89,7 @@ test.each(shown)("what the README shows at $name is what comes out", async (exam
           cwd: root,
           env: { ...process.env, SESSIOND_ADDRESS: server.address },
         })
-      : await run("bash", ["-c", code.replaceAll("localhost:7377", server.address)]);
+      : await run("bash", ["-c", here(code)]);
   const comparable = (text: string) =>
     text.replaceAll(uuid, "UID").replaceAll(cursor, "CURSOR").trimEnd();
   expect(comparable(stdout)).toBe(comparable(printed));

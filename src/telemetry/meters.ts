@@ -8,7 +8,7 @@ const seconds = [
 ];
 const powersOf4 = [1, 4, 16, 64, 256, 1_024];
 
-/** A call that has ended. */
+/** A call that has ended, as the transport tells of it. */
 export interface EndedCall {
   readonly service: string;
   readonly method: string;
@@ -41,7 +41,7 @@ export interface CountedCompaction {
 export class Meters {
   readonly #calls = new Counter({
     name: "sessiond_calls_total",
-    help: "Calls that have ended, over both front doors.",
+    help: "Calls that have ended; over HTTP a request that cannot be decoded is none.",
     labels: ["service", "method", "code"],
   });
   readonly #errors = new Counter({

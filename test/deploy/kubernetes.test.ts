@@ -8,7 +8,7 @@ const settingsByEnv = new Map(Object.values(settings).map((setting) => [setting.
 const image = imageDefaults();
 
 describe.each(files)("the manifest %s", (file) => {
-  const { pod, sidecar, agent, dataBytes } = workloadOf(file);
+  const { annotations, pod, sidecar, agent, dataBytes } = workloadOf(file);
   const env = new Map(sidecar.env?.map(({ name, value }) => [name, value]));
   const mountOf = (container: typeof sidecar, volume: string) =>
     container.volumeMounts?.find(({ name }) => name === volume)?.mountPath;
@@ -40,6 +40,14 @@ describe.each(files)("the manifest %s", (file) => {
       expect(probe?.grpc).toEqual({ port: Number(port) });
     }
     expect(sidecar.ports?.map(({ containerPort }) => containerPort)).toEqual([Number(port)]);
+  });
+
+  it("tells Prometheus where the metrics are", () => {
+    const port = sidecar.ports?.[0]?.containerPort;
+    expect(annotations).toMatchObject({
+      "prometheus.io/scrape": "true",
+      "prometheus.io/port": String(port),
+    });
   });
 
   it("keeps the data on a volume at the image's data folder", () => {

@@ -17,6 +17,8 @@ export type Resource = Deployment | StatefulSet | Service;
 /** A workload of a manifest, with what the tests look at. */
 export interface Workload {
   readonly file: string;
+  /** Of its pods. */
+  readonly annotations: Readonly<Record<string, string>>;
   readonly pod: IPodSpec;
   readonly sidecar: IContainer;
   readonly agent: IContainer;
@@ -55,6 +57,7 @@ export function workloadOf(file: string): Workload {
   const found = resourcesOf(file).find((resource) => !(resource instanceof Service));
   const pod = found?.spec?.template.spec;
   if (found === undefined || pod === undefined) throw new Error(`${file} has no pod`);
+  const annotations = found.spec?.template.metadata?.annotations ?? {};
   const [sidecar] = pod.initContainers ?? [];
   const [agent] = pod.containers;
   if (sidecar === undefined || agent === undefined) throw new Error(`${file} has no containers`);
@@ -63,7 +66,7 @@ export function workloadOf(file: string): Workload {
   const volume = pod.volumes?.find(({ name }) => name === "data");
   const { storage } = claim?.spec?.resources?.requests ?? {};
   const size = storage ?? volume?.emptyDir?.sizeLimit;
-  return { file, pod, sidecar, agent, dataBytes: bytesOf(String(size)) };
+  return { file, annotations, pod, sidecar, agent, dataBytes: bytesOf(String(size)) };
 }
 
 /** Values of `ENV` and `USER` in the Dockerfile. */

@@ -20,6 +20,8 @@ export interface ServerProcess extends AsyncDisposable {
   /** Where it listens, for example `127.0.0.1:43011`. */
   readonly address: string;
   readonly port: number;
+  /** Where its probe port is. Errors: it has none, which is the default. */
+  readonly probe: string;
   readonly pid: number;
   /** What it wrote up to now. */
   stdout(): string;
@@ -50,6 +52,7 @@ export interface ServerProcessOptions {
 
 const mainFile = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const readyLine = /^sessiond \S+ listens on (\S+:(\d+))/m;
+const probeLine = /^ +health for probes +(\S+)$/m;
 
 /** Servers that run; none outlives the tests, even when these end early. */
 const running = new Set<Child>();
@@ -84,6 +87,11 @@ export async function startServer(options: ServerProcessOptions): Promise<Server
   return {
     address,
     port: Number(port),
+    get probe() {
+      const [, probe] = probeLine.exec(stderr()) ?? [];
+      if (probe === undefined) throw new Error("the server was started without a probe port");
+      return probe;
+    },
     pid: child.pid ?? -1,
     stdout,
     stderr,
