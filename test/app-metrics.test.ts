@@ -12,6 +12,7 @@ import {
 import { describe, expect, it, vi } from "vitest";
 import { doors, type Engine, openTestApp, type TestApp } from "./support/app.ts";
 import { scrape } from "./support/scrape.ts";
+import { startServer } from "./support/server-process.ts";
 
 const probeListen = { host: "127.0.0.1", port: 0 };
 
@@ -243,4 +244,17 @@ it("no name that a caller chose is in a scrape, and the port of the API has none
   expect((await scrape(app.probe)).text).not.toContain("secret");
   const onApi = await fetch(`http://${app.address}/metrics`);
   expect(onApi.ok).toBe(false);
+});
+
+it("a server that was scraped ends in order, and says nothing", async () => {
+  const data = await mkdtemp(join(tmpdir(), "sessiond-scraped-"));
+  try {
+    await using server = await startServer({ data, args: ["--probe-listen", "127.0.0.1:0"] });
+    const metrics = await scrape(server.probe);
+    expect(metrics.value("process_open_fds")).toBeGreaterThan(0);
+    expect(await server.kill("SIGTERM")).toEqual({ code: 0, signal: null });
+    expect(server.stderr()).not.toContain("could not be counted");
+  } finally {
+    await rm(data, { recursive: true });
+  }
 });

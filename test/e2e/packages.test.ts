@@ -56,6 +56,10 @@ test("the packages hold JavaScript with types, and no sources", () => {
 describe("installed into an empty folder", async () => {
   const examples = await readmeExamples();
 
+  /** Code that calls this server in place of one at the default addresses. */
+  const here = (code: string) =>
+    code.replaceAll("localhost:7377", server.address).replaceAll("localhost:7378", server.probe);
+
   test.each(examples)("what the README shows at $name is what comes out", async (example) => {
     const { name, language, code, printed } = example;
     const variables = { SESSIOND_ADDRESS: server.address };
@@ -64,7 +68,7 @@ describe("installed into an empty folder", async () => {
     const { stdout } =
       language === "ts"
         ? await run("node", [`${name}.ts`], options)
-        : await run("bash", ["-c", code.replaceAll("localhost:7377", server.address)], options);
+        : await run("bash", ["-c", here(code)], options);
     const comparable = (text: string) =>
       text.replaceAll(uuid, "UID").replaceAll(cursor, "CURSOR").trimEnd();
     expect(comparable(stdout)).toBe(comparable(printed));

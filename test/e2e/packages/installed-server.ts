@@ -5,29 +5,36 @@ import { environmentOf } from "./pack.ts";
 /** A server that runs from an installed package. Disposing stops it and waits for its end. */
 export interface InstalledServer extends AsyncDisposable {
   readonly address: string;
+  /** Where its probe port is. */
+  readonly probe: string;
 }
 
 /** Starts the `sessiond` command of the packages in a folder, on a free port. */
 export async function startInstalled(folder: string): Promise<InstalledServer> {
   const command = join(folder, "node_modules/.bin/sessiond");
-  const child = spawn(command, ["serve", "--listen", "127.0.0.1:0", "--probe-listen", "off"], {
+  const free = "127.0.0.1:0";
+  const child = spawn(command, ["serve", "--listen", free, "--probe-listen", free], {
     cwd: folder,
     env: environmentOf(process.execPath),
     stdio: ["ignore", "ignore", "pipe"],
   });
   const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
-  const address = await new Promise<string>((resolve, reject) => {
-    let said = "";
-    child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      said += text;
-      const [, found] = /^sessiond \S+ listens on (\S+:\d+)/m.exec(said) ?? [];
-      if (found !== undefined) resolve(found);
-    });
-    child.on("error", reject);
-    child.on("close", () => reject(new Error(`the server ended early:\n${said}`)));
-  });
+  const { address, probe } = await new Promise<{ address: string; probe: string }>(
+    (resolve, reject) => {
+      let said = "";
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+        const [, address] = /^sessiond \S+ listens on (\S+:\d+)/m.exec(said) ?? [];
+        const [, probe] = /health for probes +(\S+)\n/.exec(said) ?? [];
+        if (address !== undefined && probe !== undefined) resolve({ address, probe });
+      });
+      child.on("error", reject);
+      child.on("close", () => reject(new Error(`the server ended early:\n${said}`)));
+    },
+  );
   return {
     address,
+    probe,
     async [Symbol.asyncDispose]() {
       child.kill("SIGTERM");
       await ended;
