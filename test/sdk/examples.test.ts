@@ -128,7 +128,7 @@ const ofTheLanguage = new Set(["constructor", "next", "return", "then", "text", 
 /** One module an example. Inside a function it may declare names of the surroundings anew. */
 function moduleOf({ place, code }: Example): string {
   const sources = join(root, "src/testing.ts");
-  if (code.includes("import {")) return code.replace("sessiond/testing", sources);
+  if (/^import /m.test(code)) return code.replace("sessiond/testing", sources);
   const entry = place.startsWith("web/") ? "@sessiond/client/web" : "@sessiond/client";
   return `${surroundings(entry)}\nexport async function example() {\n${code}}\n`;
 }
