@@ -154,7 +154,7 @@ export interface Deadline {
   readonly key: SessionKey;
 }
 
-/** What a store keeps, by the names of `lmdb/tables.ts`; keys are laid out in `keys.ts`. */
+/** What a store keeps, by table; `lmdb/tables.ts` says what each holds, `keys.ts` lays out the keys. */
 export const RECORD_TABLES = [
   "sessions",
   "heads",

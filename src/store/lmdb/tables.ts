@@ -1,4 +1,5 @@
 import type { Database } from "lmdb";
+import { RECORD_TABLES } from "../store.ts";
 
 /*
  * The named databases. Keys are laid out in `keys.ts`, values in `records.ts`.
@@ -20,20 +21,7 @@ import type { Database } from "lmdb";
  *
  * Beside these stands "chain", see `write-chain.ts`.
  */
-export const TABLE_NAMES = [
-  "meta",
-  "sessions",
-  "heads",
-  "events",
-  "log",
-  "indexes",
-  "deadlines",
-  "requests",
-  "garbage",
-  "states",
-  "references",
-  "checkpoints",
-] as const;
+export const TABLE_NAMES = ["meta", ...RECORD_TABLES] as const;
 
 export type TableName = (typeof TABLE_NAMES)[number];
 export type Table = Database<Buffer, Buffer>;
