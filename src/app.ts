@@ -22,6 +22,7 @@ import { type Clock, type Ids, randomIds, steadyClock } from "./ids.ts";
 import { limits } from "./limits.ts";
 import { Housekeeping } from "./store/housekeeping.ts";
 import type { Store } from "./store/store.ts";
+import { RunningLogLevel } from "./telemetry/log-level.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { contextService } from "./transport/context-service.ts";
 import { eventService } from "./transport/event-service.ts";
@@ -74,6 +75,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
   const tokens = new WorkerTokenCounter({ log, ...metrics?.ofTokens });
   const shutdown = new AbortController();
   const housekeeping = new Housekeeping({ store, clock, log });
+  const logLevel = new RunningLogLevel({ log, configured: config.logLevel });
   const { encoding: defaultEncoding } = encodingForModel(undefined);
   try {
     const { ids = randomIds, progressIntervalMs } = overrides;
@@ -118,7 +120,15 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
         route(MetricsService, metricsService(domain)),
         route(
           ServerService,
-          serverService({ ...domain, store, upkeep, startTimeMs: clock(), defaultEncoding }),
+          serverService({
+            ...domain,
+            store,
+            upkeep,
+            logLevel,
+            clock,
+            startTimeMs: clock(),
+            defaultEncoding,
+          }),
         ),
       ],
       allowHosts: config.allowHosts,
@@ -159,6 +169,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
         await housekeeping.stop();
         await tokens.close();
         await store.close();
+        logLevel.close();
       },
       failed,
     };

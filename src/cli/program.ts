@@ -19,6 +19,7 @@ import { addEnd } from "./commands/end.ts";
 import { addExport } from "./commands/export.ts";
 import { addFork } from "./commands/fork.ts";
 import { addImport } from "./commands/import.ts";
+import { addLogLevel } from "./commands/log-level.ts";
 import { addReopen } from "./commands/reopen.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addRewind } from "./commands/rewind.ts";
@@ -148,6 +149,7 @@ function createProgram(line: CommandLine, startApp: StartApp | undefined): Comma
   addBackup(program, line);
   addRestore(program, line);
   addCompact(program, line);
+  addLogLevel(program, line);
   addConfig(program, line);
   addDoctor(program, line);
   addCompletion(program, line);

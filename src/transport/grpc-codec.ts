@@ -43,6 +43,13 @@ export function decoded<Desc extends DescMessage>(request: Decoded<Desc>): Messa
   return request;
 }
 
+/** The request, or undefined if it could not be decoded. */
+export function readable<Desc extends DescMessage>(
+  request: Decoded<Desc>,
+): MessageShape<Desc> | undefined {
+  return request instanceof Undecodable ? undefined : request;
+}
+
 export type Encode<Desc extends DescMessage> = (value: MessageInitShape<Desc>) => Buffer;
 
 /** Encodes without copying the result. */

@@ -16,7 +16,7 @@ import {
 import type { CallObserver } from "./call-observer.ts";
 import type { Calls } from "./calls.ts";
 import { abandoned, type Defect, toConnectError } from "./errors.ts";
-import { type Decoded, decoded, decoder, encoder, sharedEncoder } from "./grpc-codec.ts";
+import { type Decoded, decoded, decoder, encoder, readable, sharedEncoder } from "./grpc-codec.ts";
 import { GrpcContext } from "./grpc-context.ts";
 import { type GrpcStatus, toGrpcStatus } from "./grpc-status.ts";
 import { pump } from "./grpc-stream.ts";
@@ -88,7 +88,7 @@ function unary(spec: Kind<"unary">, options: GrpcAdapterOptions): handleUnaryCal
   const { calls, observe } = options;
   const encode = encoder(method.output);
   return async (call, callback) => {
-    const ended = observe?.(method, "unary");
+    const ended = observe?.(method, "unary", readable(call.request));
     try {
       calls.begin("unary");
     } catch (error) {
@@ -171,7 +171,7 @@ async function respond<T>(
   start: (context: GrpcContext) => AsyncIterable<T>,
 ): Promise<void> {
   const { calls, observe } = options;
-  const ended = observe?.(method, "stream");
+  const ended = observe?.(method, "stream", "request" in call ? readable(call.request) : undefined);
   try {
     calls.begin("stream");
   } catch (error) {

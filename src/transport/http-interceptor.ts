@@ -17,7 +17,7 @@ export function callInterceptor(options: HttpCallOptions): Interceptor {
   return (next) => async (request) => {
     let streaming = false;
     const kind = request.stream ? "stream" : "unary";
-    const ended = observe?.(request.method, kind);
+    const ended = observe?.(request.method, kind, request.stream ? undefined : request.message);
     const failed = (error: unknown) => {
       const connectError = toConnectError(error, onDefect);
       ended?.(connectError);

@@ -4,4 +4,6 @@ export interface Log {
   warn(fields: object, message: string): void;
   info(fields: object, message: string): void;
   debug(fields: object, message: string): void;
+  /** Records of this level are written. */
+  isLevelEnabled(level: "debug"): boolean;
 }

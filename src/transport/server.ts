@@ -1,6 +1,7 @@
 import { Server, type ServerOptions } from "@grpc/grpc-js";
 import type { Limits } from "../limits.ts";
 import { type CallObserver, type EndedCall, observer } from "./call-observer.ts";
+import { callRecords } from "./call-records.ts";
 import { type CallKind, Calls } from "./calls.ts";
 import type { Defect } from "./errors.ts";
 import { addToGrpcServer, pathsOf } from "./grpc.ts";
@@ -36,7 +37,7 @@ export interface TransportOptions {
   /** Pages of the probe port, by path. They show no data. Default: none. */
   readonly probePages?: ReadonlyMap<string, Page>;
   /** Hears of every call that has ended. Absent: nobody does. */
-  readonly onCallEnd?: (call: EndedCall) => void;
+  readonly onCallEnd?: ((call: EndedCall) => void) | undefined;
   /**
    * Aborted when a shutdown begins, so that streams end. Give it when the services need the signal
    * before there is a server. Default: the server's own.
@@ -71,7 +72,7 @@ export class TransportServer {
   readonly #shutdown: AbortController;
   readonly #calls = new Calls();
   readonly #health: Health;
-  readonly #observe: CallObserver | undefined;
+  readonly #observe: CallObserver;
   #port: Port | undefined;
   #probe: Port | undefined;
   #addresses: BoundAddresses = {};
@@ -81,7 +82,11 @@ export class TransportServer {
     this.#options = options;
     this.#shutdown = options.shutdown ?? new AbortController();
     this.shutdownSignal = this.#shutdown.signal;
-    this.#observe = options.onCallEnd && observer(options.onCallEnd);
+    const record = callRecords(options.log);
+    this.#observe = observer((call, request) => {
+      options.onCallEnd?.(call);
+      record(call, request);
+    });
     this.#health = new Health(options.routes.map((route) => route.spec.service.typeName));
   }
 

@@ -103,6 +103,23 @@ describe("verify, stat and backup ask the running server", () => {
   });
 });
 
+describe("log-level", () => {
+  test("shows and changes what the server logs, for a time", async () => {
+    expect(await sessiond.ok("log-level")).toBe("info\n");
+    expect(await sessiond.ok("log-level", "debug", "--for", "10m")).toMatch(
+      /^debug until [\d: -]+, was info\n$/,
+    );
+    expect(await sessiond.ok("log-level")).toBe("debug\n");
+    expect(await sessiond.ok("log-level", "configured")).toBe("info, was debug\n");
+  });
+
+  test("a level that is none: 2, with those there are", async () => {
+    const { code, stderr } = await sessiond.run("log-level", "loud");
+    expect(code).toBe(2);
+    expect(stderr).toContain("Allowed choices are trace, debug, info");
+  });
+});
+
 describe("restore", { timeout: 90_000 }, () => {
   test("makes a data folder that a server starts with, and refuses cursors from before", async () => {
     const cursor = await firstCursor();

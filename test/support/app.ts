@@ -22,7 +22,7 @@ import { createChannel } from "../../sdk/client/src/transport/channel.ts";
 import { toConnectError } from "../../sdk/client/src/transport/status.ts";
 import { type App, type AppOptions, startApp } from "../../src/app.ts";
 import type { Config } from "../../src/config.ts";
-import { silentLogger } from "../../src/telemetry/logger.ts";
+import { type Logger, silentLogger } from "../../src/telemetry/logger.ts";
 
 export type Engine = "memory" | "lmdb";
 /** The two front doors: gRPC by grpc-js, and JSON by plain `fetch`. */
@@ -87,9 +87,15 @@ export function pathOf(method: DescMethodUnary | DescMethodStreaming): string {
 
 /** Starts a server on a free port of the loopback interface, its data in a folder of its own. */
 export async function openTestApp(
-  options: { store?: Engine; overrides?: AppOptions["overrides"]; config?: Partial<Config> } = {},
+  options: {
+    store?: Engine;
+    overrides?: AppOptions["overrides"];
+    config?: Partial<Config>;
+    /** Default: writes nothing. */
+    log?: Logger;
+  } = {},
 ): Promise<TestApp> {
-  const { store = "memory", overrides = {} } = options;
+  const { store = "memory", overrides = {}, log = silentLogger() } = options;
   const data = await mkdtemp(join(tmpdir(), "sessiond-test-"));
   const config: Config = {
     listen: { host: "127.0.0.1", port: 0 },
@@ -106,7 +112,7 @@ export async function openTestApp(
     dangerouslyAllowRemote: false,
     ...options.config,
   };
-  const start = async () => connect(await startApp({ config, log: silentLogger(), overrides }));
+  const start = async () => connect(await startApp({ config, log, overrides }));
   let running = await start();
 
   return {

@@ -25,6 +25,7 @@ it("a client without proto files lists the calls", async () => {
       "sessiond.v1.EventService/WatchEvents",
       "sessiond.v1.ServerService/Backup",
       "sessiond.v1.ServerService/GetServerInfo",
+      "sessiond.v1.ServerService/SetLogLevel",
       "sessiond.v1.ServerService/Stat",
       "sessiond.v1.ServerService/Verify",
     ],

@@ -98,7 +98,7 @@ export function createToy(): Toy {
 
   return {
     logged,
-    log: { error: write, warn: write, info: write, debug: write },
+    log: { error: write, warn: write, info: write, debug: write, isLevelEnabled: () => false },
     watchAborted: aborted.promise,
     watchLeft: left.promise,
     flooded: () => flooded,

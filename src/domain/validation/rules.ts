@@ -264,6 +264,7 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     revisions: { required: true, maxItems: 1_000 },
     reason: { maxBytes: limits.kindBytes, pattern: printable },
   },
+  "sessiond.v1.SetLogLevelRequest": { duration: { minMs: 1 } },
   "sessiond.v1.BackupRequest": { path: { required: true, maxBytes: 4 * KiB, pattern: printable } },
   "sessiond.v1.CountTokensRequest": {
     model: word,

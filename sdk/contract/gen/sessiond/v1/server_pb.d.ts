@@ -60,6 +60,13 @@ export declare type ServerInfo = Message<"sessiond.v1.ServerInfo"> & {
    * @generated from field: repeated sessiond.v1.CacheInfo caches = 6;
    */
   caches: CacheInfo[];
+
+  /**
+   * The least level that it logs now.
+   *
+   * @generated from field: sessiond.v1.LogLevel log_level = 7;
+   */
+  logLevel: LogLevel;
 };
 
 /**
@@ -732,6 +739,74 @@ export declare type SessionStat = Message<"sessiond.v1.SessionStat"> & {
  * Use `create(SessionStatSchema)` to create a new message.
  */
 export declare const SessionStatSchema: GenMessage<SessionStat>;
+
+/**
+ * Levels of the server's log, each with those behind it.
+ *
+ * @generated from enum sessiond.v1.LogLevel
+ */
+export enum LogLevel {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: LOG_LEVEL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * What is of use to who develops the server.
+   *
+   * @generated from enum value: LOG_LEVEL_TRACE = 1;
+   */
+  TRACE = 1,
+
+  /**
+   * Every call.
+   *
+   * @generated from enum value: LOG_LEVEL_DEBUG = 2;
+   */
+  DEBUG = 2,
+
+  /**
+   * What happens seldom and is as it should be.
+   *
+   * @generated from enum value: LOG_LEVEL_INFO = 3;
+   */
+  INFO = 3,
+
+  /**
+   * What an operator should look at.
+   *
+   * @generated from enum value: LOG_LEVEL_WARN = 4;
+   */
+  WARN = 4,
+
+  /**
+   * What failed.
+   *
+   * @generated from enum value: LOG_LEVEL_ERROR = 5;
+   */
+  ERROR = 5,
+
+  /**
+   * Why the server ended.
+   *
+   * @generated from enum value: LOG_LEVEL_FATAL = 6;
+   */
+  FATAL = 6,
+
+  /**
+   * Nothing.
+   *
+   * @generated from enum value: LOG_LEVEL_SILENT = 7;
+   */
+  SILENT = 7,
+}
+
+/**
+ * Describes the enum sessiond.v1.LogLevel.
+ */
+export declare const LogLevelSchema: GenEnum<LogLevel>;
 
 /**
  * What an acknowledged write survives.

@@ -4,7 +4,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { BackupSummary, ServerInfo, StoreFinding, StoreProgress, StoreStat, VerifySummary } from "./server_pb.js";
+import type { BackupSummary, LogLevel, ServerInfo, StoreFinding, StoreProgress, StoreStat, VerifySummary } from "./server_pb.js";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file sessiond/v1/server_service.proto.
@@ -203,6 +204,67 @@ export declare type StatResponse = Message<"sessiond.v1.StatResponse"> & {
 export declare const StatResponseSchema: GenMessage<StatResponse>;
 
 /**
+ * Request of SetLogLevel.
+ *
+ * @generated from message sessiond.v1.SetLogLevelRequest
+ */
+export declare type SetLogLevelRequest = Message<"sessiond.v1.SetLogLevelRequest"> & {
+  /**
+   * Level to change to. Unspecified: the one of the configuration.
+   *
+   * @generated from field: sessiond.v1.LogLevel level = 1;
+   */
+  level: LogLevel;
+
+  /**
+   * After this time the level of the configuration is back. Absent: when the server ends. At most 24 days.
+   *
+   * @generated from field: google.protobuf.Duration duration = 2;
+   */
+  duration?: Duration | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.SetLogLevelRequest.
+ * Use `create(SetLogLevelRequestSchema)` to create a new message.
+ */
+export declare const SetLogLevelRequestSchema: GenMessage<SetLogLevelRequest>;
+
+/**
+ * Response of SetLogLevel.
+ *
+ * @generated from message sessiond.v1.SetLogLevelResponse
+ */
+export declare type SetLogLevelResponse = Message<"sessiond.v1.SetLogLevelResponse"> & {
+  /**
+   * Level from now on.
+   *
+   * @generated from field: sessiond.v1.LogLevel level = 1;
+   */
+  level: LogLevel;
+
+  /**
+   * Level before.
+   *
+   * @generated from field: sessiond.v1.LogLevel previous_level = 2;
+   */
+  previousLevel: LogLevel;
+
+  /**
+   * When the level of the configuration is back. Absent: when the server ends.
+   *
+   * @generated from field: google.protobuf.Timestamp revert_time = 3;
+   */
+  revertTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.SetLogLevelResponse.
+ * Use `create(SetLogLevelResponseSchema)` to create a new message.
+ */
+export declare const SetLogLevelResponseSchema: GenMessage<SetLogLevelResponse>;
+
+/**
  * Says what the server is, and what its operator asks of its store.
  *
  * Verify, Backup and Stat look at all namespaces, and Backup writes a folder with the rights of the
@@ -275,6 +337,22 @@ export declare const ServerService: GenService<{
     methodKind: "unary";
     input: typeof StatRequestSchema;
     output: typeof StatResponseSchema;
+  },
+  /**
+   * Changes the least level that the server logs, for a time or until it ends. Nothing is stored: it
+   * starts with the level of its configuration.
+   *
+   * At LOG_LEVEL_DEBUG there is a record for every call: its method, the names in it, how it ended and
+   * how long it took. No level logs content of sessions. Safe to repeat.
+   *
+   * Errors: INVALID_FIELD, SHUTTING_DOWN.
+   *
+   * @generated from rpc sessiond.v1.ServerService.SetLogLevel
+   */
+  setLogLevel: {
+    methodKind: "unary";
+    input: typeof SetLogLevelRequestSchema;
+    output: typeof SetLogLevelResponseSchema;
   },
 }>;
 
