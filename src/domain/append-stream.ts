@@ -5,10 +5,11 @@ import {
   AppendStreamRequestSchema,
   type AppendStreamResponse,
   AppendStreamResponseSchema,
+  type TraceContext,
 } from "@sessiond/contract";
 import { ShuttingDownError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import type { Events } from "./events.ts";
+import type { AppendContext, Events } from "./events.ts";
 import { validate } from "./validation/validate.ts";
 
 /**
@@ -23,7 +24,7 @@ import { validate } from "./validation/validate.ts";
 export async function* appendStream(
   events: Events,
   requests: AsyncIterable<AppendStreamRequest>,
-  shutdown: AbortSignal,
+  { shutdown, trace }: { shutdown: AbortSignal; trace?: TraceContext | undefined },
 ): AsyncGenerator<AppendStreamResponse> {
   const underWay: Promise<AppendEventsResponse>[] = [];
   let turn: Promise<void> = Promise.resolve();
@@ -32,7 +33,7 @@ export async function* appendStream(
     const decision = Promise.withResolvers<void>();
     // A turn later: a store that refuses the commit has said so by then.
     const decided = () => setImmediate(decision.resolve);
-    const answer = appendOne(events, request, { turn, decided });
+    const answer = appendOne(events, request, { order: { turn, decided }, trace });
     // A repeated request is answered without a decision; a failed one must stop those behind it.
     answer.then(() => decision.resolve(), decision.reject);
     decision.promise.catch(() => {});
@@ -82,11 +83,11 @@ export async function* appendStream(
 async function appendOne(
   events: Events,
   request: AppendStreamRequest,
-  order: { turn: Promise<void>; decided: () => void },
+  context: AppendContext,
 ): Promise<AppendEventsResponse> {
   validate(AppendStreamRequestSchema, request);
   if (request.append === undefined) throw new Error("validation requires append");
-  return events.append(request.append, order);
+  return events.append(request.append, context);
 }
 
 type First<A, B> = { from: "answer"; value: A } | { from: "request"; value: B };

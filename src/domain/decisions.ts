@@ -7,6 +7,7 @@ import {
   SessionSchema,
   SessionState,
   type TokenCount,
+  type TraceContext,
 } from "@sessiond/contract";
 import { type SessionHead, SessionHeadSchema } from "@sessiond/contract/store";
 import { InvalidFieldError } from "../errors.ts";
@@ -39,9 +40,11 @@ export function createSession(
     deferredStart: boolean;
     /** Tokens of instructions and tools. Default: there are none. */
     instructions?: InstructionCounts;
+    /** Of the work that starts it. Default: none. */
+    trace?: TraceContext | undefined;
   },
 ): Outcome {
-  const { uid, nowMs, deferredStart, instructions } = args;
+  const { uid, nowMs, deferredStart, instructions, trace } = args;
   const now = timestampFromMs(nowMs);
   const session = create(SessionSchema, {
     ...fields,
@@ -57,7 +60,7 @@ export function createSession(
     context: { ...instructions },
   });
   const created = withDueTime({ session, head });
-  return deferredStart ? { after: created, events: [] } : startSession(created, nowMs);
+  return deferredStart ? { after: created, events: [] } : startSession(created, nowMs, trace);
 }
 
 /**
@@ -99,7 +102,7 @@ function append(
   if (before.session.state !== SessionState.CREATED) {
     return record(before, drafts, nowMs, ruleReason);
   }
-  const started = startSession(before, nowMs);
+  const started = startSession(before, nowMs, drafts[0]?.event.trace);
   const appended = record(started.after, drafts, nowMs, ruleReason);
   return { after: appended.after, events: [...started.events, ...appended.events] };
 }

@@ -13,6 +13,7 @@ import {
   type ListEventsResponse,
   ListEventsResponseSchema,
   SessionSchema,
+  type TraceContext,
 } from "@sessiond/contract";
 import { decodePageToken, encodePageToken, scopeOf } from "../cursor.ts";
 import { InvalidFieldError, PageTokenInvalidError } from "../errors.ts";
@@ -48,6 +49,14 @@ export interface Order {
   readonly turn: Promise<void>;
   /** Says that this batch is decided on. */
   decided(): void;
+}
+
+/** How a batch is appended. */
+export interface AppendContext {
+  /** Absent: it is decided on when it is counted. */
+  readonly order?: Order;
+  /** What events get that have no trace context of their own. Absent: nothing. */
+  readonly trace?: TraceContext | undefined;
 }
 
 /** Appends events to sessions and lists them. */
@@ -89,7 +98,10 @@ export class Events {
    *
    * Errors: as documented at the rpc.
    */
-  async append(request: AppendEventsRequest, order?: Order): Promise<AppendEventsResponse> {
+  async append(
+    request: AppendEventsRequest,
+    { order, trace }: AppendContext = {},
+  ): Promise<AppendEventsResponse> {
     validate(AppendEventsRequestSchema, request);
     checkPayloads(request.events);
     const name = { namespace: namespaceOf(request.namespace), sessionId: request.sessionId };
@@ -104,7 +116,7 @@ export class Events {
         this.#quotas.within(name, (admit) =>
           this.#cells.use(name, async (cell) => {
             const known = cell.latest ?? { session: create(SessionSchema, name) };
-            const drafts = await this.#counted(request.events, known);
+            const drafts = await this.#counted(traced(request.events, trace), known);
             await order?.turn;
             // From here to the commit nothing waits: the decision is made on the latest state.
             checkRevision(cell, request.expectedRevision);
@@ -197,7 +209,12 @@ export class Events {
     }
     const session = create(SessionSchema, { ...cell.name });
     const uid = this.#ids.uid();
-    const created = createSession(session, { uid, nowMs, deferredStart: false });
+    const created = createSession(session, {
+      uid,
+      nowMs,
+      deferredStart: false,
+      trace: drafts[0]?.event.trace,
+    });
     const ruleReason = this.#protection.reasonOf(session);
     const appended = appendEvents(created.after, drafts, nowMs, ruleReason);
     return { after: appended.after, events: [...created.events, ...appended.events] };
@@ -208,6 +225,13 @@ export class Events {
 function parsePosition(text: string): number {
   if (!/^[1-9]\d{0,9}$/.test(text)) throw new PageTokenInvalidError("malformed");
   return Number(text);
+}
+
+/** Not part of the request: a retry comes with another trace, and is the same request. */
+function traced(events: readonly Event[], trace: TraceContext | undefined): readonly Event[] {
+  return trace === undefined
+    ? events
+    : events.map((event) => (event.trace === undefined ? { ...event, trace } : event));
 }
 
 function checkPayloads(events: readonly Event[]): void {

@@ -19,6 +19,7 @@ import {
   SessionEndSchema,
   SessionSchema,
   SessionState,
+  type TraceContext,
   type UpdateSessionRequest,
   UpdateSessionRequestSchema,
   type UpdateSessionResponse,
@@ -128,7 +129,10 @@ export class Sessions {
   }
 
   /** Errors: as documented at the rpc; so for all methods here. */
-  async create(request: CreateSessionRequest): Promise<CreateSessionResponse> {
+  async create(
+    request: CreateSessionRequest,
+    trace?: TraceContext,
+  ): Promise<CreateSessionResponse> {
     validate(CreateSessionRequestSchema, request);
     const fields = this.#defaults(request.session ?? create(SessionSchema));
     if (fields.ephemeral && this.#store.capabilities.engine !== "memory") {
@@ -154,7 +158,7 @@ export class Sessions {
         const sessionId = name.sessionId || this.#ids.sessionId(nowMs);
         const session: Session = { ...fields, namespace: name.namespace, sessionId };
         const parentId = parentIdOf(session, request);
-        const creation = { request, session, nowMs, remember };
+        const creation = { request, session, nowMs, remember, trace };
         const { namespace } = name;
         return this.#quotas.within({ namespace, sessionId, spare: parentId }, (admit) => {
           if (parentId === "") return this.#create({ ...creation, admit });
@@ -167,7 +171,7 @@ export class Sessions {
     );
   }
 
-  #create({ request, session, parent, nowMs, admit, remember }: Creation) {
+  #create({ request, session, parent, nowMs, admit, remember, trace }: Creation) {
     return this.#cells.use(session, async (cell) => {
       const { deferredStart } = request;
       const instructions = await instructionCounts(this.#tokens, session);
@@ -175,7 +179,7 @@ export class Sessions {
         const uid = this.#ids.uid();
         const from = parent?.forChild(nowMs);
         const fields = { ...session, ...(from && { parent: from }) };
-        const outcome = createSession(fields, { uid, nowMs, deferredStart, instructions });
+        const outcome = createSession(fields, { uid, nowMs, deferredStart, instructions, trace });
         checkSessionSize(outcome.after.session);
         admit(cell.latest, outcome.after);
         const response = create(CreateSessionResponseSchema, {
@@ -295,7 +299,7 @@ export class Sessions {
     return { session, instructions, window, rewind: newestRewind(hidden) };
   }
 
-  async end(request: EndSessionRequest): Promise<EndSessionResponse> {
+  async end(request: EndSessionRequest, trace?: TraceContext): Promise<EndSessionResponse> {
     validate(EndSessionRequestSchema, request);
     const state = request.state || SessionState.COMPLETED;
     if (!callerEnds.has(state)) {
@@ -317,7 +321,7 @@ export class Sessions {
           const before = cell.requireLatest();
           const nowMs = this.#clock();
           const end = request.end ?? create(SessionEndSchema);
-          const outcome = endSession(before, { state, end }, nowMs);
+          const outcome = endSession(before, { state, end, trace }, nowMs);
           if (outcome === undefined) {
             const session = currentView(before, nowMs);
             const response = create(EndSessionResponseSchema, { session });
@@ -373,6 +377,7 @@ interface Creation {
   readonly nowMs: number;
   readonly admit: Admit;
   readonly remember: (response: CreateSessionResponse) => Change["request"];
+  readonly trace: TraceContext | undefined;
 }
 
 /** Errors: InvalidFieldError for a session that would be its own parent. */

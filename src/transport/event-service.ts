@@ -5,6 +5,7 @@ import type { Amendments } from "../domain/context/amendments.ts";
 import type { Events } from "../domain/events.ts";
 import type { StepList } from "../domain/steps/step-list.ts";
 import type { Watches } from "../domain/stream/watches.ts";
+import { traceOf } from "./trace.ts";
 
 export function eventService(args: {
   events: Events;
@@ -16,8 +17,9 @@ export function eventService(args: {
 }): ServiceImpl<typeof EventService> {
   const { events, amendments, steps, watches, shutdown } = args;
   return {
-    appendEvents: (request) => events.append(request),
-    appendStream: (requests) => appendStream(events, requests, shutdown),
+    appendEvents: (request, context) => events.append(request, { trace: traceOf(context) }),
+    appendStream: (requests, context) =>
+      appendStream(events, requests, { shutdown, trace: traceOf(context) }),
     amendToolCall: (request) => amendments.amend(request),
     listEvents: (request) => events.list(request),
     listSteps: (request) => steps.list(request),

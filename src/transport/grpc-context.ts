@@ -74,6 +74,12 @@ export class GrpcContext implements HandlerContext {
     return deadlineMs === Number.POSITIVE_INFINITY ? undefined : deadlineMs - Date.now();
   };
 
+  /** One header of the request, without making all of them. Absent: undefined; several are joined. */
+  header(name: string): string | undefined {
+    const values = this.#call.metadata.get(name);
+    return values.length === 0 ? undefined : values.join(",");
+  }
+
   get requestHeader(): Headers {
     if (this.#requestHeader === undefined) {
       const headers = new Headers();

@@ -16,8 +16,13 @@ const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?$/i;
 const LOOPBACK_V4 = /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/;
 const METHODS = new Set(["GET", "HEAD", "POST", "OPTIONS"]);
 const PREFLIGHT_SECONDS = 7_200;
-/** Programs that read streams with `fetch` continue them by this header, as EventSource does. */
-const ALLOWED_HEADERS = [...cors.allowedHeaders, "Last-Event-ID"].join(", ");
+/**
+ * Programs that read streams with `fetch` continue them by Last-Event-ID, as EventSource does; pages that
+ * are traced say so.
+ */
+const ALLOWED_HEADERS = [...cors.allowedHeaders, "Last-Event-ID", "traceparent", "tracestate"].join(
+  ", ",
+);
 
 /**
  * Looks at the head of a request before anything else does. Never throws.

@@ -2,6 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { GetSessionResponseSchema, type SessionService } from "@sessiond/contract";
 import type { Domain } from "../domain/domain.ts";
+import { traceOf } from "./trace.ts";
 
 type Parts =
   | "sessions"
@@ -28,15 +29,15 @@ export function sessionService({
   imports,
 }: Pick<Domain, Parts>): ServiceImpl<typeof SessionService> {
   return {
-    createSession: (request) => sessions.create(request),
+    createSession: (request, context) => sessions.create(request, traceOf(context)),
     getSession: async (request) =>
       create(GetSessionResponseSchema, { session: await sessions.get(request) }),
     listSessions: (request) => list.list(request),
     updateSession: (request) => sessions.update(request),
-    endSession: (request) => sessions.end(request),
-    cancelSession: (request) => lifecycle.cancel(request),
-    reopenSession: (request) => lifecycle.reopen(request),
-    forkSession: (request) => forks.fork(request),
+    endSession: (request, context) => sessions.end(request, traceOf(context)),
+    cancelSession: (request, context) => lifecycle.cancel(request, traceOf(context)),
+    reopenSession: (request, context) => lifecycle.reopen(request, traceOf(context)),
+    forkSession: (request, context) => forks.fork(request, traceOf(context)),
     rewindSession: (request) => rewinds.rewind(request),
     deleteSession: (request) => sessions.delete(request),
     patchState: (request) => state.patch(request),

@@ -269,11 +269,9 @@ test("a stream of appends is answered in order and stops at the first failure", 
   }
   const heads: number[] = [];
   const run = async () => {
-    for await (const { append } of appendStream(
-      domain.events,
-      source(),
-      new AbortController().signal,
-    )) {
+    for await (const { append } of appendStream(domain.events, source(), {
+      shutdown: new AbortController().signal,
+    })) {
       heads.push(append?.headRevision ?? 0);
     }
   };
@@ -318,8 +316,8 @@ test("a stream of appends stores nothing after a batch that the store refused", 
   }
   const heads: number[] = [];
   const run = async () => {
-    const { signal } = new AbortController();
-    for await (const { append } of appendStream(domain.events, source(), signal)) {
+    const { signal: shutdown } = new AbortController();
+    for await (const { append } of appendStream(domain.events, source(), { shutdown })) {
       heads.push(append?.headRevision ?? 0);
     }
   };
@@ -337,7 +335,7 @@ test("a shutdown answers what a stream of appends has taken, then ends the strea
     yield create(AppendStreamRequestSchema, { append: { ...demo, events: [userText("a")] } });
     await quiet;
   }
-  const stream = appendStream(domain.events, source(), shutdown.signal);
+  const stream = appendStream(domain.events, source(), { shutdown: shutdown.signal });
   expect((await stream.next()).value?.append?.headRevision).toBe(2);
   const ended = stream.next();
   shutdown.abort();

@@ -8,6 +8,12 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** W3C trace context, as in the headers `traceparent` and `tracestate`. */
+export interface TraceInput {
+  readonly traceparent: string;
+  readonly tracestate?: string | undefined;
+}
+
 /** Options of every call that changes something. */
 export interface WriteOptions extends CallOptions {
   /**
@@ -17,12 +23,27 @@ export interface WriteOptions extends CallOptions {
    * same id with the same content has one effect and the first answer.
    */
   readonly requestId?: string | undefined;
+  /**
+   * The span of yours that the call is part of. Calls that append, create, fork, reopen, end or cancel
+   * put it on their events that have no `trace` of their own. Default: none. To send that of every call,
+   * give the client an interceptor that writes the headers.
+   */
+  readonly trace?: TraceInput | undefined;
 }
 
 /** The options as Connect wants them: there, absent and undefined differ. */
-export function toConnectOptions({ signal, timeoutMs }: CallOptions): ConnectCallOptions {
+export function toConnectOptions({
+  signal,
+  timeoutMs,
+  trace,
+}: CallOptions & Pick<WriteOptions, "trace">): ConnectCallOptions {
   return {
     ...(signal === undefined ? {} : { signal }),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(trace === undefined ? {} : { headers: toHeaders(trace) }),
   };
+}
+
+function toHeaders({ traceparent, tracestate = "" }: TraceInput): Record<string, string> {
+  return tracestate === "" ? { traceparent } : { traceparent, tracestate };
 }

@@ -1,5 +1,6 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import type { Event, EventSchema } from "@sessiond/contract";
+import type { TraceInput } from "./call-options.ts";
 import { toDuration } from "./duration.ts";
 import { type RoleWord, roles } from "./words.ts";
 
@@ -26,7 +27,7 @@ export interface EventFields {
    */
   readonly raw?: { readonly format: string; readonly json: string | JsonObject };
   /** W3C trace context of the work that produced it. */
-  readonly trace?: { readonly traceparent: string; readonly tracestate?: string };
+  readonly trace?: TraceInput;
 }
 
 /** A text message. */
@@ -106,8 +107,12 @@ function toFields(fields: EventFields): EventInit {
     ...(metadata === undefined ? {} : { metadata }),
     ...(usage === undefined ? {} : { usage }),
     ...(raw === undefined ? {} : { raw: { format: raw.format, json: toJsonText(raw.json) } }),
-    ...(trace === undefined ? {} : { trace }),
+    ...(trace === undefined ? {} : { trace: toTrace(trace) }),
   };
+}
+
+function toTrace({ traceparent, tracestate = "" }: TraceInput): NonNullable<EventInit["trace"]> {
+  return { traceparent, tracestate };
 }
 
 /** A text as it is, a structure as JSON. */

@@ -4,7 +4,7 @@ export type { AppendOptions, AppendResult } from "./append.ts";
 export { BundleError } from "./bundle/bundle-error.ts";
 export type { SessionExport } from "./bundle/export-session.ts";
 export type { ImportOptions, ImportOutcomeWord } from "./bundle/import-session.ts";
-export type { CallOptions, WriteOptions } from "./call-options.ts";
+export type { CallOptions, TraceInput, WriteOptions } from "./call-options.ts";
 export type {
   Cleanup,
   CleanupMatch,

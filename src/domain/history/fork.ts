@@ -8,6 +8,7 @@ import {
   SessionParentSchema,
   SessionSchema,
   SessionState,
+  type TraceContext,
 } from "@sessiond/contract";
 import { LogSegmentSchema, type SessionHead } from "@sessiond/contract/store";
 import { uidBytes } from "../../store/keys.ts";
@@ -26,9 +27,14 @@ export function forkSession(
   parent: StoredSession,
   head: SessionHead,
   fields: Session,
-  args: { uid: string; nowMs: number; instructions: InstructionCounts },
+  args: {
+    uid: string;
+    nowMs: number;
+    instructions: InstructionCounts;
+    trace?: TraceContext | undefined;
+  },
 ): Outcome {
-  const { uid, nowMs, instructions } = args;
+  const { uid, nowMs, instructions, trace } = args;
   const { revision } = head;
   const now = timestampFromMs(nowMs);
   const from = create(SessionParentSchema, {
@@ -57,7 +63,10 @@ export function forkSession(
     context: { ...stateOf({ head }), ...instructions },
   };
   const value = create(ForkedSchema, { parent: from });
-  const event = create(EventSchema, { payload: { case: "forked", value } });
+  const event = create(EventSchema, {
+    payload: { case: "forked", value },
+    ...(trace && { trace }),
+  });
   const { after, events } = record({ session, head: inherited }, [{ event }], nowMs);
   const startTime = after.head.lastActivityTime ?? now;
   return { after: withDueTime({ session: { ...session, startTime }, head: after.head }), events };

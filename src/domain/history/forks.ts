@@ -6,6 +6,7 @@ import {
   ForkSessionResponseSchema,
   type Session,
   SessionSchema,
+  type TraceContext,
 } from "@sessiond/contract";
 import type { SessionHead } from "@sessiond/contract/store";
 import {
@@ -92,7 +93,7 @@ export class Forks {
   }
 
   /** Errors: as documented at the rpc. */
-  async fork(request: ForkSessionRequest): Promise<ForkSessionResponse> {
+  async fork(request: ForkSessionRequest, trace?: TraceContext): Promise<ForkSessionResponse> {
     validate(ForkSessionRequestSchema, request);
     const overrides = request.session ?? create(SessionSchema);
     if (overrides.namespace !== "" || overrides.sessionId !== "") {
@@ -131,7 +132,7 @@ export class Forks {
               const head = await this.#headAt(parent, revision, fields);
               const state = await stateAt(this.#from, parent, head.stateRevision);
               const instructions = await instructionCounts(this.#tokens, fields);
-              const args = { uid: this.#ids.uid(), nowMs, instructions };
+              const args = { uid: this.#ids.uid(), nowMs, instructions, trace };
               const fork = forkSession(parent, head, fields, args);
               const outcome = await flattened(this.#store, fork);
               checkSessionSize(outcome.after.session);

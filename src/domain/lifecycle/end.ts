@@ -1,4 +1,4 @@
-import { type SessionEnd, SessionState } from "@sessiond/contract";
+import { type SessionEnd, SessionState, type TraceContext } from "@sessiond/contract";
 import type { StoredSession } from "../../store/store.ts";
 import { cancelledResults } from "../context/leases.ts";
 import type { Outcome } from "../record.ts";
@@ -12,10 +12,10 @@ import { recordEnd } from "./transitions.ts";
  */
 export function endSession(
   before: StoredSession,
-  { state, end }: { state: SessionState; end: SessionEnd },
+  { state, end, trace }: { state: SessionState; end: SessionEnd; trace?: TraceContext | undefined },
   nowMs: number,
 ): Outcome | undefined {
   if (hasEnded(settled(before, nowMs).after)) return undefined;
   const closing = state === SessionState.CANCELLED ? cancelledResults(before) : [];
-  return recordEnd(before, { state, end, closing }, nowMs);
+  return recordEnd(before, { state, end, closing, trace }, nowMs);
 }

@@ -10,6 +10,7 @@ import {
   ReopenSessionResponseSchema,
   SessionEndSchema,
   SessionState,
+  type TraceContext,
 } from "@sessiond/contract";
 import type { Clock } from "../../ids.ts";
 import { remembered, withoutEffect } from "../answers.ts";
@@ -42,7 +43,10 @@ export class Lifecycle {
   }
 
   /** Errors: as documented at the rpc; so for all methods here. */
-  async cancel(request: CancelSessionRequest): Promise<CancelSessionResponse> {
+  async cancel(
+    request: CancelSessionRequest,
+    trace?: TraceContext,
+  ): Promise<CancelSessionResponse> {
     validate(CancelSessionRequestSchema, request);
     const name = { namespace: namespaceOf(request.namespace), sessionId: request.sessionId };
     return this.#requests.once(
@@ -57,7 +61,7 @@ export class Lifecycle {
           const before = cell.requireLatest();
           const nowMs = this.#clock();
           const end = create(SessionEndSchema, { reason: request.reason });
-          const outcome = endSession(before, { state: SessionState.CANCELLED, end }, nowMs);
+          const outcome = endSession(before, { state: SessionState.CANCELLED, end, trace }, nowMs);
           const response = create(CancelSessionResponseSchema, {
             session: outcome ? sessionView(outcome.after) : currentView(before, nowMs),
             cancelled: outcome !== undefined,
@@ -69,7 +73,10 @@ export class Lifecycle {
     );
   }
 
-  async reopen(request: ReopenSessionRequest): Promise<ReopenSessionResponse> {
+  async reopen(
+    request: ReopenSessionRequest,
+    trace?: TraceContext,
+  ): Promise<ReopenSessionResponse> {
     validate(ReopenSessionRequestSchema, request);
     const name = { namespace: namespaceOf(request.namespace), sessionId: request.sessionId };
     return this.#requests.once(
@@ -83,7 +90,7 @@ export class Lifecycle {
         this.#quotas.within(name, (admit) =>
           this.#cells.use(name, async (cell) => {
             const before = cell.requireLatest();
-            const outcome = reopenSession(before, request.reason, this.#clock());
+            const outcome = reopenSession(before, request.reason, this.#clock(), trace);
             const response = create(ReopenSessionResponseSchema, {
               session: sessionView(outcome?.after ?? before),
               reopened: outcome !== undefined,

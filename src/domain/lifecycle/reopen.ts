@@ -1,6 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { EventSchema, SessionReopenedSchema, SessionState } from "@sessiond/contract";
+import {
+  EventSchema,
+  SessionReopenedSchema,
+  SessionState,
+  type TraceContext,
+} from "@sessiond/contract";
 import { SessionTtlPassedError } from "../../errors.ts";
 import type { StoredSession } from "../../store/store.ts";
 import { type Outcome, record } from "../record.ts";
@@ -19,6 +24,7 @@ export function reopenSession(
   before: StoredSession,
   reason: string,
   nowMs: number,
+  trace?: TraceContext | undefined,
 ): Outcome | undefined {
   const ended = settled(before, nowMs);
   if (!hasEnded(ended.after)) return undefined;
@@ -28,7 +34,10 @@ export function reopenSession(
   }
   const { end: _end, endTime: _endTime, ...session } = ended.after.session;
   const value = create(SessionReopenedSchema, { from: session.state, reason });
-  const event = create(EventSchema, { payload: { case: "sessionReopened", value } });
+  const event = create(EventSchema, {
+    payload: { case: "sessionReopened", value },
+    ...(trace && { trace }),
+  });
   const { after, events } = record(ended.after, [{ event }], nowMs);
   const reopenTime = after.head.lastActivityTime ?? timestampFromMs(nowMs);
   const active = bumped({ ...session, state: SessionState.ACTIVE, reopenTime });

@@ -7,6 +7,7 @@ import {
   SessionEndedSchema,
   SessionStartedSchema,
   SessionState,
+  type TraceContext,
 } from "@sessiond/contract";
 import type { StoredSession } from "../../store/store.ts";
 import { type EventDraft, type Outcome, record } from "../record.ts";
@@ -16,13 +17,19 @@ import { dueOf } from "./due.ts";
  * The steps that decisions are made of. Each is an event, and the state that follows from it.
  */
 
-export function startSession(before: StoredSession, nowMs: number): Outcome {
+/** Starts a session. `trace` is that of the work that does it. */
+export function startSession(
+  before: StoredSession,
+  nowMs: number,
+  trace?: TraceContext | undefined,
+): Outcome {
   const { agentId, model, goal } = before.session;
   const started = create(EventSchema, {
     payload: {
       case: "sessionStarted",
       value: create(SessionStartedSchema, { agentId, model, goal }),
     },
+    ...(trace && { trace }),
   });
   const active: StoredSession = {
     session: { ...before.session, state: SessionState.ACTIVE },
@@ -41,16 +48,22 @@ export function startSession(before: StoredSession, nowMs: number): Outcome {
  */
 export function recordEnd(
   before: StoredSession,
-  args: { state: SessionState; end: SessionEnd; closing?: readonly EventDraft[] },
+  args: {
+    state: SessionState;
+    end: SessionEnd;
+    closing?: readonly EventDraft[];
+    trace?: TraceContext | undefined;
+  },
   nowMs: number,
 ): Outcome {
-  const { state, end, closing = [] } = args;
+  const { state, end, closing = [], trace } = args;
   const started =
     before.session.state === SessionState.CREATED
-      ? startSession(before, nowMs)
+      ? startSession(before, nowMs, trace)
       : { after: before, events: [] };
   const event = create(EventSchema, {
     payload: { case: "sessionEnded", value: create(SessionEndedSchema, { state, end }) },
+    ...(trace && { trace }),
   });
   const { after, events } = record(started.after, [...closing, { event }], nowMs);
   const endTime = after.head.lastActivityTime ?? timestampFromMs(nowMs);

@@ -117,7 +117,12 @@ export declare type Event = Message$1<"sessiond.v1.Event"> & {
   protection?: Protection | undefined;
 
   /**
-   * W3C trace context of the work that produced the event. Absent: none.
+   * W3C trace context of the work that produced the event.
+   *
+   * Absent: that of the call, where the call had the headers `traceparent` and `tracestate` and is one
+   * of AppendEvents, AppendStream, CreateSession, ForkSession, ReopenSession, EndSession and
+   * CancelSession; else none. Malformed headers are ignored. Headers are no part of the request: a
+   * repeated `request_id` may come with others, and what was stored first stays.
    *
    * @generated from field: sessiond.v1.TraceContext trace = 14;
    */
