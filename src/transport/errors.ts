@@ -141,8 +141,10 @@ export function abandoned(code: Code.Canceled | Code.DeadlineExceeded): ConnectE
   });
 }
 
-/** A request that is not what the contract says. `what` names the cause and no payload. */
-export function undecodable(what: string, cause?: unknown): ConnectError {
+/** A request that is not what the contract says. What `what` quotes of its content is left out. */
+export function undecodable(said: string, cause?: unknown): ConnectError {
+  // Cut before it is searched: the name of an unknown field is as long as its caller likes.
+  const what = withoutContent(cut(said, MAX_MESSAGE_CHARACTERS));
   const field = /key "([^"]{1,200})" is unknown|field (\S{1,200}) from JSON/.exec(what);
   const name = field?.[1] ?? field?.[2];
   return failure({
@@ -153,6 +155,16 @@ export function undecodable(what: string, cause?: unknown): ConnectError {
       : { details: { field: name }, violations: [{ field: name, description: what }] }),
     cause,
   });
+}
+
+/**
+ * What a decoder says, without the values it quotes: content does not belong into errors, which end in
+ * the logs of callers. Names of fields stay, and words of enums.
+ */
+function withoutContent(what: string): string {
+  return what
+    .replace(/, (?:\.\.\.)?"[\s\S]*"(?:\.\.\.)? is not valid JSON$/, "; it is not valid JSON")
+    .replace(/((?:got|from JSON:?) )(?!"[A-Z][A-Z0-9_]*"$)"[\s\S]*"$/, "$1a text");
 }
 
 /** A request above the limit. */

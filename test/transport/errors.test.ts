@@ -3,7 +3,12 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema } from "@sessiond/contract/rpc";
 import { describe, expect, it } from "vitest";
 import { InvalidFieldError, RevisionConflictError } from "../../src/errors.ts";
-import { codeOfReason, type Defect, toConnectError } from "../../src/transport/errors.ts";
+import {
+  codeOfReason,
+  type Defect,
+  toConnectError,
+  undecodable,
+} from "../../src/transport/errors.ts";
 import { statusDetails } from "../../src/transport/grpc-status.ts";
 
 const noDefect = () => {
@@ -101,4 +106,33 @@ describe("an error on its way out", () => {
     expect(error.rawMessage.isWellFormed()).toBe(true);
     expect(statusDetails(error).length).toBeLessThan(4_096);
   });
+});
+
+it.each([
+  [
+    'cannot decode field sessiond.v1.Event.turn from JSON: expected number (uint32), got "a \\"secret\\""',
+    "cannot decode field sessiond.v1.Event.turn from JSON: expected number (uint32), got a text",
+  ],
+  [
+    'cannot decode message google.protobuf.Duration from JSON: "secret"',
+    "cannot decode message google.protobuf.Duration from JSON: a text",
+  ],
+  [
+    'cannot decode enum sessiond.v1.Role from JSON: "ROLE_USR"',
+    'cannot decode enum sessiond.v1.Role from JSON: "ROLE_USR"',
+  ],
+  [
+    'cannot decode message M from JSON: Unexpected token \'s\', ..."text": secret}"... is not valid JSON',
+    "cannot decode message M from JSON: Unexpected token 's'; it is not valid JSON",
+  ],
+  [
+    'cannot decode message M from JSON: key "sesionId" is unknown',
+    'cannot decode message M from JSON: key "sesionId" is unknown',
+  ],
+])("a decoder that says %s is repeated without what it quotes", (said, told) => {
+  expect(undecodable(said).rawMessage).toBe(`the request cannot be decoded: ${told}`);
+});
+
+it("a message as long as its caller likes takes no time", () => {
+  expect(undecodable(`key "${', "'.repeat(2_000_000)}" is unknown`).rawMessage).toHaveLength(1_001);
 });
