@@ -106,7 +106,17 @@ function nameOf({ namespace, sessionId }: SessionName): string {
 }
 
 function assertConsistent(change: Change): void {
-  const { before, after, copies = [], events, key, request, staged, states = [] } = change;
+  const {
+    before,
+    after,
+    copies = [],
+    events,
+    key,
+    request,
+    staged,
+    states = [],
+    consumers = [],
+  } = change;
   if (change.checkpoints !== undefined && !isStaging(change) && copies.length === 0) {
     throw new RangeError(
       `change of "${key.sessionId}" has checkpoints of events that it neither stages nor copies`,
@@ -122,7 +132,7 @@ function assertConsistent(change: Change): void {
     throw new RangeError(`change of "${key.sessionId}" stages the log of a fork`);
   }
   const concernsSession = before !== undefined || after !== undefined || staged !== undefined;
-  if (!concernsSession && request === undefined && states.length === 0) {
+  if (!concernsSession && request === undefined && states.length + consumers.length === 0) {
     throw new RangeError(`change of "${key.sessionId}" changes nothing`);
   }
   if (after === undefined && staged === undefined && events.length > 0) {

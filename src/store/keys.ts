@@ -1,5 +1,11 @@
 import { createHash } from "node:crypto";
-import type { SessionIndex, SessionKey, SessionPosition, StateScope } from "./store.ts";
+import type {
+  ConsumerName,
+  SessionIndex,
+  SessionKey,
+  SessionPosition,
+  StateScope,
+} from "./store.ts";
 
 /*
  * Every key of a store, as bytes whose order is the order of what they name. Numbers are big
@@ -17,6 +23,7 @@ import type { SessionIndex, SessionKey, SessionPosition, StateScope } from "./st
  *   state      name, kind (1), then nothing (app), user id (user), or uid (16) (session)
  *   reference  uid of the shared log (16), last revision shared (4), uid of the fork (16)
  *   checkpoint as event
+ *   consumer   name, name of the consumer
  */
 
 /** What the engines take. Names are limited far below, see `limits.ts`. */
@@ -301,6 +308,20 @@ function stateOwner(scope: StateScope): Buffer {
     case "session":
       return uidBytes(scope.uid);
   }
+}
+
+export function consumerKey({ namespace, name }: ConsumerName): Buffer {
+  return checked(Buffer.concat([nameBytes(namespace), Buffer.from(name)]));
+}
+
+export function parseConsumerKey(key: Uint8Array): ConsumerName {
+  const reader = new KeyReader(key);
+  return { namespace: reader.name(), name: reader.rest().toString("utf8") };
+}
+
+/** What every key of a namespace begins with, in the tables whose keys begin with it. */
+export function namespacePrefix(namespace: string): Buffer {
+  return nameBytes(namespace);
 }
 
 /** First key behind every key that begins with the prefix. */

@@ -1,5 +1,6 @@
 import type { Durability, Event, Session } from "@sessiond/contract";
 import type {
+  ConsumerRecord,
   NamespaceLogEntry,
   RequestRecord,
   SessionHead,
@@ -39,6 +40,17 @@ export interface StateChange {
   readonly record?: StateRecord;
 }
 
+/** Names a consumer within a store. */
+export interface ConsumerName {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** What a consumer is afterwards; without a record it is removed. */
+export interface ConsumerChange extends ConsumerName {
+  readonly record?: ConsumerRecord;
+}
+
 /**
  * All effects of one decision. A plain value, applied whole or not at all.
  *
@@ -50,8 +62,8 @@ export interface Change {
   readonly before?: StoredSession;
   /**
    * What the session is afterwards; absent: it is deleted, with its log. Absent like `before`: there
-   * is no session, and only the request's answer is kept and states are changed. A session that is
-   * deleted takes its own state along; those of its user and of the namespace stay.
+   * is no session, and only the request's answer is kept and states and consumers are changed. A session
+   * that is deleted takes its own state along; those of its user and of the namespace stay.
    *
    * With another `sessionId` than `key` the session is renamed: the name in `key` is free afterwards,
    * the uid and the log stay.
@@ -90,6 +102,8 @@ export interface Change {
   };
   /** State to put or remove, each scope once. Absent: none. The store does not compare versions. */
   readonly states?: readonly StateChange[];
+  /** Consumers to put or remove, of any namespaces, each once. Absent: none. */
+  readonly consumers?: readonly ConsumerChange[];
 }
 
 /** What a commit was given. */
@@ -167,6 +181,7 @@ export const RECORD_TABLES = [
   "states",
   "references",
   "checkpoints",
+  "consumers",
 ] as const;
 
 export type RecordTable = (typeof RECORD_TABLES)[number];
@@ -301,6 +316,23 @@ export interface Store {
 
   /** Reads in the call, so that scopes asked for together are of one moment. Errors: DataLossError. */
   getState(scope: StateScope): Promise<StateRecord | undefined>;
+
+  /** Errors: DataLossError. */
+  getConsumer(name: ConsumerName): Promise<ConsumerRecord | undefined>;
+
+  /**
+   * Consumers of a namespace behind that name, by name in the order of its bytes. A damaged one is left
+   * out, and reported in the way of the engine.
+   */
+  listConsumers(args: {
+    namespace: string;
+    /** Default: from the first. */
+    after?: string;
+    limit: number;
+  }): Promise<{ name: string; record: ConsumerRecord }[]>;
+
+  /** Namespaces that have a log, behind that one, in the order of the keys: shorter names come first. */
+  listNamespaces(args: { after?: string; limit: number }): Promise<string[]>;
 
   /** Sessions whose stored `expire_time` is at or before `nowMs`, earliest first. */
   dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]>;

@@ -153,3 +153,9 @@ export async function rejection(promise: Promise<unknown>): Promise<unknown> {
   }
   throw new Error("the promise was not rejected");
 }
+
+/** A change that concerns no session, but for what is added to it. */
+export const withoutSession = {
+  key: { namespace: NAMESPACE, sessionId: "", uid: "00000000-0000-0000-0000-000000000000" },
+  events: [],
+} satisfies Change;

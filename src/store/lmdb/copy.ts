@@ -33,6 +33,7 @@ const treatments = {
   states: "copied",
   log: "copied",
   requests: "copied",
+  consumers: "copied",
   // They follow from the sessions.
   indexes: "written anew",
   deadlines: "written anew",

@@ -1,5 +1,6 @@
 import { Durability, type Event } from "@sessiond/contract";
 import type {
+  ConsumerRecord,
   NamespaceLogEntry,
   RequestRecord,
   SessionHead,
@@ -15,6 +16,7 @@ import type {
   Capabilities,
   Change,
   Committed,
+  ConsumerName,
   Deadline,
   EventRange,
   RecordRange,
@@ -219,6 +221,22 @@ export class LmdbStore implements Store {
 
   async getState(scope: StateScope): Promise<StateRecord | undefined> {
     return this.#read((reads) => reads.state(scope));
+  }
+
+  async getConsumer(name: ConsumerName): Promise<ConsumerRecord | undefined> {
+    return this.#read((reads) => reads.consumer(name));
+  }
+
+  async listConsumers(args: {
+    namespace: string;
+    after?: string;
+    limit: number;
+  }): Promise<{ name: string; record: ConsumerRecord }[]> {
+    return this.#read((reads) => reads.consumers(args));
+  }
+
+  async listNamespaces(args: { after?: string; limit: number }): Promise<string[]> {
+    return this.#read((reads) => reads.namespaces(args));
   }
 
   async dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]> {

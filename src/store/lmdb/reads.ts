@@ -1,6 +1,8 @@
 import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
 import { type Event, EventSchema, SessionSchema } from "@sessiond/contract";
 import {
+  type ConsumerRecord,
+  ConsumerRecordSchema,
   type NamespaceLogEntry,
   NamespaceLogEntrySchema,
   type RequestRecord,
@@ -14,11 +16,14 @@ import { DataLossError } from "../../errors.ts";
 import { withSize } from "../encoded.ts";
 import type { SessionPlace } from "../in-flight.ts";
 import {
+  consumerKey,
   eventKey,
   goneKey,
   indexKey,
   indexPrefix,
   logKey,
+  namespacePrefix,
+  parseConsumerKey,
   parseDeadlineKey,
   parseEventKey,
   parseIndexKey,
@@ -31,6 +36,7 @@ import {
 } from "../keys.ts";
 import { continuesBatch, decodeRecord, type RecordName } from "../records.ts";
 import type {
+  ConsumerName,
   Deadline,
   EventRange,
   RecordRange,
@@ -201,6 +207,55 @@ export class Reads {
     return value && decode(StateRecordSchema, key, value, () => nameOfState(scope));
   }
 
+  consumer(name: ConsumerName): ConsumerRecord | undefined {
+    const key = consumerKey(name);
+    const value = this.#tables.consumers.getBinary(key);
+    return value && decode(ConsumerRecordSchema, key, value, () => nameOfConsumer(name));
+  }
+
+  consumers(args: {
+    namespace: string;
+    after?: string;
+    limit: number;
+  }): { name: string; record: ConsumerRecord }[] {
+    const { namespace, after, limit } = args;
+    if (limit < 1) return [];
+    const prefix = namespacePrefix(namespace);
+    const found = [];
+    for (const { key, value } of this.#tables.consumers.getRange({
+      start: after === undefined ? prefix : consumerKey({ namespace, name: after }),
+      end: prefixEnd(prefix),
+      exclusiveStart: after !== undefined,
+    })) {
+      const { name } = parseConsumerKey(key);
+      try {
+        const named = () => nameOfConsumer({ namespace, name });
+        found.push({ name, record: decode(ConsumerRecordSchema, key, value, named) });
+      } catch (error) {
+        if (!(error instanceof DataLossError)) throw error;
+        this.#onDamage(error);
+      }
+      if (found.length === limit) break;
+    }
+    if (found.length < limit) this.#assertAlive();
+    return found;
+  }
+
+  /** Goes from the first entry of one namespace to that of the next: a look for each. */
+  namespaces({ after, limit }: { after?: string; limit: number }): string[] {
+    const found: string[] = [];
+    let start = after === undefined ? Buffer.alloc(1) : prefixEnd(namespacePrefix(after));
+    while (found.length < limit) {
+      const [key] = this.#tables.log.getKeys({ start, limit: 1 });
+      if (key === undefined) break;
+      const { namespace } = parseLogKey(key);
+      found.push(namespace);
+      start = prefixEnd(namespacePrefix(namespace));
+    }
+    if (found.length < limit) this.#assertAlive();
+    return found;
+  }
+
   deadlines({ nowMs, limit }: { nowMs: number; limit: number }): Deadline[] {
     if (limit < 1) return [];
     const due: Deadline[] = [];
@@ -267,6 +322,10 @@ function nameOfState(scope: StateScope): RecordName {
     case "session":
       return { record: "state", sessionUid: scope.uid };
   }
+}
+
+function nameOfConsumer({ namespace, name }: ConsumerName): RecordName {
+  return { record: `consumer "${name}" of namespace "${namespace}"` };
 }
 
 /** Tables whose keys say everything. */

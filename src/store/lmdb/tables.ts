@@ -18,6 +18,7 @@ import { RECORD_TABLES } from "../store.ts";
  *   states      state      → StateRecord
  *   references  reference  → nothing: a fork shares the log
  *   checkpoints checkpoint → SessionHead at that revision
+ *   consumers   consumer   → ConsumerRecord
  *
  * Beside these stands "chain", see `write-chain.ts`.
  */

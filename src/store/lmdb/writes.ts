@@ -1,6 +1,7 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { SessionSchema } from "@sessiond/contract";
 import {
+  ConsumerRecordSchema,
   NamespaceLogEntrySchema,
   RequestRecordSchema,
   SessionHeadSchema,
@@ -10,7 +11,7 @@ import { batchedEvents } from "../batches.ts";
 import { encodedEvent } from "../encoded.ts";
 import { isStaging, newNameOf } from "../in-flight.ts";
 import { type Derived, isCheckpoint, type KeyChanges } from "../indexes.ts";
-import { eventKey, goneKey, logKey, sessionKey, stateKey, uidBytes } from "../keys.ts";
+import { consumerKey, eventKey, goneKey, logKey, sessionKey, stateKey, uidBytes } from "../keys.ts";
 import type { SweptPiece } from "../log-sweep.ts";
 import { encodeRecord } from "../records.ts";
 import { stateChangesOf } from "../states.ts";
@@ -34,6 +35,7 @@ export function writesOf(change: Change, derived: Derived, offset: number): Writ
     ...logWrites(change, derived, offset),
     ...requestWrites(change),
     ...stateWrites(change),
+    ...consumerWrites(change),
   ];
 }
 
@@ -133,5 +135,14 @@ function stateWrites(change: Change): Write[] {
     return state === undefined
       ? { table: "states", key }
       : record("states", key, toBinary(StateRecordSchema, state));
+  });
+}
+
+function consumerWrites({ consumers = [] }: Change): Write[] {
+  return consumers.map(({ record: consumer, ...name }) => {
+    const key = consumerKey(name);
+    return consumer === undefined
+      ? { table: "consumers", key }
+      : record("consumers", key, toBinary(ConsumerRecordSchema, consumer));
   });
 }

@@ -1,6 +1,7 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { SessionSchema } from "@sessiond/contract";
 import {
+  ConsumerRecordSchema,
   NamespaceLogEntrySchema,
   RequestRecordSchema,
   SessionHeadSchema,
@@ -10,7 +11,7 @@ import { batchedEvents } from "../batches.ts";
 import { encodedEvent } from "../encoded.ts";
 import { isStaging, newNameOf, type SessionPlace } from "../in-flight.ts";
 import { type Derived, derive, isCheckpoint } from "../indexes.ts";
-import { stateKey } from "../keys.ts";
+import { consumerKey, stateKey } from "../keys.ts";
 import { stateChangesOf } from "../states.ts";
 import type { Change, SessionKey } from "../store.ts";
 
@@ -24,6 +25,11 @@ export interface EventBytes {
   readonly content: Uint8Array;
   /** The next event belongs to the same batch. */
   readonly continues: boolean;
+}
+
+export interface KeyedRecord {
+  readonly key: Uint8Array;
+  readonly record?: Uint8Array;
 }
 
 /** A change in binary form: what a caller does to its objects later does not reach the store. */
@@ -53,7 +59,9 @@ export interface Effects {
     readonly expireTimeMs: number;
   };
   /** Without a record: the state is removed. */
-  readonly states: readonly { readonly key: Uint8Array; readonly record?: Uint8Array }[];
+  readonly states: readonly KeyedRecord[];
+  /** Without a record: the consumer is removed. */
+  readonly consumers: readonly KeyedRecord[];
 }
 
 export function effectsOf(change: Change): Effects {
@@ -97,6 +105,10 @@ export function effectsOf(change: Change): Effects {
     states: stateChangesOf(change).map(({ scope, record }) => ({
       key: stateKey(scope),
       ...(record && { record: toBinary(StateRecordSchema, record) }),
+    })),
+    consumers: (change.consumers ?? []).map(({ record, ...name }) => ({
+      key: consumerKey(name),
+      ...(record && { record: toBinary(ConsumerRecordSchema, record) }),
     })),
   };
 }

@@ -1,5 +1,6 @@
 import { Durability, type Event } from "@sessiond/contract";
 import type {
+  ConsumerRecord,
   NamespaceLogEntry,
   RequestRecord,
   SessionHead,
@@ -14,6 +15,7 @@ import type {
   Capabilities,
   Change,
   Committed,
+  ConsumerName,
   Deadline,
   EventRange,
   RecordRange,
@@ -129,6 +131,25 @@ export class MemoryStore implements Store {
   async getState(scope: StateScope): Promise<StateRecord | undefined> {
     this.#assertOpen();
     return this.#tables.state(scope);
+  }
+
+  async getConsumer(name: ConsumerName): Promise<ConsumerRecord | undefined> {
+    this.#assertOpen();
+    return this.#tables.consumer(name);
+  }
+
+  async listConsumers(args: {
+    namespace: string;
+    after?: string;
+    limit: number;
+  }): Promise<{ name: string; record: ConsumerRecord }[]> {
+    this.#assertOpen();
+    return this.#tables.consumers(args);
+  }
+
+  async listNamespaces(args: { after?: string; limit: number }): Promise<string[]> {
+    this.#assertOpen();
+    return this.#tables.namespaces(args);
   }
 
   async dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]> {

@@ -39,6 +39,11 @@ export class NamespaceLogs {
     }));
   }
 
+  /** Names of the logs. */
+  namespaces(): Iterable<string> {
+    return this.#logs.keys();
+  }
+
   /** Where all entries are. */
   *places(): Generator<LogPlace> {
     for (const [namespace, { entries }] of this.#logs) {

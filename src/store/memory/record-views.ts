@@ -32,6 +32,7 @@ export interface Kept {
     { readonly record: Uint8Array; readonly expireTimeMs: number }
   >;
   readonly states: ReadonlyMap<string, Uint8Array>;
+  readonly consumers: ReadonlyMap<string, Uint8Array>;
 }
 
 /** Shows what a memory store keeps as records under the keys that every engine has. */
@@ -44,7 +45,8 @@ export class RecordViews {
       sessions: loose(sessionsOf(kept)),
       heads: loose(headsOf(kept)),
       requests: loose(requestsOf(kept)),
-      states: loose(statesOf(kept)),
+      states: loose(byHexKey(kept.states)),
+      consumers: loose(byHexKey(kept.consumers)),
       checkpoints: loose(checkpointsOf(kept)),
       log: loose(namespaceLogsOf(kept)),
     };
@@ -103,12 +105,12 @@ function requestsOf({ requests }: Kept): LooseRecords {
   };
 }
 
-function statesOf({ states }: Kept): LooseRecords {
+function byHexKey(records: ReadonlyMap<string, Uint8Array>): LooseRecords {
   return {
     *keys() {
-      for (const key of states.keys()) yield Buffer.from(key, "hex");
+      for (const key of records.keys()) yield Buffer.from(key, "hex");
     },
-    content: (key) => states.get(Buffer.from(key).toString("hex")),
+    content: (key) => records.get(Buffer.from(key).toString("hex")),
   };
 }
 

@@ -1,6 +1,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { type Event, EventSchema, SessionSchema } from "@sessiond/contract";
 import {
+  type ConsumerRecord,
+  ConsumerRecordSchema,
   type NamespaceLogEntry,
   type RequestRecord,
   RequestRecordSchema,
@@ -12,8 +14,11 @@ import {
 import { withSize } from "../encoded.ts";
 import type { SessionPlace } from "../in-flight.ts";
 import {
+  consumerKey,
   indexKey,
   indexPrefix,
+  namespacePrefix,
+  parseConsumerKey,
   parseDeadlineKey,
   parseIndexKey,
   parseReferenceKey,
@@ -24,6 +29,7 @@ import {
 } from "../keys.ts";
 import { LogSweep } from "../log-sweep.ts";
 import {
+  type ConsumerName,
   type Deadline,
   type EventRange,
   RECORD_TABLES,
@@ -34,7 +40,7 @@ import {
   type StoredSession,
   type StoreSize,
 } from "../store.ts";
-import type { Effects, EventBytes, SessionBytes } from "./effects.ts";
+import type { Effects, EventBytes, KeyedRecord, SessionBytes } from "./effects.ts";
 import { NamespaceLogs } from "./namespace-logs.ts";
 import { OrderedKeys } from "./ordered-keys.ts";
 import { page, record } from "./record-pages.ts";
@@ -71,6 +77,8 @@ export class MemoryTables {
   readonly #requests = new Map<string, { record: Uint8Array; expireTimeMs: number }>();
   /** Hexadecimal state key → record. */
   readonly #states = new Map<string, Uint8Array>();
+  /** Hexadecimal consumer key → record. */
+  readonly #consumers = new Map<string, Uint8Array>();
   readonly #views = new RecordViews({
     sessions: this.#sessions,
     heads: this.#heads,
@@ -78,6 +86,7 @@ export class MemoryTables {
     namespaceLogs: this.#namespaceLogs,
     requests: this.#requests,
     states: this.#states,
+    consumers: this.#consumers,
   });
   readonly #indexes = new OrderedKeys();
   readonly #deadlines = new OrderedKeys();
@@ -111,10 +120,8 @@ export class MemoryTables {
     if (request !== undefined) {
       this.#requests.set(hex(request.key), request);
     }
-    for (const state of effects.states) {
-      if (state.record === undefined) this.#states.delete(hex(state.key));
-      else this.#states.set(hex(state.key), state.record);
-    }
+    putOrRemove(this.#states, effects.states);
+    putOrRemove(this.#consumers, effects.consumers);
     let offset = 0;
     for (const entry of effects.logEntries) offset = this.#namespaceLogs.add(key.namespace, entry);
     return offset;
@@ -245,6 +252,31 @@ export class MemoryTables {
     return found && fromBinary(StateRecordSchema, Uint8Array.from(found));
   }
 
+  consumer(name: ConsumerName): ConsumerRecord | undefined {
+    const found = this.#consumers.get(hex(consumerKey(name)));
+    return found && fromBinary(ConsumerRecordSchema, Uint8Array.from(found));
+  }
+
+  consumers(args: { namespace: string; after?: string; limit: number }) {
+    const { namespace, after, limit } = args;
+    const prefix = namespacePrefix(namespace);
+    const behind = after === undefined ? {} : { after: consumerKey({ namespace, name: after }) };
+    const found = this.records({ table: "consumers", prefix, ...behind, limit });
+    return found.map(({ key }) => {
+      const { name } = parseConsumerKey(key);
+      return { name, record: this.consumer({ namespace, name }) as ConsumerRecord };
+    });
+  }
+
+  namespaces({ after, limit }: { after?: string; limit: number }): string[] {
+    const inOrder = (a: string, b: string) =>
+      Buffer.compare(namespacePrefix(a), namespacePrefix(b));
+    const behind = [...this.#namespaceLogs.namespaces()].filter(
+      (namespace) => after === undefined || inOrder(namespace, after) > 0,
+    );
+    return behind.sort(inOrder).slice(0, limit);
+  }
+
   deadlines({ nowMs, limit }: { nowMs: number; limit: number }): Deadline[] {
     const due: Deadline[] = [];
     for (const key of this.#deadlines.all()) {
@@ -312,6 +344,13 @@ function stored({ session, head }: SessionBytes): StoredSession {
     session: fromBinary(SessionSchema, Uint8Array.from(session)),
     head: fromBinary(SessionHeadSchema, Uint8Array.from(head)),
   };
+}
+
+function putOrRemove(records: Map<string, Uint8Array>, changes: readonly KeyedRecord[]): void {
+  for (const { key, record } of changes) {
+    if (record === undefined) records.delete(hex(key));
+    else records.set(hex(key), record);
+  }
 }
 
 function update(keys: OrderedKeys, { puts, removes }: Effects["indexes"]): void {

@@ -5,6 +5,7 @@ import { SessionHeadSchema } from "@sessiond/contract/store";
 import { describe, expect, it } from "vitest";
 import { Upkeep } from "../../../src/domain/upkeep/upkeep.ts";
 import {
+  consumerKey,
   eventKey,
   parseLogKey,
   referenceKey,
@@ -210,6 +211,16 @@ const cases: readonly {
     breakIt: () => ({
       table: "states",
       key: stateKey({ of: "user", namespace: "default", userId: "u" }),
+      value: Buffer.from("nonsense"),
+    }),
+  },
+  {
+    code: "RECORD_DAMAGED",
+    what: "a consumer",
+    says: /^consumer "audit" is not what was written$/,
+    breakIt: () => ({
+      table: "consumers",
+      key: consumerKey({ namespace: "default", name: "audit" }),
       value: Buffer.from("nonsense"),
     }),
   },

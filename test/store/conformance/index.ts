@@ -1,6 +1,7 @@
 import { describe } from "vitest";
 import type { Store } from "../../../src/store/store.ts";
 import { describeCommits } from "./commits.ts";
+import { describeConsumers } from "./consumers.ts";
 import { describeDeadlines } from "./deadlines.ts";
 import { describeDeletes } from "./deletes.ts";
 import { describeEvents } from "./events.ts";
@@ -35,6 +36,7 @@ export function describeStore(engine: Engine): void {
     describeRenames(engine);
     describeForks(engine);
     describeStates(engine);
+    describeConsumers(engine);
     describeRecords(engine);
     describeStaging(engine);
   });

@@ -57,6 +57,7 @@ export function describeRecords(engine: Engine): void {
         states: [],
         references: [],
         checkpoints: [],
+        consumers: [],
       } satisfies Record<RecordTable, Uint8Array[]>;
       for (const table of RECORD_TABLES) {
         for (const limit of [1, 2, 100]) {

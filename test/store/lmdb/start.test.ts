@@ -3,7 +3,11 @@ import { once } from "node:events";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { StateRecordSchema, StoreHeaderSchema } from "@sessiond/contract/store";
+import {
+  ConsumerRecordSchema,
+  StateRecordSchema,
+  StoreHeaderSchema,
+} from "@sessiond/contract/store";
 import { describe, expect, it } from "vitest";
 import { StartError } from "../../../src/errors.ts";
 import { DEFAULT_MAP_BYTES, openEnvironment } from "../../../src/store/lmdb/environment.ts";
@@ -11,7 +15,7 @@ import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
 import { encodeRecord } from "../../../src/store/records.ts";
 import { SCHEMA_VERSION } from "../../../src/store/schema.ts";
 import type { StateScope } from "../../../src/store/store.ts";
-import { addition, creation, rejection } from "../support.ts";
+import { addition, creation, rejection, withoutSession } from "../support.ts";
 import { temporaryFolders } from "./folders.ts";
 
 const newFolder = temporaryFolders();
@@ -111,6 +115,23 @@ describe("opening an LMDB store", () => {
     const record = create(StateRecordSchema, { values: { a: 1 }, version: "v" });
     await store.commit({ ...addition(created), states: [{ scope: app, record }] });
     expect(await store.getState(app)).toEqual(record);
+  });
+
+  it("takes a folder from before there were consumers", async () => {
+    const path = newFolder();
+    const old = await LmdbStore.open({ path });
+    await old.commit(creation());
+    await old.close();
+    const environment = await openEnvironment({ path, mapSizeBytes: DEFAULT_MAP_BYTES, nowMs: 0 });
+    await environment.tables.consumers.drop();
+    await environment.close();
+
+    await using store = await LmdbStore.open({ path });
+    const name = { namespace: "default", name: "audit" };
+    expect(await store.getConsumer(name)).toBeUndefined();
+    const record = create(ConsumerRecordSchema, { place: 1n });
+    await store.commit({ ...withoutSession, consumers: [{ ...name, record }] });
+    expect(await store.getConsumer(name)).toEqual(record);
   });
 
   it("fails for a file that is no store, and leaves it as it is", async () => {

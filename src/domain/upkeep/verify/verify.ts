@@ -10,6 +10,7 @@ import {
 import { limits } from "../../../limits.ts";
 import type { RecordTable, Store, StoreSize } from "../../../store/store.ts";
 import { checkCheckpoints } from "./checkpoints.ts";
+import { checkConsumers } from "./consumers.ts";
 import { checkList } from "./lists.ts";
 import { checkLogs } from "./logs.ts";
 import { checkNamespaces } from "./namespaces.ts";
@@ -45,6 +46,7 @@ const phaseOfTable = {
   states: "sessions",
   references: "lists",
   checkpoints: "logs",
+  consumers: "namespaces",
 } as const satisfies Record<RecordTable, string>;
 
 /** The heads first: the other phases compare with them. */
@@ -57,6 +59,7 @@ const phases: readonly Phase[] = [
   { name: "lists", check: (run) => checkList(run, "deadlines") },
   { name: "lists", check: checkReferences },
   { name: "namespaces", check: checkNamespaces },
+  { name: "namespaces", check: checkConsumers },
   { name: "requests", check: checkRequests },
   { name: "requests", check: checkGarbage },
 ];

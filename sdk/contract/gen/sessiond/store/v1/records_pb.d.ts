@@ -625,6 +625,82 @@ export declare type StateRecord = Message<"sessiond.store.v1.StateRecord"> & {
 export declare const StateRecordSchema: GenMessage<StateRecord>;
 
 /**
+ * A consumer: a named reader and its place.
+ *
+ * @generated from message sessiond.store.v1.ConsumerRecord
+ */
+export declare type ConsumerRecord = Message<"sessiond.store.v1.ConsumerRecord"> & {
+  /**
+   * Another one for each consumer, also for one that was deleted and created anew: 16 bytes.
+   *
+   * @generated from field: bytes uid = 1;
+   */
+  uid: Uint8Array;
+
+  /**
+   * Name of the session it reads. Absent: all sessions of the namespace.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * Key of that session's log, 16 bytes.
+   *
+   * @generated from field: bytes session_uid = 3;
+   */
+  sessionUid: Uint8Array;
+
+  /**
+   * Expression in CEL over the events it is shown. Absent: all.
+   *
+   * @generated from field: string filter = 4;
+   */
+  filter: string;
+
+  /**
+   * Place up to which it has read: a revision of the session, or an offset in the log of the namespace.
+   *
+   * @generated from field: uint64 place = 5;
+   */
+  place: bigint;
+
+  /**
+   * Deletions up to here are known to it; 0: up to `place`.
+   *
+   * @generated from field: uint64 known_through = 6;
+   */
+  knownThrough: bigint;
+
+  /**
+   * Identity of the store when its place was kept, 16 bytes: another one after a restore.
+   *
+   * @generated from field: bytes store_id = 7;
+   */
+  storeId: Uint8Array;
+
+  /**
+   * When it was created.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 8;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When its place last moved. Absent: never.
+   *
+   * @generated from field: google.protobuf.Timestamp commit_time = 9;
+   */
+  commitTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message sessiond.store.v1.ConsumerRecord.
+ * Use `create(ConsumerRecordSchema)` to create a new message.
+ */
+export declare const ConsumerRecordSchema: GenMessage<ConsumerRecord>;
+
+/**
  * One commit in the log of a namespace. Those of a session that was deleted go, its deletion last.
  *
  * @generated from message sessiond.store.v1.NamespaceLogEntry
