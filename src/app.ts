@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import {
+  ConsumerService,
   ContextService,
   EventService,
   MetricsService,
@@ -24,6 +25,7 @@ import { Housekeeping } from "./store/housekeeping.ts";
 import type { Store } from "./store/store.ts";
 import { RunningLogLevel } from "./telemetry/log-level.ts";
 import type { Logger } from "./telemetry/logger.ts";
+import { consumerService } from "./transport/consumer-service.ts";
 import { contextService } from "./transport/context-service.ts";
 import { eventService } from "./transport/event-service.ts";
 import { metricsService } from "./transport/metrics-service.ts";
@@ -97,6 +99,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
         if (err instanceof ArchiveError) return;
         log.warn({ err, ...name }, "a session that is due was not ended");
       },
+      onConsumerError: (err) => log.warn({ err }, "cursors of consumers could not be written"),
       onCompactionError: (err, name) => log.warn({ err, ...name }, "a compaction failed"),
       ...(progressIntervalMs !== undefined && { progressIntervalMs }),
     });
@@ -118,6 +121,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
         route(EventService, eventService({ ...domain, shutdown: shutdown.signal })),
         route(ContextService, contextService(domain)),
         route(MetricsService, metricsService(domain)),
+        route(ConsumerService, consumerService(domain)),
         route(
           ServerService,
           serverService({

@@ -324,6 +324,70 @@ export class HistoryGoneError extends SessiondError {
   }
 }
 
+interface ConsumerNamed {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+export class ConsumerNotFoundError extends SessiondError {
+  readonly reason = "CONSUMER_NOT_FOUND";
+  constructor({ namespace, name }: ConsumerNamed, why: "never was" | "was deleted" = "never was") {
+    super(
+      why === "was deleted"
+        ? `consumer "${name}" of namespace "${namespace}" was deleted; create it anew to read on`
+        : `no consumer "${name}" in namespace "${namespace}"; create it`,
+      { namespace, consumer: name },
+    );
+  }
+}
+
+export class ConsumerExistsError extends SessiondError {
+  readonly reason = "CONSUMER_EXISTS";
+  constructor({ namespace, name }: ConsumerNamed) {
+    super(
+      `consumer "${name}" exists in namespace "${namespace}"; read under its name, or choose another`,
+      { namespace, consumer: name },
+    );
+  }
+}
+
+/** Somebody reads under the name of the consumer. */
+export class ConsumerInUseError extends SessiondError {
+  readonly reason = "CONSUMER_IN_USE";
+  constructor(args: { name: string; reader: string; openMs: number }) {
+    const { name, reader } = args;
+    const openTime = new Date(args.openMs).toISOString();
+    const who = reader === "" ? "a reader" : `reader "${reader}"`;
+    super(
+      `${who} has read consumer "${name}" since ${openTime}; wait until it is gone, or watch with take_over`,
+      { consumer: name, reader, open_time: openTime },
+    );
+  }
+}
+
+/** Another reader has the name of the consumer by now. */
+export class ConsumerTakenOverError extends SessiondError {
+  readonly reason = "CONSUMER_TAKEN_OVER";
+  constructor({ name, reader }: { name: string; reader: string }) {
+    const who = reader === "" ? "another reader" : `reader "${reader}"`;
+    super(
+      `${who} has consumer "${name}" by now, and gets what was not committed; stop, or watch again`,
+      { consumer: name, reader },
+    );
+  }
+}
+
+/** The namespace has as many consumers as it may have. */
+export class TooManyConsumersError extends SessiondError {
+  readonly reason = "TOO_MANY_CONSUMERS";
+  constructor({ namespace, limit }: { namespace: string; limit: number }) {
+    super(
+      `namespace "${namespace}" has ${limit} consumers, which is the limit; delete those that nobody reads under`,
+      { namespace, limit: String(limit) },
+    );
+  }
+}
+
 export class TooManyWatchesError extends SessiondError {
   readonly reason = "TOO_MANY_WATCHES";
   constructor({ limit }: { limit: number }) {

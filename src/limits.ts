@@ -107,6 +107,15 @@ export const limits = {
   /** Bytes one stream message holds, unless one batch alone is larger. */
   watchBatchBytes: 16 * KiB,
 
+  /** Consumers of one namespace, and how long a name of one is. */
+  consumers: 1_000,
+  consumerNameBytes: 63,
+  /** How long a reader keeps a consumer's name without taking a message or committing. */
+  consumerLeaseMs: 30_000,
+  /** A committed cursor is written by then, or when it has moved by so many events or commits. */
+  consumerWriteMs: 1_000,
+  consumerWritePlaces: 1_000,
+
   /** Events and bytes of one message of ExportSession; the bytes unless one event alone is larger. */
   bundleEvents: 500,
   bundleBytes: 256 * KiB,

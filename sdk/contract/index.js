@@ -1,5 +1,6 @@
 export * from "./gen/sessiond/v1/bundle_pb.js";
 export * from "./gen/sessiond/v1/consumer_pb.js";
+export * from "./gen/sessiond/v1/consumer_service_pb.js";
 export * from "./gen/sessiond/v1/context_pb.js";
 export * from "./gen/sessiond/v1/context_service_pb.js";
 export * from "./gen/sessiond/v1/error_reason_pb.js";

@@ -44,7 +44,9 @@ import { Sessions } from "./sessions.ts";
 import { StateScopes } from "./state/scopes.ts";
 import { State } from "./state/state.ts";
 import { StepList } from "./steps/step-list.ts";
+import { Consumers } from "./stream/consumers.ts";
 import { Hub } from "./stream/hub.ts";
+import { ServerConsumers } from "./stream/server-consumers.ts";
 import { Watches } from "./stream/watches.ts";
 import type { TokenCounter } from "./tokens/counter.ts";
 
@@ -62,6 +64,9 @@ export interface Domain {
   readonly steps: StepList;
   readonly counters: SessionCounters;
   readonly watches: Watches;
+  readonly consumers: Consumers;
+  /** For who reads inside the server. */
+  readonly serverConsumers: ServerConsumers;
   readonly windows: Windows;
   readonly compactions: Compactions;
   readonly reverts: Reverts;
@@ -106,6 +111,8 @@ export interface DomainOptions {
   readonly onSweepError?: (error: unknown, name: SessionName) => void;
   /** Hears of sessions whose requests begin to fail more often than their policy likes. */
   readonly onHealthWarning?: (warning: Hint, name: SessionName) => void;
+  /** Hears why places of consumers could not be written; they are tried again. */
+  readonly onConsumerError?: (error: unknown) => void;
   /** Hears of rules that failed on an event, which is then protected. */
   readonly onRuleFailure?: (failure: RuleFailure) => void;
 }
@@ -145,6 +152,8 @@ export function wireDomain(options: DomainOptions): Domain {
   const reencoding = new Reencoding(windows);
   const shared = { ...windows, reencoding, ...children, protection, background, quotas, defaults };
   const state = new State({ ...shared, scopes });
+  const consumers = new Consumers(shared);
+  const watches = new Watches({ ...shared, consumers, hub: new Hub({ store }) });
   const sweeper = new Sweeper({ ...shared, onError: options.onSweepError ?? (() => {}) });
   return {
     sessions: new Sessions(shared),
@@ -168,12 +177,15 @@ export function wireDomain(options: DomainOptions): Domain {
     caches: { heads: cells, windows: cache, tokens: drafts.sizes, search: indexes },
     exports: new Exports(shared),
     imports: new Imports(shared),
-    watches: new Watches({ ...shared, hub: new Hub({ store }) }),
+    watches,
+    consumers,
+    serverConsumers: new ServerConsumers({ store, watches, consumers }),
     settled: () => background.settled(),
     close: async () => {
       await sweeper.stop();
       await background.close();
       await indexes.close();
+      await consumers.close();
     },
   };
 }

@@ -52,6 +52,11 @@ export const codeOfReason = {
   PARENT_MISMATCH: Code.AlreadyExists,
   TOO_MANY_GENERATIONS: Code.FailedPrecondition,
   IMPORT_INVALID: Code.InvalidArgument,
+  CONSUMER_NOT_FOUND: Code.NotFound,
+  CONSUMER_EXISTS: Code.AlreadyExists,
+  CONSUMER_IN_USE: Code.FailedPrecondition,
+  CONSUMER_TAKEN_OVER: Code.Aborted,
+  TOO_MANY_CONSUMERS: Code.ResourceExhausted,
 } satisfies Record<Reason, Code>;
 
 // Messages and details travel in headers; clients refuse header blocks above 8 KiB.

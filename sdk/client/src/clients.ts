@@ -1,5 +1,6 @@
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import {
+  ConsumerService,
   ContextService,
   EventService,
   MetricsService,
@@ -19,6 +20,7 @@ export interface Clients {
   readonly events: Client<typeof EventService>;
   readonly context: Client<typeof ContextService>;
   readonly metrics: Client<typeof MetricsService>;
+  readonly consumers: Client<typeof ConsumerService>;
   readonly server: Client<typeof ServerService>;
 }
 
@@ -28,6 +30,7 @@ export function createClients(transport: Transport): Clients {
     events: createClient(EventService, transport),
     context: createClient(ContextService, transport),
     metrics: createClient(MetricsService, transport),
+    consumers: createClient(ConsumerService, transport),
     server: createClient(ServerService, transport),
   };
 }

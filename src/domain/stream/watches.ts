@@ -1,5 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import {
+  type WatchCreated,
+  WatchCreatedSchema,
   type WatchEventsRequest,
   WatchEventsRequestSchema,
   type WatchEventsResponse,
@@ -7,38 +9,29 @@ import {
   WatchStart,
 } from "@sessiond/contract";
 import { type CursorPlace, cursorCodec, scopeOf } from "../../cursor.ts";
-import {
-  CursorInvalidError,
-  InvalidFieldError,
-  SessionDeletedError,
-  ShuttingDownError,
-  TooManyWatchesError,
-} from "../../errors.ts";
+import { CursorInvalidError, InvalidFieldError, TooManyWatchesError } from "../../errors.ts";
 import type { Clock } from "../../ids.ts";
 import { limits } from "../../limits.ts";
+import { uidText } from "../../store/keys.ts";
 import { placesOf } from "../../store/log.ts";
-import type { Store } from "../../store/store.ts";
+import type { ConsumerName, Store } from "../../store/store.ts";
+import { eventFilterOf } from "../filter/event-filter-of.ts";
 import { asOf } from "../lifecycle/lapse.ts";
 import { namespaceOf } from "../names.ts";
-import type { SessionCells } from "../session-cells.ts";
+import type { SessionCells, SessionName } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
-import type { Channel, Step } from "./channel.ts";
+import type { Channel } from "./channel.ts";
+import { assertCallers, type Consumers, type OpenConsumer } from "./consumers.ts";
+import { follow, type Reader } from "./follow.ts";
+import { restoredGap } from "./gaps.ts";
 import type { Hub } from "./hub.ts";
 import { namespaceFeed } from "./namespace-feed.ts";
 import { deletionsGone, type Feed, sessionFeed } from "./session-feed.ts";
-import { waitForWake } from "./wait.ts";
 
 /** A watch that is ready to run. */
 interface Opened {
   readonly feed: Feed;
-  readonly created: Pick<WatchEventsResponse, "message">;
-}
-
-/** A watch under way. */
-interface Reader {
-  readonly channel: Channel;
-  readonly isOfSession: boolean;
-  place: number;
+  readonly created: WatchCreated;
 }
 
 /** How the watches of sessions, or those of namespaces, are doing. */
@@ -55,6 +48,7 @@ export class Watches {
   readonly #store: Store;
   readonly #cells: SessionCells;
   readonly #hub: Hub;
+  readonly #consumers: Consumers;
   readonly #clock: Clock;
   readonly #shutdown: AbortSignal;
   readonly #progressIntervalMs: number;
@@ -65,6 +59,7 @@ export class Watches {
     store: Store;
     cells: SessionCells;
     hub: Hub;
+    consumers: Consumers;
     clock: Clock;
     /** Fires when the server is about to stop. */
     shutdown: AbortSignal;
@@ -74,6 +69,7 @@ export class Watches {
     this.#store = args.store;
     this.#cells = args.cells;
     this.#hub = args.hub;
+    this.#consumers = args.consumers;
     this.#clock = args.clock;
     this.#shutdown = args.shutdown;
     // One listener for all watches: each of thousands adding its own would cost them all.
@@ -104,119 +100,154 @@ export class Watches {
     signal: AbortSignal,
   ): AsyncGenerator<WatchEventsResponse> {
     validate(WatchEventsRequestSchema, request);
-    if (request.untilEnded && request.sessionId === "") {
-      throw new InvalidFieldError({ field: "until_ended", description: "needs session_id" });
-    }
+    checkTogether(request);
     if (this.#open >= limits.watches) throw new TooManyWatchesError({ limit: limits.watches });
+    yield* this.#read(request, { signal, untilCurrent: false });
+  }
+
+  /**
+   * Reads as a consumer of the server itself, which has the name for itself. With `untilCurrent` it ends
+   * when all there is was shown.
+   */
+  async *readOwn(
+    { namespace, name }: ConsumerName,
+    options: { signal: AbortSignal; untilCurrent: boolean },
+  ): AsyncGenerator<WatchEventsResponse> {
+    const own = { namespace, consumer: name, takeOver: true, reader: "sessiond" };
+    yield* this.#read(create(WatchEventsRequestSchema, own), options);
+  }
+
+  async *#read(
+    request: WatchEventsRequest,
+    { signal, untilCurrent }: { signal: AbortSignal; untilCurrent: boolean },
+  ): AsyncGenerator<WatchEventsResponse> {
     this.#open++;
+    let consumer: OpenConsumer | undefined;
     let channel: Channel | undefined;
     let reader: Reader | undefined;
     try {
-      const { feed, created } = await this.#openFeed(request);
+      consumer = await this.#openConsumer(request);
+      const passes = await eventFilterOf(consumer?.record.filter ?? request.filter);
+      const { feed, created } = await this.#openFeed(request, consumer);
       channel = feed.channel;
-      const from = startOf(feed, request);
-      reader = { channel, isOfSession: request.sessionId !== "", place: from.place };
+      const isOfSession = created.earliestRevision > 0;
+      if (request.untilEnded && !isOfSession) throw needsSession();
+      const from = consumer === undefined ? startOf(feed, request) : placeIn(feed, consumer);
+      reader = { channel, isOfSession, place: from.place };
       this.#readers.add(reader);
       const cursor = feed.cursor.encode(from.place, from.knownThrough);
-      yield create(WatchEventsResponseSchema, { ...created, cursor });
-      yield* this.#follow({ feed, from, reader, request, signal });
+      const value = { ...created, lease: consumer?.lease.id ?? "" };
+      yield create(WatchEventsResponseSchema, { cursor, message: { case: "created", value } });
+      consumer?.touch();
+      if (consumer?.isRestored) yield restoredGap(cursor);
+      yield* follow({
+        feed,
+        from,
+        reader,
+        consumer,
+        passes,
+        sessionId: consumer?.record.sessionId ?? request.sessionId,
+        untilEnded: request.untilEnded,
+        untilCurrent,
+        signal,
+        shutdown: this.#shutdown,
+        progressIntervalMs: this.#progressIntervalMs,
+      });
     } finally {
       this.#open--;
+      consumer?.close();
       if (reader !== undefined) this.#readers.delete(reader);
       if (channel !== undefined) this.#hub.release(channel);
     }
   }
 
-  async *#follow(args: {
-    feed: Feed;
-    from: CursorPlace;
-    reader: Reader;
-    request: WatchEventsRequest;
-    signal: AbortSignal;
-  }): AsyncGenerator<WatchEventsResponse> {
-    const { feed, reader, request, signal } = args;
-    const { channel } = feed;
-    let { place, knownThrough } = args.from;
-    while (!signal.aborted) {
-      if (this.#shutdown.aborted) throw new ShuttingDownError();
-      if (place < channel.place) {
-        let step: Step | undefined = await feed.read({ place, knownThrough });
-        place = step.place;
-        knownThrough = Math.max(place, knownThrough);
-        const handover = step.message && new Handover(step.message);
-        // Nothing here holds the message while its reader takes its time: the transport has bytes.
-        step = undefined;
-        if (handover !== undefined) yield handover.take();
-        reader.place = place;
-        continue;
-      }
-      // Nothing waits between these looks at the channel and the wait, so no wake-up is missed.
-      if (channel.isDeleted) throw new SessionDeletedError({ sessionId: request.sessionId });
-      if (request.untilEnded && channel.hasEnded) return;
-      const woken = await waitForWake(channel, {
-        signal,
-        timeoutMs: this.#progressIntervalMs,
-      });
-      if (woken === "timeout") {
-        yield create(WatchEventsResponseSchema, {
-          cursor: feed.cursor.encode(place, knownThrough),
-          message: {
-            case: "progress",
-            value: { headRevision: request.sessionId === "" ? 0 : channel.place },
-          },
-        });
-      }
+  async #openConsumer(request: WatchEventsRequest): Promise<OpenConsumer | undefined> {
+    const { consumer: name, takeOver, reader } = request;
+    if (name === "") return undefined;
+    const namespace = namespaceOf(request.namespace);
+    return this.#consumers.open({ namespace, name }, { takeOver, reader });
+  }
+
+  async #openFeed(
+    request: WatchEventsRequest,
+    consumer: OpenConsumer | undefined,
+  ): Promise<Opened> {
+    const namespace = namespaceOf(request.namespace);
+    const uid = consumer?.record.sessionUid ?? new Uint8Array();
+    if (consumer === undefined || uid.length === 0) {
+      return request.sessionId === ""
+        ? this.#openNamespace(namespace)
+        : (this.#openSession({ namespace, sessionId: request.sessionId }) as Promise<Opened>);
+    }
+    for (;;) {
+      const name = await this.#consumers.source(consumer);
+      const opened = await this.#openSession(name, uidText(uid));
+      // Renamed in between otherwise.
+      if (opened !== undefined) return opened;
     }
   }
 
-  #openFeed(request: WatchEventsRequest): Promise<Opened> | Opened {
-    const namespace = namespaceOf(request.namespace);
-    const { storeId } = this.#store.capabilities;
+  #openNamespace(namespace: string): Opened {
     const store = this.#store;
-    const { sessionId } = request;
-    if (sessionId === "") {
-      const cursor = cursorCodec("namespace", scopeOf(storeId, namespace));
-      const channel = this.#hub.openNamespace(namespace);
-      const feed = namespaceFeed({ store, channel, cursor, namespace });
-      return { feed, created: createdMessage({}) };
-    }
-    return this.#cells.use({ namespace, sessionId }, (cell) => {
+    const cursor = cursorCodec("namespace", scopeOf(store.capabilities.storeId, namespace));
+    const channel = this.#hub.openNamespace(namespace);
+    return {
+      feed: namespaceFeed({ store, channel, cursor, namespace }),
+      created: create(WatchCreatedSchema),
+    };
+  }
+
+  /** Undefined when the session has not the uid that it is to have. */
+  #openSession(name: SessionName, wantedUid?: string): Promise<Opened | undefined> {
+    const store = this.#store;
+    return this.#cells.use(name, (cell) => {
       const durable = cell.requireDurable();
       const { uid, state } = asOf(durable, this.#clock()).session;
-      const cursor = cursorCodec("session", scopeOf(storeId, uid));
+      if (wantedUid !== undefined && uid !== wantedUid) return undefined;
+      const cursor = cursorCodec("session", scopeOf(store.capabilities.storeId, uid));
       const channel = this.#hub.openSession(durable);
-      const log = placesOf(durable);
-      const feed = sessionFeed({ store, channel, cursor, sessionId, log });
+      const { sessionId } = name;
+      const feed = sessionFeed({ store, channel, cursor, sessionId, log: placesOf(durable) });
       const headRevision = durable.head.revision;
-      return { feed, created: createdMessage({ headRevision, earliestRevision: 1, state }) };
+      const created = create(WatchCreatedSchema, { headRevision, earliestRevision: 1, state });
+      return { feed, created };
     });
   }
 }
 
-/** Gives a message away once, so that who passed it on does not keep it alive. */
-class Handover {
-  #message: WatchEventsResponse | undefined;
-
-  constructor(message: WatchEventsResponse) {
-    this.#message = message;
+/** Errors: InvalidFieldError for fields that contradict one another. */
+function checkTogether(request: WatchEventsRequest): void {
+  const { consumer, sessionId, start, cursor, filter, takeOver, reader } = request;
+  if (consumer === "") {
+    if (request.untilEnded && sessionId === "") throw needsSession();
+    if (takeOver)
+      throw new InvalidFieldError({ field: "take_over", description: "needs consumer" });
+    if (reader !== "")
+      throw new InvalidFieldError({ field: "reader", description: "needs consumer" });
+    return;
   }
-
-  take(): WatchEventsResponse {
-    const message = this.#message;
-    this.#message = undefined;
-    if (message === undefined) throw new Error("the message was taken before");
-    return message;
-  }
+  assertCallers(consumer, "consumer");
+  const has = {
+    session_id: sessionId !== "",
+    start: start !== 0,
+    cursor: cursor !== "",
+    filter: filter !== "",
+  };
+  const [field] = Object.entries(has).find(([, isSet]) => isSet) ?? [];
+  if (field === undefined) return;
+  const description = "is not together with consumer, which has its own; leave one of them out";
+  throw new InvalidFieldError({ field, description });
 }
 
-function createdMessage(value: {
-  headRevision?: number;
-  earliestRevision?: number;
-  state?: number;
-}): Opened["created"] {
-  return create(WatchEventsResponseSchema, { message: { case: "created", value } });
+function needsSession(): InvalidFieldError {
+  return new InvalidFieldError({ field: "until_ended", description: "needs session_id" });
 }
 
+/** Where a consumer goes on. Errors: CursorInvalidError. */
+function placeIn({ channel }: Feed, { place }: OpenConsumer): CursorPlace {
+  assertReached(channel, place);
+  return place;
+}
 /** Where a watch begins. Errors: CursorInvalidError, HistoryGoneError. */
 function startOf(feed: Feed, { cursor: given, start }: WatchEventsRequest): CursorPlace {
   const { channel, cursor } = feed;
@@ -226,9 +257,13 @@ function startOf(feed: Feed, { cursor: given, start }: WatchEventsRequest): Curs
   const goneThrough = feed.goneThrough();
   // Who has seen nothing misses no deletion.
   if (from.place === 0) return { place: 0, knownThrough: goneThrough };
-  if (from.knownThrough > channel.place) {
-    throw new CursorInvalidError("is ahead of the log, which was restored or replaced since");
-  }
+  assertReached(channel, from);
   if (goneThrough > from.knownThrough) throw deletionsGone(from);
   return from;
+}
+
+/** Errors: CursorInvalidError for a place that the log has not come to. */
+function assertReached(channel: Channel, { knownThrough }: CursorPlace): void {
+  if (knownThrough <= channel.place) return;
+  throw new CursorInvalidError("is ahead of the log, which was restored or replaced since");
 }

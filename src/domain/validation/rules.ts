@@ -47,6 +47,14 @@ const namespace = {
 };
 const sessionName = { namespace, session_id: { ...word, required: true } } as const;
 const request = { request_id: word };
+const consumerName = {
+  maxBytes: limits.consumerNameBytes,
+  pattern: {
+    regexp: /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+    words: "letters, digits, '.', '_' and '-', beginning with a letter or digit",
+  },
+};
+const consumer = { namespace, name: { ...consumerName, required: true } } as const;
 const sha256 = {
   required: true,
   pattern: { regexp: /^[0-9a-f]{64}$/, words: "64 hexadecimal digits in lower case" },
@@ -232,7 +240,35 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
   "sessiond.v1.AppendStreamRequest": { append: { required: true } },
   "sessiond.v1.ListEventsRequest": { ...sessionName, page_size: { min: 0 } },
   "sessiond.v1.ListStepsRequest": { ...sessionName, page_size: { min: 0 } },
-  "sessiond.v1.WatchEventsRequest": { namespace, session_id: word },
+  "sessiond.v1.WatchEventsRequest": {
+    namespace,
+    session_id: word,
+
+    filter,
+    consumer: consumerName,
+    reader: word,
+  },
+  "sessiond.v1.Consumer": {
+    namespace,
+    name: { ...consumerName, required: true },
+    session_id: word,
+
+    create_time: setByServer,
+    commit_time: setByServer,
+    filter,
+    lag: setByServer,
+    reader: setByServer,
+    session_uid: setByServer,
+  },
+  "sessiond.v1.CreateConsumerRequest": { ...request, consumer: { required: true } },
+  "sessiond.v1.GetConsumerRequest": consumer,
+  "sessiond.v1.ListConsumersRequest": { namespace, page_size: { min: 0 } },
+  "sessiond.v1.DeleteConsumerRequest": { ...consumer, ...request },
+  "sessiond.v1.CommitCursorRequest": {
+    ...consumer,
+    cursor: { required: true },
+    lease: word,
+  },
   "sessiond.v1.RecordRequestRequest": {
     ...sessionName,
     ...request,

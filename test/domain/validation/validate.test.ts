@@ -2,6 +2,7 @@ import { create, type DescMessage, type MessageInitShape } from "@bufbuild/proto
 import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import {
   AppendEventsRequestSchema,
+  ConsumerService,
   ContextService,
   CreateSessionRequestSchema,
   EventService,
@@ -36,7 +37,14 @@ function requestTypes(): Map<string, DescMessage> {
     found.set(schema.typeName, schema);
     for (const { message } of schema.fields) if (message) visit(message);
   };
-  const services = [SessionService, EventService, ContextService, MetricsService, ServerService];
+  const services = [
+    SessionService,
+    EventService,
+    ContextService,
+    MetricsService,
+    ConsumerService,
+    ServerService,
+  ];
   for (const { methods } of services) {
     for (const { input } of methods) visit(input);
   }

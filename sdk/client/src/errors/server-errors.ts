@@ -375,6 +375,58 @@ export class TooManyGenerationsError extends SessiondError {
   }
 }
 
+/** No consumer of that name, or it was deleted while it was read. */
+export class ConsumerNotFoundError extends SessiondError {
+  /** Name of the consumer. */
+  get consumer(): string {
+    return this.text("consumer");
+  }
+}
+
+/** The name is taken by another consumer. */
+export class ConsumerExistsError extends SessiondError {
+  /** Name of the consumer. */
+  get consumer(): string {
+    return this.text("consumer");
+  }
+}
+
+/** Somebody reads under the name of the consumer. */
+export class ConsumerInUseError extends SessiondError {
+  /** Name of the consumer. */
+  get consumer(): string {
+    return this.text("consumer");
+  }
+  /** What its reader calls itself; empty: nothing. */
+  get reader(): string {
+    return this.text("reader");
+  }
+  /** Since when, in ISO 8601. */
+  get openTime(): string {
+    return this.text("open_time");
+  }
+}
+
+/** Another reader has the name of the consumer by now; nothing was committed. */
+export class ConsumerTakenOverError extends SessiondError {
+  /** Name of the consumer. */
+  get consumer(): string {
+    return this.text("consumer");
+  }
+  /** What its reader calls itself; empty: nothing. */
+  get reader(): string {
+    return this.text("reader");
+  }
+}
+
+/** The namespace has as many consumers as it may have. */
+export class TooManyConsumersError extends SessiondError {
+  /** How many it may have. */
+  get limit(): number {
+    return this.number("limit");
+  }
+}
+
 /** Class of each reason; a new reason in the contract does not compile without one. */
 export const errorByReason = {
   INVALID_FIELD: InvalidFieldError,
@@ -421,4 +473,9 @@ export const errorByReason = {
   PARENT_MISMATCH: ParentMismatchError,
   TOO_MANY_GENERATIONS: TooManyGenerationsError,
   IMPORT_INVALID: ImportInvalidError,
+  CONSUMER_NOT_FOUND: ConsumerNotFoundError,
+  CONSUMER_EXISTS: ConsumerExistsError,
+  CONSUMER_IN_USE: ConsumerInUseError,
+  CONSUMER_TAKEN_OVER: ConsumerTakenOverError,
+  TOO_MANY_CONSUMERS: TooManyConsumersError,
 } satisfies Record<Reason, typeof SessiondError>;

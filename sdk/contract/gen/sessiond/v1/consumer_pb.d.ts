@@ -14,6 +14,9 @@ export declare const file_sessiond_v1_consumer: GenFile;
 /**
  * A named reader whose cursor the server keeps.
  *
+ * It reads at least once: what it was given and has not committed is given again, to whoever reads under
+ * the name next.
+ *
  * @generated from message sessiond.v1.Consumer
  */
 export declare type Consumer = Message<"sessiond.v1.Consumer"> & {
@@ -25,14 +28,17 @@ export declare type Consumer = Message<"sessiond.v1.Consumer"> & {
   namespace: string;
 
   /**
-   * Name, unique in the namespace. 1 to 63 bytes.
+   * Name, unique in the namespace. 1 to 63 letters, digits, '.', '_' and '-', the first a letter or digit.
+   * Names that begin with "sink." are the server's own.
    *
    * @generated from field: string name = 2;
    */
   name: string;
 
   /**
-   * Session it reads. Absent: all sessions of the namespace.
+   * Session it reads, which has to exist. Absent: all sessions of the namespace.
+   *
+   * It keeps to that session's log: one that takes the name later is another.
    *
    * @generated from field: string session_id = 3;
    */
@@ -40,6 +46,9 @@ export declare type Consumer = Message<"sessiond.v1.Consumer"> & {
 
   /**
    * Place up to which it has read.
+   *
+   * In CreateConsumer: where it begins, a cursor of a watch of the same session or namespace; absent, see
+   * `CreateConsumerRequest.start`.
    *
    * @generated from field: string cursor = 4;
    */
@@ -53,11 +62,40 @@ export declare type Consumer = Message<"sessiond.v1.Consumer"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When its cursor last moved. Set by the server.
+   * When its cursor last moved. Absent: it has not. Set by the server.
    *
    * @generated from field: google.protobuf.Timestamp commit_time = 6;
    */
   commitTime?: Timestamp | undefined;
+
+  /**
+   * Events it is shown, see `WatchEventsRequest.filter`. Absent: all. Never changes.
+   *
+   * @generated from field: string filter = 7;
+   */
+  filter: string;
+
+  /**
+   * What lies behind its cursor: events of its session, or commits of its namespace. Events that the filter
+   * hides and deletions count, too. At most 4,294,967,295. Set by the server.
+   *
+   * @generated from field: uint32 lag = 8;
+   */
+  lag: number;
+
+  /**
+   * Who reads under the name now. Absent: nobody. Set by the server.
+   *
+   * @generated from field: sessiond.v1.ConsumerReader reader = 9;
+   */
+  reader?: ConsumerReader | undefined;
+
+  /**
+   * Key of the log of `session_id`. Set by the server.
+   *
+   * @generated from field: string session_uid = 10;
+   */
+  sessionUid: string;
 };
 
 /**
@@ -65,4 +103,38 @@ export declare type Consumer = Message<"sessiond.v1.Consumer"> & {
  * Use `create(ConsumerSchema)` to create a new message.
  */
 export declare const ConsumerSchema: GenMessage<Consumer>;
+
+/**
+ * The active reader of a consumer.
+ *
+ * @generated from message sessiond.v1.ConsumerReader
+ */
+export declare type ConsumerReader = Message<"sessiond.v1.ConsumerReader"> & {
+  /**
+   * What it calls itself, see `WatchEventsRequest.reader`. Absent: nothing.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * When it began.
+   *
+   * @generated from field: google.protobuf.Timestamp open_time = 2;
+   */
+  openTime?: Timestamp | undefined;
+
+  /**
+   * When it last took a message or committed. After 30 seconds without either another reader gets the name.
+   *
+   * @generated from field: google.protobuf.Timestamp active_time = 3;
+   */
+  activeTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message sessiond.v1.ConsumerReader.
+ * Use `create(ConsumerReaderSchema)` to create a new message.
+ */
+export declare const ConsumerReaderSchema: GenMessage<ConsumerReader>;
 

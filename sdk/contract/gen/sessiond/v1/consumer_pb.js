@@ -9,7 +9,7 @@ import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
  * Describes the file sessiond/v1/consumer.proto.
  */
 export const file_sessiond_v1_consumer = /*@__PURE__*/
-  fileDesc("ChpzZXNzaW9uZC92MS9jb25zdW1lci5wcm90bxILc2Vzc2lvbmQudjEisQEKCENvbnN1bWVyEhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSDgoGY3Vyc29yGAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtjb21taXRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("ChpzZXNzaW9uZC92MS9jb25zdW1lci5wcm90bxILc2Vzc2lvbmQudjEikAIKCENvbnN1bWVyEhEKCW5hbWVzcGFjZRgBIAEoCRIMCgRuYW1lGAIgASgJEhIKCnNlc3Npb25faWQYAyABKAkSDgoGY3Vyc29yGAQgASgJEi8KC2NyZWF0ZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtjb21taXRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZmlsdGVyGAcgASgJEgsKA2xhZxgIIAEoDRIrCgZyZWFkZXIYCSABKAsyGy5zZXNzaW9uZC52MS5Db25zdW1lclJlYWRlchITCgtzZXNzaW9uX3VpZBgKIAEoCSJ+Cg5Db25zdW1lclJlYWRlchIMCgRuYW1lGAEgASgJEi0KCW9wZW5fdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLwoLYWN0aXZlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * Describes the message sessiond.v1.Consumer.
@@ -17,4 +17,11 @@ export const file_sessiond_v1_consumer = /*@__PURE__*/
  */
 export const ConsumerSchema = /*@__PURE__*/
   messageDesc(file_sessiond_v1_consumer, 0);
+
+/**
+ * Describes the message sessiond.v1.ConsumerReader.
+ * Use `create(ConsumerReaderSchema)` to create a new message.
+ */
+export const ConsumerReaderSchema = /*@__PURE__*/
+  messageDesc(file_sessiond_v1_consumer, 1);
 

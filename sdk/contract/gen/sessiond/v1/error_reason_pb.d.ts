@@ -466,6 +466,57 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_TOO_MANY_AMENDMENTS = 46;
    */
   TOO_MANY_AMENDMENTS = 46,
+
+  /**
+   * NOT_FOUND. No consumer of that name in the namespace, or it was deleted while it was read.
+   *
+   * Create it.
+   * Example: {"namespace": "default", "consumer": "audit"}
+   *
+   * @generated from enum value: ERROR_REASON_CONSUMER_NOT_FOUND = 47;
+   */
+  CONSUMER_NOT_FOUND = 47,
+
+  /**
+   * ALREADY_EXISTS. The name is taken by another consumer.
+   *
+   * Read under it if it reads what is wanted, or choose another name.
+   * Example: {"namespace": "default", "consumer": "audit"}
+   *
+   * @generated from enum value: ERROR_REASON_CONSUMER_EXISTS = 48;
+   */
+  CONSUMER_EXISTS = 48,
+
+  /**
+   * FAILED_PRECONDITION. Somebody reads under the name.
+   *
+   * Wait until that reader is gone or has not been heard of for 30 seconds, or watch with `take_over`.
+   * Example: {"consumer": "audit", "reader": "worker-1", "open_time": "2026-11-28T13:00:00.000Z"}
+   *
+   * @generated from enum value: ERROR_REASON_CONSUMER_IN_USE = 49;
+   */
+  CONSUMER_IN_USE = 49,
+
+  /**
+   * ABORTED. Another reader has the name by now, or the consumer was deleted and created anew. Nothing was
+   * committed.
+   *
+   * Stop, or watch again; what was not committed is given to the other.
+   * Example: {"consumer": "audit", "reader": "worker-2"}
+   *
+   * @generated from enum value: ERROR_REASON_CONSUMER_TAKEN_OVER = 50;
+   */
+  CONSUMER_TAKEN_OVER = 50,
+
+  /**
+   * RESOURCE_EXHAUSTED. The namespace has as many consumers as it may have.
+   *
+   * Delete those that nobody reads under any more.
+   * Example: {"namespace": "default", "limit": "1000"}
+   *
+   * @generated from enum value: ERROR_REASON_TOO_MANY_CONSUMERS = 51;
+   */
+  TOO_MANY_CONSUMERS = 51,
 }
 
 /**

@@ -607,6 +607,47 @@ export declare type WatchEventsRequest = Message<"sessiond.v1.WatchEventsRequest
    * @generated from field: bool until_ended = 5;
    */
   untilEnded: boolean;
+
+  /**
+   * Events to show: an expression in CEL over `event`, for example
+   * `event.type == "tool_call" && event.tool != "search"`. Absent: all. Up to 2 KiB. Not with `consumer`,
+   * which has its own.
+   *
+   * Fields, which are always there: texts `session_id`, `author`, `role` ("user", "assistant" ...), `kind`,
+   * `type` (name of the payload's field: "message", "tool_call" ...), `text` (what a model would read of it,
+   * or the message of an error; its first 16,384 UTF-16 units), `tool` (of a call), `call_id`, `model`,
+   * `event_id`; whole numbers `revision`, `turn`, `step`; `is_error`; the map `metadata`, whose numbers are
+   * doubles. A key that is missing from a map counts as false. An event that the filter cannot tell about is
+   * shown. The functions are those of protection rules. Messages without events are always shown; what is
+   * hidden moves the cursor of the messages after it, at least every few seconds by `progress`.
+   *
+   * @generated from field: string filter = 6;
+   */
+  filter: string;
+
+  /**
+   * Name of the consumer that reads. Absent: nobody's cursor is kept. Not with `session_id`, `start`,
+   * `cursor` and `filter`, which the consumer has.
+   *
+   * @generated from field: string consumer = 7;
+   */
+  consumer: string;
+
+  /**
+   * Take the name over from whoever reads under it now: that watch ends with CONSUMER_TAKEN_OVER. Only with
+   * `consumer`. Absent: CONSUMER_IN_USE, unless that reader has not been heard of for 30 seconds.
+   *
+   * @generated from field: bool take_over = 8;
+   */
+  takeOver: boolean;
+
+  /**
+   * Who reads, to be shown to others: for example a host and a process. Only with `consumer`. Up to 200
+   * bytes.
+   *
+   * @generated from field: string reader = 9;
+   */
+  reader: string;
 };
 
 /**
@@ -651,7 +692,8 @@ export declare type WatchEventsResponse = Message<"sessiond.v1.WatchEventsRespon
     case: "events";
   } | {
     /**
-     * Nothing new: the watch is current. Comes every few seconds while it is quiet.
+     * The watch is current, or has shown nothing for a while because of its filter. Comes every few
+     * seconds while it is quiet.
      *
      * @generated from field: sessiond.v1.WatchProgress progress = 4;
      */
@@ -673,6 +715,14 @@ export declare type WatchEventsResponse = Message<"sessiond.v1.WatchEventsRespon
      */
     value: EventsDamaged;
     case: "eventsDamaged";
+  } | {
+    /**
+     * What comes was not preceded by all there was. Only on watches of a consumer.
+     *
+     * @generated from field: sessiond.v1.WatchGap gap = 7;
+     */
+    value: WatchGap;
+    case: "gap";
   } | { case: undefined; value?: undefined };
 };
 
@@ -708,6 +758,13 @@ export declare type WatchCreated = Message<"sessiond.v1.WatchCreated"> & {
    * @generated from field: sessiond.v1.SessionState state = 3;
    */
   state: SessionState;
+
+  /**
+   * Says that this watch has the consumer's name, for CommitCursor. Opaque. Absent without `consumer`.
+   *
+   * @generated from field: string lease = 4;
+   */
+  lease: string;
 };
 
 /**
@@ -715,6 +772,41 @@ export declare type WatchCreated = Message<"sessiond.v1.WatchCreated"> & {
  * Use `create(WatchCreatedSchema)` to create a new message.
  */
 export declare const WatchCreatedSchema: GenMessage<WatchCreated>;
+
+/**
+ * A consumer cannot be told all there was since its cursor. It goes on with what there is, and is told once
+ * if it commits the cursor of this message.
+ *
+ * @generated from message sessiond.v1.WatchGap
+ */
+export declare type WatchGap = Message<"sessiond.v1.WatchGap"> & {
+  /**
+   * Why.
+   *
+   * @generated from field: sessiond.v1.WatchGapReason reason = 1;
+   */
+  reason: WatchGapReason;
+
+  /**
+   * The same in words, with what is known.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+
+  /**
+   * Commits among which those are that it is not told of. 0: unknown.
+   *
+   * @generated from field: uint32 commits = 3;
+   */
+  commits: number;
+};
+
+/**
+ * Describes the message sessiond.v1.WatchGap.
+ * Use `create(WatchGapSchema)` to create a new message.
+ */
+export declare const WatchGapSchema: GenMessage<WatchGap>;
 
 /**
  * Events of one session, in order.
@@ -751,7 +843,7 @@ export declare type EventBatch = Message<"sessiond.v1.EventBatch"> & {
 export declare const EventBatchSchema: GenMessage<EventBatch>;
 
 /**
- * Nothing new: the watch is current.
+ * Nothing to show: the watch is current, or its filter hides what there is.
  *
  * @generated from message sessiond.v1.WatchProgress
  */
@@ -921,6 +1013,40 @@ export enum WatchStart {
 export declare const WatchStartSchema: GenEnum<WatchStart>;
 
 /**
+ * Why there is a gap.
+ *
+ * @generated from enum sessiond.v1.WatchGapReason
+ */
+export enum WatchGapReason {
+  /**
+   * Not said.
+   *
+   * @generated from enum value: WATCH_GAP_REASON_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Sessions were deleted, with what it had not read of them, so long ago that it is not told which.
+   *
+   * @generated from enum value: WATCH_GAP_REASON_DELETIONS_GONE = 1;
+   */
+  DELETIONS_GONE = 1,
+
+  /**
+   * The store was restored from a backup: what the consumer was given after that was made may never have
+   * been, and its revisions may name other events now.
+   *
+   * @generated from enum value: WATCH_GAP_REASON_STORE_RESTORED = 2;
+   */
+  STORE_RESTORED = 2,
+}
+
+/**
+ * Describes the enum sessiond.v1.WatchGapReason.
+ */
+export declare const WatchGapReasonSchema: GenEnum<WatchGapReason>;
+
+/**
  * Writes and reads the logs of sessions.
  *
  * Any call may fail with INVALID_FIELD, SHUTTING_DOWN, TOO_MANY_CALLS, WRITES_REFUSED or
@@ -1025,8 +1151,13 @@ export declare const EventService: GenService<{
    * shown before. Deletions are told for seven days; a watch that may have missed one that is told no
    * more fails with HISTORY_GONE. One from the beginning has missed none: it shows what there is.
    *
+   * With `consumer` it begins behind the cursor that the server keeps under that name, see
+   * ConsumerService, and tells by `gap` what it was too late for instead of failing with HISTORY_GONE. One
+   * reader at a time has a name.
+   *
    * Errors: SESSION_NOT_FOUND, SESSION_DELETED, HISTORY_GONE, CURSOR_INVALID, TOO_MANY_WATCHES,
-   * SHUTTING_DOWN (continue from the cursor), DATA_LOSS.
+   * SHUTTING_DOWN (continue from the cursor), DATA_LOSS. With `consumer` also CONSUMER_NOT_FOUND,
+   * CONSUMER_IN_USE, CONSUMER_TAKEN_OVER.
    *
    * @generated from rpc sessiond.v1.EventService.WatchEvents
    */

@@ -692,6 +692,13 @@ export declare type ConsumerRecord = Message<"sessiond.store.v1.ConsumerRecord">
    * @generated from field: google.protobuf.Timestamp commit_time = 9;
    */
   commitTime?: Timestamp | undefined;
+
+  /**
+   * When its session was created, by which the session is found under another name.
+   *
+   * @generated from field: google.protobuf.Timestamp session_create_time = 10;
+   */
+  sessionCreateTime?: Timestamp | undefined;
 };
 
 /**

@@ -1,0 +1,133 @@
+import { create } from "@bufbuild/protobuf";
+import { DeleteSessionRequestSchema, type WatchEventsResponse } from "@sessiond/contract";
+import { expect, test } from "vitest";
+import { ConsumerTakenOverError, InvalidFieldError } from "../../../src/errors.ts";
+import { openTestDomain, userText } from "../../support/domain.ts";
+import { appendTexts, deleteConsumer, getConsumer, nextEvents } from "./consumer-support.ts";
+
+const name = "sink.file";
+const forever = new AbortController().signal;
+
+/** What a read until the end gave, and the cursor behind it. */
+async function readAll(read: AsyncGenerator<WatchEventsResponse>) {
+  const seen: string[] = [];
+  let cursor = "";
+  for await (const message of read) {
+    cursor = message.cursor;
+    if (message.message.case !== "events") continue;
+    const { sessionId, events } = message.message.value;
+    seen.push(...events.map(({ revision }) => `${sessionId}:${revision}`));
+  }
+  return { seen, cursor };
+}
+
+test("a consumer of the server is made by its first read and goes on where it committed", async () => {
+  await using domain = await openTestDomain();
+  await appendTexts(domain, ["a"]);
+  const options = { namespace: "default", name, untilCurrent: true };
+  const first = await readAll(domain.serverConsumers.read(options, forever));
+  expect(first.seen).toEqual(["demo:1", "demo:2"]);
+  expect(await getConsumer(domain, name)).toMatchObject({ lag: 1 });
+  await domain.serverConsumers.commit({ ...options, cursor: first.cursor });
+  expect(await getConsumer(domain, name)).toMatchObject({ lag: 0 });
+  await appendTexts(domain, ["b"]);
+  const second = await readAll(domain.serverConsumers.read(options, forever));
+  expect(second.seen).toEqual(["demo:3"]);
+  await expect(deleteConsumer(domain, name)).rejects.toThrow(InvalidFieldError);
+});
+
+test("its last message has the cursor behind what its filter hides", async () => {
+  await using domain = await openTestDomain();
+  await appendTexts(domain, ["a", "b"]);
+  const options = { namespace: "default", name, untilCurrent: true, filter: "false" };
+  const { seen, cursor } = await readAll(domain.serverConsumers.read(options, forever));
+  expect(seen).toEqual([]);
+  await domain.serverConsumers.commit({ ...options, cursor });
+  expect(await getConsumer(domain, name)).toMatchObject({ lag: 0, filter: "false" });
+  await appendTexts(domain, ["c"]);
+  const { filter: _, ...unfiltered } = options;
+  const rest = await readAll(domain.serverConsumers.read(unfiltered, forever));
+  expect(rest.seen).toEqual(["demo:4"]);
+  expect((await getConsumer(domain, name)).filter).toBe("");
+});
+
+test("from now it is shown what comes, and ends by its signal", async () => {
+  await using domain = await openTestDomain();
+  await appendTexts(domain, ["a"]);
+  const abort = new AbortController();
+  const options = { namespace: "default", name, from: "now" } as const;
+  const read = domain.serverConsumers.read(options, abort.signal);
+  await read.next();
+  await appendTexts(domain, ["b"]);
+  expect((await nextEvents(read)).seen).toEqual(["demo:3"]);
+  const rest = read.next();
+  abort.abort();
+  expect(await rest).toEqual({ done: true, value: undefined });
+});
+
+test("a second read of the same name ends the first", async () => {
+  await using domain = await openTestDomain();
+  await appendTexts(domain, ["a"]);
+  const options = { namespace: "default", name };
+  const first = domain.serverConsumers.read(options, forever);
+  await nextEvents(first);
+  const waiting = first.next();
+  const second = domain.serverConsumers.read(options, forever);
+  await second.next();
+  await expect(waiting).rejects.toThrow(ConsumerTakenOverError);
+  await second.return(undefined);
+});
+
+test("namespaces are told that have more than was committed, those that come later too", async () => {
+  await using domain = await openTestDomain();
+  const append = (namespace: string) =>
+    domain.append({ namespace, sessionId: "s", createIfMissing: true, events: [userText("x")] });
+  for (const namespace of ["a", "b", "c"]) await append(namespace);
+  const catchUp = async (namespace: string) => {
+    const options = { namespace, name, untilCurrent: true };
+    const { cursor } = await readAll(domain.serverConsumers.read(options, forever));
+    await domain.serverConsumers.commit({ ...options, cursor });
+  };
+  await catchUp("b");
+  const abort = new AbortController();
+  const behind = domain.serverConsumers.namespacesBehind(name, abort.signal);
+  for (const namespace of ["a", "c"]) {
+    expect((await behind.next()).value).toBe(namespace);
+    await catchUp(namespace);
+  }
+  const later = behind.next();
+  await append("d");
+  expect((await later).value).toBe("d");
+  // Not committed, and told again with the next change; what was committed meanwhile is not told.
+  await append("a");
+  await catchUp("a");
+  await append("d");
+  expect((await behind.next()).value).toBe("d");
+  await catchUp("d");
+  const request = { namespace: "c", sessionId: "s" };
+  await domain.sessions.delete(create(DeleteSessionRequestSchema, request));
+  expect((await behind.next()).value).toBe("c");
+  const none = behind.next();
+  abort.abort();
+  expect(await none).toEqual({ done: true, value: undefined });
+});
+
+test("thousands of namespaces that are quiet cost a look each, and no watch", async () => {
+  await using domain = await openTestDomain();
+  const namespaces = Array.from({ length: 1_000 }, (_, number) => `n${number}`);
+  for (const namespace of namespaces) {
+    await domain.append({
+      namespace,
+      sessionId: "s",
+      createIfMissing: true,
+      events: [userText("x")],
+    });
+  }
+  const found: string[] = [];
+  for await (const namespace of domain.serverConsumers.namespacesBehind(name, forever)) {
+    found.push(namespace);
+    if (found.length === namespaces.length) break;
+  }
+  expect(found.sort()).toEqual(namespaces.sort());
+  expect(domain.watches.stats("namespace").open).toBe(0);
+});
