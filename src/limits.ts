@@ -172,6 +172,29 @@ export const limits = {
   /** How long running calls may take to fail when the store has failed. */
   failureDrainMs: 1_000,
 
+  /** Sinks of a server. */
+  sinks: 32,
+  /** Events and bytes of one batch of a sink; the bytes unless one commit alone is larger. */
+  sinkBatchEvents: 512,
+  sinkBatchBytes: 256 * KiB,
+  /** How long a sink lets events come together before it reads them. */
+  sinkLingerMs: 20,
+  /** Batches of one namespace before it is the turn of another. */
+  sinkTurnBatches: 8,
+  /** Pause before a batch is delivered again the first time, and the longest one. */
+  sinkRetryMs: 500,
+  sinkRetryMaxMs: 60_000,
+  /** How long sinks may take at a shutdown to deliver what is there, and then to give up. */
+  sinkDrainMs: 5_000,
+  sinkCloseMs: 2_000,
+  /** Fields and patterns that are taken out for one sink, and what one pattern may be. */
+  sinkRedactions: 64,
+  sinkPatternLength: 1_024,
+  /** Instructions of a compiled pattern: a character of a text takes about 20 ns for each. */
+  sinkPatternSize: 500,
+  /** Time for one request of a webhook. */
+  webhookTimeoutMs: 10_000,
+
   /** Records that a verify or a stat looks at between two looks at what others want. */
   verifyRecords: 64,
   /** Bytes of events it reads at once. */

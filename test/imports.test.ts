@@ -9,6 +9,15 @@ const allowed = {
   transport: ["domain", "store/store.ts", "errors.ts", "limits.ts", "version.ts"],
   domain: ["store", "completions", "errors.ts", "limits.ts", "ids.ts", "cursor.ts"],
   store: ["errors.ts", "limits.ts", "ids.ts"],
+  sinks: [
+    "domain",
+    "store/store.ts",
+    "completions",
+    "errors.ts",
+    "limits.ts",
+    "cursor.ts",
+    "version.ts",
+  ],
   completions: [],
   telemetry: [],
 } as const satisfies Record<string, readonly string[]>;
@@ -27,6 +36,7 @@ const homes: Readonly<Record<string, string>> = {
   "@bufbuild/cel-spec": "domain/cel",
   stemmer: "domain/context/retrieve",
   cockatiel: "domain/context/summarisers",
+  re2js: "sinks/redaction",
   pino: "telemetry",
   "@prometheus-io/client": "telemetry",
   commander: "cli",

@@ -31,7 +31,7 @@ if (Number.parseInt(process.versions.node, 10) >= 24) {
 `;
 
 /**
- * Bundles the server into `dist/`: the command, the thread that counts tokens, and
+ * Bundles the server into `dist/`: the command, its threads (one counts tokens, one looks for patterns), and
  * `sessiond/testing` with its types.
  *
  * One file in place of hundreds makes the start short. Libraries in `external` stay dependencies
@@ -46,6 +46,7 @@ export async function buildServer(): Promise<void> {
       testing: "src/testing.ts",
       // Beside the chunk that starts it, under the name it looks for.
       worker: "src/domain/tokens/worker.ts",
+      "pattern-worker": "src/sinks/redaction/pattern-worker.ts",
     },
     outdir: dist,
     bundle: true,

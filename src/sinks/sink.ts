@@ -42,7 +42,9 @@ export interface Sink {
   /**
    * Delivers a batch. Resolves when the receiver has it; only then the place of the sink moves on.
    *
-   * Errors: RefusedBatchError when the receiver will never take it; any other means «again, later».
+   * Errors: RefusedBatchError when the receiver will never take it; SinkEndedError when there is no receiver
+   * any more; any other means «again, later», a DeliveryError may say when. Their messages get into the log,
+   * so they hold nothing of what was sent, and no secret.
    */
   deliver(batch: SinkBatch, signal: AbortSignal): Promise<void>;
   /** Begins its output anew, for example with a new file, as SIGHUP asks for. Absent: it has none. */
@@ -52,4 +54,29 @@ export interface Sink {
 }
 
 /** The receiver will never take the batch: trying again would hold up all that follows. */
-export class RefusedBatchError extends Error {}
+export class RefusedBatchError extends Error {
+  /** Those that were refused, when the receiver has the others. Absent: all. */
+  readonly messages: readonly SinkMessage[] | undefined;
+
+  constructor(message: string, { messages }: { messages?: readonly SinkMessage[] } = {}) {
+    super(message);
+    this.messages = messages;
+  }
+}
+
+/** There is no receiver any more: the sink ends, and goes on from its place after the next start. */
+export class SinkEndedError extends Error {}
+
+/** The batch was not delivered, and may be later. */
+export class DeliveryError extends Error {
+  /** When the receiver wants to be tried again. Absent: it did not say. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    message: string,
+    options: { retryAfterMs?: number | undefined; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
