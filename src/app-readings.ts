@@ -3,6 +3,8 @@ import { SessionState } from "@sessiond/contract";
 import type { CacheStats, Caches } from "./domain/cache-stats.ts";
 import type { SessionTally } from "./domain/metrics/session-tally.ts";
 import type { Watches } from "./domain/stream/watches.ts";
+import type { SinkStats } from "./sinks/runner.ts";
+import type { Sinks } from "./sinks/sinks.ts";
 import type { Store, StoreSize } from "./store/store.ts";
 import { type Family, only, reading, type Sample } from "./telemetry/family.ts";
 import { version } from "./version.ts";
@@ -16,6 +18,7 @@ export interface Readable {
   readonly watches: Watches;
   readonly tally: SessionTally;
   readonly running: () => Readonly<Record<"unary" | "stream", number>>;
+  readonly sinks: Pick<Sinks, "stats">;
 }
 
 /** Numbers that the parts of a server keep anyway. */
@@ -43,6 +46,7 @@ export function readings(parts: Readable): Family[] {
     ),
     ofSessions(parts),
     ...ofWatches(parts),
+    ...ofSinks(parts),
     ...ofCaches(parts),
     // Of a store in memory everything would have to be looked at.
     ...(engine === "lmdb" ? ofFile(parts) : []),
@@ -83,6 +87,57 @@ function ofWatches({ watches }: Readable): Family[] {
       "sessiond_watch_lag_max",
       "What the slowest watch was not given: events of its session, commits of its namespace.",
       "maxLag",
+    ),
+  ];
+}
+
+/** Names of sinks are from the configuration, so there are few. */
+function ofSinks({ sinks }: Readable): Family[] {
+  const each = (
+    type: "counter" | "gauge",
+    name: string,
+    help: string,
+    of: (stats: SinkStats) => number,
+  ) =>
+    reading(type, name, help, () =>
+      Array.from(sinks.stats(), ([sink, stats]) => ({ labels: { sink }, value: of(stats) })),
+    );
+  return [
+    each(
+      "counter",
+      "sessiond_sink_events_total",
+      "Events that receivers of sinks have.",
+      ({ events }) => events,
+    ),
+    each(
+      "counter",
+      "sessiond_sink_failures_total",
+      "Deliveries that failed and were tried again.",
+      ({ failures }) => failures,
+    ),
+    each(
+      "counter",
+      "sessiond_sink_refused_events_total",
+      "Events that a receiver will never take; they are in the sink's dead-letter file.",
+      ({ refused }) => refused,
+    ),
+    each(
+      "gauge",
+      "sessiond_sink_failing",
+      "1 while the last delivery of a sink has failed, or the sink has ended.",
+      ({ isFailing }) => (isFailing ? 1 : 0),
+    ),
+    each(
+      "gauge",
+      "sessiond_sink_lag_commits",
+      "Commits that a sink has not delivered.",
+      ({ lag }) => lag,
+    ),
+    each(
+      "gauge",
+      "sessiond_sink_lag_seconds",
+      "Age of the oldest event that a sink is delivering.",
+      ({ ageSeconds }) => ageSeconds,
     ),
   ];
 }

@@ -11,6 +11,7 @@ import {
 } from "@sessiond/contract";
 import { AppHealth } from "./app-health.ts";
 import { AppMetrics } from "./app-metrics.ts";
+import { openSinks } from "./app-sinks.ts";
 import type { Config } from "./config.ts";
 import type { Address } from "./config-values.ts";
 import { costTable } from "./domain/costs.ts";
@@ -21,6 +22,8 @@ import { WorkerTokenCounter } from "./domain/tokens/worker-counter.ts";
 import { Upkeep } from "./domain/upkeep/upkeep.ts";
 import { type Clock, type Ids, randomIds, steadyClock } from "./ids.ts";
 import { limits } from "./limits.ts";
+import { ConsumerSource } from "./sinks/consumer-source.ts";
+import type { LineOutput } from "./sinks/stdout.ts";
 import { Housekeeping } from "./store/housekeeping.ts";
 import type { Store } from "./store/store.ts";
 import { RunningLogLevel } from "./telemetry/log-level.ts";
@@ -45,9 +48,11 @@ export interface App {
   };
   /**
    * Ends in order: health says NOT_SERVING, no new calls, running ones finish, streams end with an
-   * error that can be resumed from, the store is closed.
+   * error that can be resumed from, sinks deliver what is there if they can, the store is closed.
    */
   stop(): Promise<void>;
+  /** Has sinks begin their files anew. Errors are logged. */
+  reopen(): Promise<void>;
   /**
    * Resolves when the store failed during a commit. What it holds is then unknown until it is
    * opened again, so the process must end.
@@ -58,6 +63,8 @@ export interface App {
 export interface AppOptions {
   readonly config: Config;
   readonly log: Logger;
+  /** Where a sink for stdout writes. */
+  readonly stdout?: LineOutput;
   /** Parts that tests replace. */
   readonly overrides?: {
     readonly store?: Store;
@@ -68,7 +75,8 @@ export interface AppOptions {
 }
 
 /** Wires the parts together and starts them. Errors: StartError. */
-export async function startApp({ config, log, overrides = {} }: AppOptions): Promise<App> {
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config, log, overrides = {} } = options;
   const clock = overrides.clock ?? steadyClock();
   // Nobody could read them without the port.
   const metrics = config.probeListen && new AppMetrics();
@@ -145,11 +153,14 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       probePages: new Map([...health.pages, ...(metrics?.pages ?? [])]),
       shutdown,
     });
+    const source = new ConsumerSource({ store, consumers: domain.serverConsumers });
+    const sinks = await openSinks({ ...options, source, now: clock });
     const bound = await transport.open();
     housekeeping.start();
+    sinks.start();
     domain.sweeper.start();
     metrics?.start(
-      { ...domain, store, dataFolder: config.data, running: () => transport.running },
+      { ...domain, sinks, store, dataFolder: config.data, running: () => transport.running },
       (err) => log.warn({ err }, "the sessions could not be counted"),
     );
     // After the start, because loading takes a tenth of a second and 65 MB.
@@ -167,6 +178,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
       },
       async stop() {
         await transport.drain(limits.drainMs);
+        await sinks.stop();
         await domain.close();
         await upkeep.close();
         await metrics?.close();
@@ -175,6 +187,7 @@ export async function startApp({ config, log, overrides = {} }: AppOptions): Pro
         await store.close();
         logLevel.close();
       },
+      reopen: () => sinks.reopen(),
       failed,
     };
   } catch (error) {

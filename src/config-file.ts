@@ -62,8 +62,8 @@ async function readText(path: string, name: string): Promise<string | undefined>
 
 async function parseFile(text: string, name: string): Promise<Readonly<Record<string, unknown>>> {
   // Only here: a start without a file does not pay for the parser.
-  const { parse } = await import("yaml");
-  const content = toContent(() => parse(text, { prettyErrors: true }), name);
+  const { default: yaml } = await import("yaml");
+  const content = toContent(() => yaml.parse(text, { prettyErrors: true }), name);
   if (content === null || content === undefined) return {};
   if (typeof content !== "object" || Array.isArray(content)) {
     throw new StartError(`file ${name} must hold settings, each as "name: value"`);

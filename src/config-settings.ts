@@ -113,6 +113,14 @@ export const settings: { readonly [K in keyof Settings]: Setting<Settings[K]> } 
     expected: values.sizeWords,
     schema: values.byteSize,
   },
+  sinkStdout: {
+    flag: "--sink-stdout",
+    env: "SESSIOND_SINK_STDOUT",
+    help: "write every event to stdout, as a line of JSON",
+    expected: "true or false",
+    schema: values.toggle,
+    default: false,
+  },
   dangerouslyAllowRemote: {
     flag: "--dangerously-allow-remote",
     env: "SESSIOND_DANGEROUSLY_ALLOW_REMOTE",

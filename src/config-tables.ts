@@ -3,7 +3,8 @@ import type { Session } from "@sessiond/contract";
 import { z } from "zod";
 import { parseAgent } from "./config-agents.ts";
 import type { ConfigFile } from "./config-file.ts";
-import { wordsOf } from "./config-issues.ts";
+import { readSinks, type SinkConfig, type Surroundings } from "./config-sinks.ts";
+import { pathOf, take } from "./config-take.ts";
 import { byteSize, span } from "./config-values.ts";
 import type { Quota } from "./domain/quotas/quota.ts";
 import { InvalidFieldError, StartError } from "./errors.ts";
@@ -31,6 +32,8 @@ export interface ConfigTables {
   readonly costs?: Readonly<Record<string, ModelCost>>;
   /** What new sessions of an agent have unless they say otherwise, by agent id. */
   readonly agents?: Readonly<Record<string, Session>>;
+  /** Where events are sent, by the name of the sink. */
+  readonly sinks?: Readonly<Record<string, SinkConfig>>;
 }
 
 const bytes = (most: number) =>
@@ -86,7 +89,7 @@ const tables = {
 };
 
 /** Keys of the file that hold tables. */
-export const tableKeys = Object.keys(tables);
+export const tableKeys = [...Object.keys(tables), "sinks"];
 
 /**
  * Takes the tables from the file and compiles the rules in them, so that a wrong one is found at the
@@ -94,7 +97,10 @@ export const tableKeys = Object.keys(tables);
  *
  * Errors: StartError, one sentence that names the place.
  */
-export async function readTables(file: ConfigFile | undefined): Promise<ConfigTables> {
+export async function readTables(
+  file: ConfigFile | undefined,
+  around: Surroundings,
+): Promise<ConfigTables> {
   if (file === undefined) return {};
   const namespaces = take(file, "namespaces", tables.namespaces);
   const costs = take(file, "costs", tables.costs);
@@ -102,10 +108,12 @@ export async function readTables(file: ConfigFile | undefined): Promise<ConfigTa
     if (protectionRules.length > 0) await compile({ file, name, protectionRules });
   }
   const agents = await parseAgents(file);
+  const sinks = await readSinks(file, around);
   return {
     ...(namespaces && { namespaces }),
     ...(costs && { costs }),
     ...(agents && { agents }),
+    ...(sinks && { sinks }),
   };
 }
 
@@ -125,43 +133,6 @@ async function parseAgents(file: ConfigFile): Promise<Record<string, Session> | 
   return Object.fromEntries(agents);
 }
 
-function take<T>(file: ConfigFile, key: string, schema: z.ZodType<T>): T | undefined {
-  const value = file.content[key];
-  if (value === undefined || value === null) return undefined;
-  const proto = protoIn(value, [key]);
-  if (proto !== undefined) {
-    throw new StartError(
-      `file ${file.name} is wrong at ${pathOf(proto)}: is a name that cannot be used; choose another`,
-    );
-  }
-  const parsed = schema.safeParse(value, { error: wordsOf });
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new StartError(
-    `file ${file.name} is wrong at ${pathOf([key, ...(issue?.path ?? [])])}: ${issue?.message ?? "unknown"}`,
-    parsed.error,
-  );
-}
-
-/**
- * Path of a key `__proto__`, if there is one: the parsers keep it, and all who copy the table drop it
- * without a word. A file can hold a value within itself, so each is looked at once.
- */
-function protoIn(
-  value: unknown,
-  path: readonly PropertyKey[],
-  seen = new Set<unknown>(),
-): readonly PropertyKey[] | undefined {
-  if (typeof value !== "object" || value === null || seen.has(value)) return undefined;
-  seen.add(value);
-  for (const [name, member] of Object.entries(value)) {
-    const place = [...path, Array.isArray(value) ? Number(name) : name];
-    const found = name === "__proto__" ? place : protoIn(member, place, seen);
-    if (found !== undefined) return found;
-  }
-  return undefined;
-}
-
 async function compile(
   args: { file: ConfigFile; name: string } & Pick<NamespaceConfig, "protectionRules">,
 ): Promise<void> {
@@ -173,11 +144,4 @@ async function compile(
     if (!(error instanceof InvalidFieldError)) throw error;
     throw new StartError(`file ${args.file.name} is wrong at ${error.message}`, error);
   }
-}
-
-function pathOf(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((before, part) => {
-    if (typeof part === "number") return `${before}[${part}]`;
-    return before === "" ? String(part) : `${before}.${String(part)}`;
-  }, "");
 }

@@ -2,6 +2,7 @@ import { dirname, resolve } from "node:path";
 import { readConfigFile } from "./config-file.ts";
 import { checkTables, nameInFile, settingKeys, valueIn } from "./config-in-file.ts";
 import { settings } from "./config-settings.ts";
+import { shownSinks, withStdout } from "./config-sinks.ts";
 import {
   type SummariserConfig,
   type SummariserSettings,
@@ -36,6 +37,8 @@ export interface Settings extends SummariserSettings {
   readonly archive: string | undefined;
   /** Bytes the data may grow to. Default: the store's own limit. */
   readonly maxMapSize: number | undefined;
+  /** Every event is written to stdout as a line of JSON. Default false. */
+  readonly sinkStdout: boolean;
   /** `listen` may be an address that other machines reach. Default false. */
   readonly dangerouslyAllowRemote: boolean;
 }
@@ -126,6 +129,7 @@ export async function loadConfig(args: {
     preloadTokenizer: take("preloadTokenizer"),
     archive: archive && resolve(find("archive").folder, archive),
     maxMapSize: take("maxMapSize"),
+    sinkStdout: take("sinkStdout"),
     dangerouslyAllowRemote: take("dangerouslyAllowRemote"),
   };
   const ofSummariser: SummariserSettings = {
@@ -138,10 +142,14 @@ export async function loadConfig(args: {
   };
   const summariser = summariserConfig(ofSummariser, env);
   if (typeof summariser === "string") throw new StartError(summariser);
+  const folder = file === undefined ? cwd : dirname(resolve(cwd, file.name));
+  const tables = await readTables(file, { env, folder });
+  const sinks = withStdout(plain.sinkStdout, tables.sinks, find("sinkStdout").from);
   const config: Config = {
     ...plain,
     ...(summariser && { summariser }),
-    ...(await readTables(file)),
+    ...tables,
+    ...(sinks && { sinks }),
   };
   if (!config.dangerouslyAllowRemote && !isLoopback(config.listen.host)) {
     throw new StartError(
@@ -152,9 +160,10 @@ export async function loadConfig(args: {
   const keys = Object.keys(settings) as Key[];
   const sources = keys.map((key) => [key, { value: taken[key], from: find(key).from }]);
   const tableSource = (table: keyof ConfigTables): Source =>
-    config[table] === undefined
+    tables[table] === undefined
       ? { value: undefined, from: "default" }
       : { value: file?.content[table], from: `file ${file?.name}` };
+  const { sinks: sinkTable } = file?.content ?? {};
   return {
     config,
     sources: Object.fromEntries(sources) as LoadedConfig["sources"],
@@ -162,6 +171,7 @@ export async function loadConfig(args: {
       namespaces: tableSource("namespaces"),
       costs: tableSource("costs"),
       agents: tableSource("agents"),
+      sinks: { ...tableSource("sinks"), value: shownSinks(sinkTable) },
     },
   };
 }

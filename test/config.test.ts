@@ -49,6 +49,7 @@ test("without any input everything has its default", async () => {
     allowOrigins: [],
     preloadTokenizer: true,
     maxMapSize: undefined,
+    sinkStdout: false,
     dangerouslyAllowRemote: false,
   });
   expect(new Set(Object.values(sources).map((source) => source.from))).toEqual(
@@ -69,6 +70,7 @@ const inputs = {
   preloadTokenizer: ["false", false, "true", true],
   archive: ["/var/a", "/var/a", "/var/b", "/var/b"],
   maxMapSize: ["64GiB", 64 * 2 ** 30, "1048576", 2 ** 20],
+  sinkStdout: ["true", true, "false", false],
   dangerouslyAllowRemote: ["true", true, "false", false],
   summariserUrl: ["http://a:1/v1", "http://a:1/v1", "https://b/v1", "https://b/v1"],
   summariserModel: ["small", "small", "large", "large"],

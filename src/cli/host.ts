@@ -14,6 +14,10 @@ export interface DataOutput extends Output {
   readonly closed: AbortSignal;
   /** Resolves when the reader has taken so much that there is room, or has gone away. */
   drained(): Promise<void>;
+  /** Writes, and resolves when it has left the process. Rejects when the reader has gone away. */
+  deliver(text: string): Promise<void>;
+  /** Gives up what the reader has not taken: the end of the process does not wait for it. */
+  abandon(): void;
 }
 
 /** Where a command reads what is piped into it. */
@@ -40,6 +44,8 @@ export interface Host {
   readonly terminal: Terminal | undefined;
   /** Calls the listener at SIGINT and SIGTERM instead of ending the process. Returns how to stop that. */
   onSignal(listener: (signal: "SIGINT" | "SIGTERM") => void): () => void;
+  /** Calls the listener at SIGHUP instead of ending the process. Returns how to stop that. */
+  onHangup(listener: () => void): () => void;
   /** Calls the listener for errors nobody caught. */
   onCrash(listener: (error: unknown) => void): () => void;
   /** Resolves when what was written has left the process, or nobody takes it. */
@@ -51,6 +57,7 @@ export interface Host {
 /** The process itself. */
 export function processHost(): Host {
   const closed = new AbortController();
+  const abandoned = new AbortController();
   // A reader of stderr or stdout that goes away is no reason to stop serving.
   process.stderr.on("error", () => {});
   process.stdout.on("error", () => closed.abort());
@@ -62,6 +69,11 @@ export function processHost(): Host {
       ...outputTo(process.stdout),
       closed: closed.signal,
       drained: () => drained(closed.signal),
+      deliver: (text) =>
+        new Promise((resolve, reject) => {
+          process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
+        }),
+      abandon: () => abandoned.abort(),
     },
     stderr: outputTo(process.stderr),
     terminal:
@@ -76,13 +88,17 @@ export function processHost(): Host {
         process.off("SIGTERM", listener);
       };
     },
+    onHangup: (listener) => {
+      process.on("SIGHUP", listener);
+      return () => process.off("SIGHUP", listener);
+    },
     onCrash: (listener) => {
       // Without a listener of its own, a rejection nobody handles arrives here as well.
       process.on("uncaughtException", listener);
       return () => process.off("uncaughtException", listener);
     },
     flushed: async () => {
-      await flushed(process.stdout, closed.signal);
+      await flushed(process.stdout, AbortSignal.any([closed.signal, abandoned.signal]));
       await flushed(process.stderr, AbortSignal.timeout(stderrFlushMs));
     },
     exit: (code) => process.exit(code),

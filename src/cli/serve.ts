@@ -1,18 +1,19 @@
-import type { App } from "../app.ts";
-import { type Config, type Flags, loadConfig } from "../config.ts";
-import { type Logger, openLogger } from "../telemetry/logger.ts";
+import type { App, AppOptions } from "../app.ts";
+import { type Flags, loadConfig } from "../config.ts";
+import { openLogger } from "../telemetry/logger.ts";
 import { exitCodes } from "./exit-codes.ts";
 import type { Host } from "./host.ts";
 import { startText } from "./start-text.ts";
 
 /** Starts everything a configuration asks for. */
-export type StartApp = (options: { config: Config; log: Logger }) => Promise<App>;
+export type StartApp = (options: Pick<AppOptions, "config" | "log" | "stdout">) => Promise<App>;
 
 /**
  * Runs a server until a signal or a failure ends it, and returns the exit code.
  *
- * Everything for people and the log go to stderr; stdout stays empty. The first signal stops in
- * order, a second one ends the process at once.
+ * Everything for people and the log go to stderr; on stdout there is nothing but what a sink writes. The
+ * first signal stops in order, a second one ends the process at once. SIGHUP has sinks begin their files
+ * anew.
  *
  * Errors: StartError when the configuration is wrong or the server cannot start as asked.
  */
@@ -52,8 +53,15 @@ export async function serve(args: {
     }),
   );
 
+  // Without a file there is nothing to do at SIGHUP, and it ends the process as it does any other.
+  let reopen = () => {};
+  if (Object.values(config.sinks ?? {}).some(({ type }) => type === "file")) {
+    stopListening.push(host.onHangup(() => reopen()));
+  }
+
   try {
-    const app = await startApp({ config, log });
+    const app = await startApp({ config, log, stdout: host.stdout });
+    reopen = () => void app.reopen();
     if (!isStopping) host.stderr.write(startText(config, app.addresses));
     log.debug({ ...app.addresses, store: config.store }, "ready");
     const stopped = signalled.promise.then(() => app.stop());
@@ -71,7 +79,7 @@ export async function serve(args: {
   }
 }
 
-async function startServer(options: { config: Config; log: Logger }): Promise<App> {
+async function startServer(options: AppOptions): Promise<App> {
   const app = await import("../app.ts");
   return app.startApp(options);
 }

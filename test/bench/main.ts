@@ -10,6 +10,7 @@ import { logSweepBench } from "./log-sweep.ts";
 import { memoryBench } from "./memory.ts";
 import { profileBench } from "./profile.ts";
 import { scrapeBench } from "./scrape.ts";
+import { sinksBench } from "./sinks.ts";
 import { startBench } from "./start.ts";
 import { type Bench, describeMachine, textReport } from "./support/report.ts";
 import { sweepBench } from "./sweep.ts";
@@ -31,6 +32,7 @@ const benches = {
   list: listBench,
   start: startBench,
   scrape: scrapeBench,
+  sinks: sinksBench,
   memory: memoryBench,
   disk: diskBench,
   sweep: sweepBench,

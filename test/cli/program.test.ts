@@ -26,7 +26,7 @@ describe("arguments", () => {
     const argv = ["--listen", "1", "--unix=/run/s", "--probe-listen", "off", "--data", "/d"];
     argv.push("--store", "memory", "--allow-host", "a,b", "--allow-host", "c");
     argv.push("--allow-origin", "http://a", "--no-preload-tokenizer", "--max-map-size", "1GiB");
-    argv.push("--log-level", "silent", "--dangerously-allow-remote");
+    argv.push("--log-level", "silent", "--dangerously-allow-remote", "--sink-stdout");
     const { config } = await configOf(argv);
     expect(config).toEqual({
       listen: { host: "127.0.0.1", port: 1 },
@@ -40,6 +40,8 @@ describe("arguments", () => {
       preloadTokenizer: false,
       maxMapSize: 2 ** 30,
       dangerouslyAllowRemote: true,
+      sinkStdout: true,
+      sinks: { stdout: expect.objectContaining({ type: "stdout" }) },
     });
   });
 

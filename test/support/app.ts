@@ -109,6 +109,7 @@ export async function openTestApp(
     preloadTokenizer: false,
     archive: undefined,
     maxMapSize: undefined,
+    sinkStdout: false,
     dangerouslyAllowRemote: false,
     ...options.config,
   };

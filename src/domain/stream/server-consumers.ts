@@ -79,7 +79,7 @@ export class ServerConsumers {
     const woken = () => wake();
     signal.addEventListener("abort", woken);
     try {
-      yield* this.#storedBehind(name, signal);
+      yield* this.storedBehind(name, signal);
       while (!signal.aborted) {
         const [namespace] = changed;
         if (namespace === undefined) {
@@ -97,7 +97,9 @@ export class ServerConsumers {
     }
   }
 
-  async *#storedBehind(name: string, signal: AbortSignal): AsyncGenerator<string> {
+  /** Those of `namespacesBehind` that are so now. Errors: DataLossError. */
+  async *storedBehind(name: string, signal: AbortSignal): AsyncGenerator<string> {
+    assertOwn(name);
     const turns = new Turns();
     let after: string | undefined;
     while (!signal.aborted) {

@@ -150,7 +150,8 @@ export class Watches {
         untilEnded: request.untilEnded,
         untilCurrent,
         signal,
-        shutdown: this.#shutdown,
+        // A sink still reads when everybody else was sent away.
+        shutdown: untilCurrent ? signal : this.#shutdown,
         progressIntervalMs: this.#progressIntervalMs,
       });
     } finally {

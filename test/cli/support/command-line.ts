@@ -30,6 +30,7 @@ export function commandLine(argv: readonly string[], env: Record<string, string>
         stops += 1;
         return stopped.promise;
       },
+      reopen: async () => {},
       failed: failed.promise,
     };
   };
@@ -47,10 +48,13 @@ export function commandLine(argv: readonly string[], env: Record<string, string>
       closed: new AbortController().signal,
       write: collect("stdout"),
       drained: async () => {},
+      deliver: async (text) => collect("stdout")(text),
+      abandon: () => {},
     },
     stderr: { ...pipe, write: collect("stderr") },
     terminal: undefined,
     onSignal: (listener) => subscribe(signals, listener),
+    onHangup: () => () => {},
     onCrash: (listener) => subscribe(crashes, listener),
     flushed: async () => {},
     exit: (code: number) => void exits.push(code),

@@ -1,0 +1,91 @@
+import { join } from "node:path";
+import type { Config } from "./config.ts";
+import type { SinkConfig } from "./config-sinks.ts";
+import { StartError } from "./errors.ts";
+import { DeadLetters } from "./sinks/dead-letters.ts";
+import { Redaction } from "./sinks/redaction/redaction.ts";
+import { SinkRunner } from "./sinks/runner.ts";
+import type { Sink } from "./sinks/sink.ts";
+import { Sinks } from "./sinks/sinks.ts";
+import type { Source } from "./sinks/source.ts";
+import type { LineOutput } from "./sinks/stdout.ts";
+import type { Logger } from "./telemetry/logger.ts";
+
+interface Parts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly source: Source;
+  readonly now: () => number;
+  /** Where a sink for stdout writes. */
+  readonly stdout?: LineOutput;
+}
+
+/** Opens the sinks of a configuration. Each is loaded only where one is configured. Errors: StartError. */
+export async function openSinks(parts: Parts): Promise<Sinks> {
+  const { config, log, source, now } = parts;
+  const runners: SinkRunner[] = [];
+  try {
+    for (const [name, sinkConfig] of Object.entries(config.sinks ?? {})) {
+      const { namespaces, redaction, filter } = sinkConfig;
+      const sink = await openSink(name, sinkConfig, parts);
+      runners.push(
+        new SinkRunner({
+          name,
+          sink,
+          source,
+          filter,
+          ...(namespaces && { namespaces }),
+          redaction: new Redaction(redaction),
+          deadLetters: new DeadLetters({ path: deadLettersOf(name, sinkConfig, config) }),
+          log,
+          now,
+        }),
+      );
+    }
+  } catch (error) {
+    await new Sinks(runners, log).stop();
+    throw error;
+  }
+  return new Sinks(runners, log);
+}
+
+async function openSink(name: string, config: SinkConfig, parts: Parts): Promise<Sink> {
+  const { now, stdout } = parts;
+  switch (config.type) {
+    case "stdout": {
+      const { StdoutSink } = await import("./sinks/stdout.ts");
+      if (stdout === undefined) throw new StartError(`sinks.${name} has no stdout to write to`);
+      return new StdoutSink({ output: stdout });
+    }
+    case "file": {
+      const { FileSink } = await import("./sinks/file/file-sink.ts");
+      const sink = new FileSink({ ...config, now });
+      try {
+        await sink.open();
+      } catch (error) {
+        throw new StartError(
+          `sinks.${name}: ${(error as Error).message}; give it a path of its own that can be written`,
+          error,
+        );
+      }
+      return sink;
+    }
+    case "webhook": {
+      const { WebhookSink } = await import("./sinks/webhook/webhook-sink.ts");
+      const { fixedKey, keyFromFile } = await import("./completions/key.ts");
+      const { url, timeoutMs, keyFile, key } = config;
+      return new WebhookSink({
+        url,
+        timeoutMs,
+        now,
+        key: keyFile === undefined ? fixedKey(key?.reveal()) : keyFromFile(keyFile),
+      });
+    }
+  }
+}
+
+/** Where what a receiver never takes is kept. */
+function deadLettersOf(name: string, sink: SinkConfig, { data }: Config): string {
+  const given = "deadLetters" in sink ? sink.deadLetters : undefined;
+  return given ?? join(data, "dead-letters", `${name}.jsonl`);
+}
