@@ -52,7 +52,7 @@ export function explain(args: {
         firstRevision: first,
         lastRevision: last,
         treatment: Treatment.DROPPED,
-        reason: "older than what fits",
+        reason: "older than what was read",
       }),
     ),
   ];
