@@ -39,6 +39,7 @@ const homes: Readonly<Record<string, string>> = {
   re2js: "sinks/redaction",
   pino: "telemetry",
   "@prometheus-io/client": "telemetry",
+  "@opentelemetry/otlp-transformer": "sinks/otlp",
   commander: "cli",
   "cli-table3": "cli",
 };

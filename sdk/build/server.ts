@@ -31,7 +31,7 @@ if (Number.parseInt(process.versions.node, 10) >= 24) {
 `;
 
 /**
- * Bundles the server into `dist/`: the command, its threads (one counts tokens, one looks for patterns), and
+ * Bundles the server into `dist/`: the command, its threads (for tokens, for patterns, for OTLP), and
  * `sessiond/testing` with its types.
  *
  * One file in place of hundreds makes the start short. Libraries in `external` stay dependencies
@@ -44,9 +44,10 @@ export async function buildServer(): Promise<void> {
     entryPoints: {
       sessiond: "src/main.ts",
       testing: "src/testing.ts",
-      // Beside the chunk that starts it, under the name it looks for.
+      // Beside the chunk that starts them, under the names it looks for.
       worker: "src/domain/tokens/worker.ts",
       "pattern-worker": "src/sinks/redaction/pattern-worker.ts",
+      "otlp-worker": "src/sinks/otlp/otlp-worker.ts",
     },
     outdir: dist,
     bundle: true,

@@ -1,0 +1,149 @@
+import { standard } from "./names.ts";
+import type { Attributes } from "./records.ts";
+
+/** What is sent, and to where. */
+export type Signal = "logs" | "traces";
+export const signals = ["logs", "traces"] as const satisfies readonly Signal[];
+
+/** What a configuration says of an `otlp` sink. What it leaves out comes from the environment. */
+export interface OtlpConfig {
+  /** Base of a receiver of OTLP over HTTP, to which `/v1/logs` and `/v1/traces` are added. */
+  readonly endpoint?: string | undefined;
+  /** Sent with every request. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Default: both. */
+  readonly signals?: readonly Signal[] | undefined;
+  /** Default "gzip". */
+  readonly compression?: "gzip" | "none" | undefined;
+  /** Time that one request may take. Default 10,000. */
+  readonly timeoutMs?: number | undefined;
+  /** Attributes of the resource, for example `service.name`. */
+  readonly resource?: Readonly<Record<string, string>> | undefined;
+}
+
+/** What the thread works by. */
+export interface OtlpSettings {
+  /** Absent: the signal is not sent. */
+  readonly urls: Partial<Readonly<Record<Signal, string>>>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly compression: "gzip" | "none";
+  readonly timeoutMs: number;
+  readonly resource: Attributes;
+  /** Of the server, which is the scope of everything sent. */
+  readonly version: string;
+  /** Sessions whose open calls and steps are remembered. */
+  readonly maxSessions: number;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const defaultEndpoint = "http://localhost:4318";
+const defaultTimeoutMs = 10_000;
+
+/**
+ * Settings out of a configuration, and for what it leaves out out of the variables that OpenTelemetry names
+ * (`OTEL_EXPORTER_OTLP_*`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`).
+ *
+ * Errors: OtlpSettingsError.
+ */
+export function settingsOf(
+  config: OtlpConfig,
+  { env, version, maxSessions }: { env: Environment; version: string; maxSessions: number },
+): OtlpSettings {
+  const wanted = config.signals ?? signals;
+  const {
+    OTEL_EXPORTER_OTLP_HEADERS: headers,
+    OTEL_EXPORTER_OTLP_COMPRESSION: compression,
+    OTEL_EXPORTER_OTLP_TIMEOUT: timeout,
+    OTEL_RESOURCE_ATTRIBUTES: resource,
+    OTEL_SERVICE_NAME: serviceName,
+  } = env;
+  return {
+    urls: Object.fromEntries(wanted.map((signal) => [signal, urlOf(signal, config, env)])),
+    headers: { ...pairsOf(headers, "OTEL_EXPORTER_OTLP_HEADERS"), ...config.headers },
+    compression: config.compression ?? compressionOf(compression),
+    timeoutMs: config.timeoutMs ?? timeoutOf(timeout),
+    resource: {
+      [standard.ATTR_SERVICE_NAME]: "sessiond",
+      [standard.ATTR_SERVICE_VERSION]: version,
+      ...pairsOf(resource, "OTEL_RESOURCE_ATTRIBUTES"),
+      ...(serviceName && { [standard.ATTR_SERVICE_NAME]: serviceName }),
+      ...config.resource,
+    },
+    version,
+    maxSessions,
+  };
+}
+
+/** The endpoint of one signal stands as it is; the common one gets the signal's path. */
+function urlOf(signal: Signal, { endpoint }: OtlpConfig, env: Environment): string {
+  const variable = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`;
+  const own = endpoint === undefined ? env[variable] : undefined;
+  if (own) return checkedUrl(own, variable).href;
+  const { OTEL_EXPORTER_OTLP_ENDPOINT: common } = env;
+  const base = endpoint ?? (common || defaultEndpoint);
+  const url = checkedUrl(base, endpoint === undefined ? "OTEL_EXPORTER_OTLP_ENDPOINT" : "endpoint");
+  url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/${signal}`;
+  return url.href;
+}
+
+function checkedUrl(text: string, name: string): URL {
+  if (!URL.canParse(text)) throw new OtlpSettingsError(name, `"${text}" is no URL`);
+  const url = new URL(text);
+  if (url.protocol !== "http:" && url.protocol !== "https:") {
+    throw new OtlpSettingsError(name, `"${text}" is neither http:// nor https://`);
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw new OtlpSettingsError(name, "has a user or a password in it; use headers");
+  }
+  return url;
+}
+
+/** `key=value` pairs with commas between them, percent-encoded, as W3C Baggage has them. */
+function pairsOf(text: string | undefined, name: string): Record<string, string> {
+  const pairs = (text ?? "")
+    .split(",")
+    .map((pair) => pair.trim())
+    .filter((pair) => pair !== "");
+  return Object.fromEntries(
+    pairs.map((pair) => {
+      const at = pair.indexOf("=");
+      // The pair itself may be a secret.
+      if (at < 1)
+        throw new OtlpSettingsError(name, "must be key=value pairs with commas between them");
+      return [decoded(pair.slice(0, at), name), decoded(pair.slice(at + 1), name)];
+    }),
+  );
+}
+
+function decoded(text: string, name: string): string {
+  try {
+    return decodeURIComponent(text.trim());
+  } catch {
+    throw new OtlpSettingsError(name, "has a % that encodes nothing");
+  }
+}
+
+function compressionOf(text: string | undefined): "gzip" | "none" {
+  return text === "none" ? "none" : "gzip";
+}
+
+function timeoutOf(text: string | undefined): number {
+  if (!text) return defaultTimeoutMs;
+  if (!/^[1-9]\d{0,8}$/.test(text)) {
+    throw new OtlpSettingsError("OTEL_EXPORTER_OTLP_TIMEOUT", "must be milliseconds from 1 on");
+  }
+  return Number(text);
+}
+
+/** A setting makes no sense. */
+export class OtlpSettingsError extends Error {
+  /** Where it stands: a field of the configuration, or a variable. */
+  readonly field: string;
+
+  constructor(field: string, message: string) {
+    super(`${field}: ${message}`);
+    this.name = "OtlpSettingsError";
+    this.field = field;
+  }
+}

@@ -1,0 +1,69 @@
+import { type Event, type Session, SessionParentKind } from "@sessiond/contract";
+import { DataLossError } from "../../errors.ts";
+import { limits } from "../../limits.ts";
+import type { Store, StoredSession } from "../../store/store.ts";
+import type { SessionFacts, SessionSource } from "./source.ts";
+
+/** Looks sessions up in the store. `redacted` makes events into what the sink may have. */
+export function storeSource(
+  store: Pick<Store, "getSession" | "readEvents">,
+  redacted: (events: readonly Event[]) => Promise<readonly Event[]>,
+): SessionSource {
+  const find = async (name: { namespace: string; sessionId: string; uid: string }) => {
+    const stored = await store.getSession(name);
+    return stored?.session.uid === name.uid ? stored : undefined;
+  };
+  return {
+    session: async (name) => {
+      const stored = await find(name);
+      return stored && factsOf(stored, await parentOf(stored.session, name.namespace));
+    },
+    events: async ({ uid, first, last }) => redacted(await read(store, { uid, first, last })),
+  };
+
+  async function parentOf(session: Session, namespace: string) {
+    const { sessionId = "", uid = "", revision = 0, kind = 0 } = session.parent ?? {};
+    // A mere name, which nothing follows from.
+    if (uid === "") return undefined;
+    const parent = await find({ namespace, sessionId, uid });
+    return { sessionId, uid, revision, kind, firstRevision: parent ? firstOf(parent.session) : 1 };
+  }
+}
+
+function factsOf({ session, head }: StoredSession, parent: SessionFacts["parent"]): SessionFacts {
+  const { reportedInput = 0, reportedOutput = 0 } = head.metrics?.tokens ?? {};
+  return {
+    agentId: session.agentId,
+    model: session.model,
+    firstRevision: firstOf(session),
+    ...(parent && { parent }),
+    inputTokens: reportedInput,
+    outputTokens: reportedOutput,
+  };
+}
+
+/** A fork's own log begins behind what it shares; one that was imported shares nothing. */
+function firstOf({ parent }: Session): number {
+  const isFork = parent?.kind === SessionParentKind.FORK && parent.uid !== "";
+  return isFork ? parent.revision + 1 : 1;
+}
+
+/** Newest first, so that those that are read when they are too many are the newest. */
+async function read(
+  store: Pick<Store, "readEvents">,
+  range: { uid: string; first: number; last: number },
+): Promise<Event[]> {
+  if (range.first > range.last) return [];
+  try {
+    const events = await store.readEvents({
+      ...range,
+      reverse: true,
+      maxEvents: limits.pageSize,
+      maxBytes: limits.pageBytes,
+    });
+    return events.reverse();
+  } catch (error) {
+    if (error instanceof DataLossError) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,171 @@
+import type { Event } from "@sessiond/contract";
+import type { Subject } from "./attributes.ts";
+import { own, parentWords } from "./names.ts";
+import type { SpanRecord, SpanRef } from "./records.ts";
+import type { SessionFacts, SessionSource } from "./source.ts";
+import { spanIdOf, traceIdOf } from "./span-ids.ts";
+import { type Taken, takeDeletion, takeEvent } from "./take-event.ts";
+import { initialState, recordedSpan, type TraceState } from "./trace-state.ts";
+import { timeMsOf } from "./values.ts";
+
+/** Events in front of one that are looked at to find what is open, when nothing is known of its session. */
+const lookBack = 256;
+
+/** A session, as a batch names it. */
+export interface SessionName {
+  readonly namespace: string;
+  readonly sessionId: string;
+  readonly uid: string;
+}
+
+/**
+ * Traces of sessions, as far as they are remembered. Of a session that is not, after a restart or because
+ * others were busier, what is missing is read back.
+ */
+export class Traces {
+  readonly #source: SessionSource;
+  readonly #maxSessions: number;
+  /** The longest quiet one first. */
+  readonly #states = new Map<string, TraceState>();
+
+  constructor(args: { source: SessionSource; maxSessions: number }) {
+    this.#source = args.source;
+    this.#maxSessions = args.maxSessions;
+  }
+
+  /** Sessions that are remembered. */
+  get size(): number {
+    return this.#states.size;
+  }
+
+  /** Begins a batch, which changes what is remembered only when it is kept. */
+  begin(): TraceBatch {
+    return new TraceBatch({
+      source: this.#source,
+      remembered: (uid) => this.#states.get(uid),
+      keep: (uid, state) => this.#keep(uid, state),
+    });
+  }
+
+  #keep(uid: string, state: TraceState | undefined): void {
+    this.#states.delete(uid);
+    // One that has ended mostly stays so; if not, it is read back.
+    if (state === undefined || state.hasEnded) return;
+    this.#states.set(uid, state);
+    const [oldest] = this.#states.keys();
+    if (this.#states.size > this.#maxSessions && oldest !== undefined) this.#states.delete(oldest);
+  }
+}
+
+/** Events that are delivered together. A batch that is not kept can be taken again. */
+export class TraceBatch {
+  readonly #source: SessionSource;
+  readonly #remembered: (uid: string) => TraceState | undefined;
+  readonly #keep: (uid: string, state: TraceState | undefined) => void;
+  readonly #changed = new Map<string, TraceState | undefined>();
+
+  constructor(args: {
+    source: SessionSource;
+    remembered: (uid: string) => TraceState | undefined;
+    keep: (uid: string, state: TraceState | undefined) => void;
+  }) {
+    this.#source = args.source;
+    this.#remembered = args.remembered;
+    this.#keep = args.keep;
+  }
+
+  /** Takes the next event of a session. */
+  async take(name: SessionName, event: Event): Promise<Taken> {
+    const state = this.#known(name.uid) ?? (await this.#open(name, event));
+    const taken = takeEvent(state, event, {
+      call: await this.#call(state, event),
+      facts: event.payload.case === "sessionEnded" ? await this.#source.session(name) : undefined,
+    });
+    this.#changed.set(name.uid, taken.state);
+    return taken;
+  }
+
+  /** Takes the deletion of a session. */
+  takeDeletion(uid: string, atMs: number): readonly SpanRecord[] {
+    const state = this.#known(uid);
+    this.#changed.set(uid, undefined);
+    return state === undefined ? [] : takeDeletion(state, atMs);
+  }
+
+  /** Remembers what the batch led to. */
+  keep(): void {
+    for (const [uid, state] of this.#changed) this.#keep(uid, state);
+  }
+
+  #known(uid: string): TraceState | undefined {
+    return this.#changed.has(uid) ? this.#changed.get(uid) : this.#remembered(uid);
+  }
+
+  /** The call that a final result answers, if the state does not know it. */
+  async #call({ calls, subject }: TraceState, event: Event): Promise<Event | undefined> {
+    const { payload, callRevision } = event;
+    if (payload.case !== "toolResult" || payload.value.isFinal === false) return undefined;
+    if (callRevision === 0 || calls.has(callRevision)) return undefined;
+    const range = { uid: subject.uid, first: callRevision, last: callRevision };
+    const [call] = await this.#source.events(range);
+    return call;
+  }
+
+  /** The state in front of an event of a session that is not remembered. */
+  async #open(name: SessionName, event: Event): Promise<TraceState> {
+    const facts = await this.#source.session(name);
+    const { uid } = name;
+    const isFork = event.payload.case === "forked";
+    const firstRevision = facts?.firstRevision ?? (isFork ? event.revision : 1);
+    const isFirst = event.revision === firstRevision;
+    const first = isFirst ? event : await this.#event(uid, firstRevision);
+    const state = initialState({
+      subject: subjectOf(name, first, facts),
+      first,
+      firstRevision,
+      knownSinceMs: timeMsOf(event),
+      links: await this.#links(facts),
+    });
+    if (isFirst) return state;
+    const last = event.revision - 1;
+    const range = { uid, first: Math.max(firstRevision, last - lookBack + 1), last };
+    const before = await this.#source.events(range);
+    return before.reduce((known, earlier) => takeEvent(known, earlier).state, state);
+  }
+
+  async #event(uid: string, revision: number): Promise<Event | undefined> {
+    const [event] = await this.#source.events({ uid, first: revision, last: revision });
+    return event;
+  }
+
+  /** Links to the session that one was forked from or is a child of. */
+  async #links(facts: SessionFacts | undefined): Promise<SpanRecord["links"]> {
+    if (facts?.parent === undefined) return [];
+    const { sessionId, uid, revision, kind } = facts.parent;
+    const attributes = {
+      [own.parentSession]: sessionId,
+      [own.parentKind]: parentWords[kind],
+      ...(revision > 0 && { [own.parentRevision]: revision }),
+    };
+    return [{ to: await this.#rootOf(uid, facts.parent.firstRevision), attributes }];
+  }
+
+  async #rootOf(uid: string, firstRevision: number): Promise<SpanRef> {
+    const first = await this.#event(uid, firstRevision);
+    const { traceId = traceIdOf(uid), tracestate } = recordedSpan(first?.trace) ?? {};
+    return { traceId, spanId: spanIdOf(uid, firstRevision), tracestate };
+  }
+}
+
+function subjectOf(
+  name: SessionName,
+  first: Event | undefined,
+  facts: SessionFacts | undefined,
+): Subject {
+  const started = first?.payload.case === "sessionStarted" ? first.payload.value : undefined;
+  return {
+    ...name,
+    agentId: facts?.agentId || (started?.agentId ?? ""),
+    model: facts?.model || (started?.model ?? ""),
+  };
+}
