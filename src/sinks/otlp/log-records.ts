@@ -26,6 +26,8 @@ export function logOfEvent(subject: Subject, event: Event, span: SpanRef): LogRe
   };
 }
 
+const failures: ReadonlySet<SessionState> = new Set([SessionState.FAILED, SessionState.TIMED_OUT]);
+
 function isFailure({ payload }: Event): boolean {
   switch (payload.case) {
     case "error":
@@ -33,7 +35,7 @@ function isFailure({ payload }: Event): boolean {
     case "requestRecorded":
       return payload.value.error !== undefined;
     case "sessionEnded":
-      return payload.value.state === SessionState.FAILED;
+      return failures.has(payload.value.state);
     default:
       return false;
   }

@@ -50,7 +50,7 @@ function serve(port: MessagePort, settings: Start): void {
   const aborts = new Map<number, AbortController>();
   const exporter = new Exporter({
     settings,
-    traces: new Traces({ source, maxSessions: settings.maxSessions }),
+    traces: new Traces({ source, memoryBytes: settings.memoryBytes }),
     sender: new Sender(settings),
     onRejected: (signal, rejection) => post({ kind: "rejected", signal, ...rejection }),
     nowMs: Date.now,

@@ -31,8 +31,8 @@ export interface OtlpSettings {
   readonly resource: Attributes;
   /** Of the server, which is the scope of everything sent. */
   readonly version: string;
-  /** Sessions whose open calls and steps are remembered. */
-  readonly maxSessions: number;
+  /** About what is remembered of sessions while they run. */
+  readonly memoryBytes: number;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -48,7 +48,7 @@ const defaultTimeoutMs = 10_000;
  */
 export function settingsOf(
   config: OtlpConfig,
-  { env, version, maxSessions }: { env: Environment; version: string; maxSessions: number },
+  { env, version, memoryBytes }: { env: Environment; version: string; memoryBytes: number },
 ): OtlpSettings {
   const wanted = config.signals ?? signals;
   const {
@@ -71,7 +71,7 @@ export function settingsOf(
       ...config.resource,
     },
     version,
-    maxSessions,
+    memoryBytes,
   };
 }
 

@@ -9,6 +9,8 @@ import { textOf, timeMsOf } from "./values.ts";
 
 /** Calls, and steps, of a session that are remembered while they are open. */
 const maxOpen = 64;
+/** Longest text that is remembered with one, in UTF-16 units. */
+const maxLength = 4_096;
 
 /** What one event leads to. */
 export interface Taken {
@@ -53,7 +55,7 @@ export function takeEvent(before: TraceState, event: Event, { call, facts }: Kno
     case "toolCall":
       return taken(withCall(state, openCall(event, payload.value)), [], ownSpanId);
     case "toolResult": {
-      const known = state.calls.get(event.callRevision) ?? calledBy(call);
+      const known = knownCall(state.calls.get(event.callRevision), call);
       const spanId = spanIdOf(state.subject.uid, event.callRevision || revision);
       if (payload.value.isFinal === false) return taken({}, [], spanId);
       const calls = new Map(state.calls);
@@ -62,7 +64,7 @@ export function takeEvent(before: TraceState, event: Event, { call, facts }: Kno
     }
     case "stepStarted": {
       const { type, name } = payload.value;
-      const step = { ...opened, type, name, input: textOf(bodyOf(event)), isClaimed: false };
+      const step = { ...opened, type, name, input: short(textOf(bodyOf(event))), isClaimed: false };
       return taken({ steps: [...state.steps, step].slice(-maxOpen) }, [], ownSpanId);
     }
     case "stepCompleted": {
@@ -107,11 +109,18 @@ function withUsage(
 
 function openCall(event: Event, { callId, name, arguments: text }: ToolCall): OpenCall {
   const { revision, trace } = event;
-  return { revision, trace, startMs: timeMsOf(event), callId, name, arguments: text };
+  return { revision, trace, startMs: timeMsOf(event), callId, name, arguments: short(text) };
 }
 
-function calledBy(event: Event | undefined): OpenCall | undefined {
-  return event?.payload.case === "toolCall" ? openCall(event, event.payload.value) : undefined;
+/** What is remembered of a call, with what was looked up. */
+function knownCall(known: OpenCall | undefined, event: Event | undefined): OpenCall | undefined {
+  if (event?.payload.case !== "toolCall") return known;
+  const { value } = event.payload;
+  return { ...(known ?? openCall(event, value)), arguments: value.arguments };
+}
+
+function short(text: string | undefined): string | undefined {
+  return text !== undefined && text.length > maxLength ? undefined : text;
 }
 
 /** The call is what the newest step that waits for one is about, and begins with it. */

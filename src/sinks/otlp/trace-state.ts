@@ -16,14 +16,14 @@ export interface Open {
 export interface OpenCall extends Open {
   readonly callId: string;
   readonly name: string;
-  /** Empty: content stays here, or there are none. */
-  readonly arguments: string;
+  /** Empty: content stays here, or there are none. Undefined: too long to be remembered. */
+  readonly arguments: string | undefined;
 }
 
 export interface OpenStep extends Open {
   readonly type: StepType;
   readonly name: string;
-  /** Absent: content stays here, or there is none. */
+  /** Absent: content stays here, there is none, or it is too long to be remembered. */
   readonly input: string | undefined;
   /** A tool call is what the step is about, so the span of the call is that of the step. */
   readonly isClaimed: boolean;

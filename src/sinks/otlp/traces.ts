@@ -5,7 +5,7 @@ import type { SpanRecord, SpanRef } from "./records.ts";
 import type { SessionFacts, SessionSource } from "./source.ts";
 import { spanIdOf, traceIdOf } from "./span-ids.ts";
 import { type Taken, takeDeletion, takeEvent } from "./take-event.ts";
-import { initialState, recordedSpan, type TraceState } from "./trace-state.ts";
+import { initialState, type Open, recordedSpan, type TraceState } from "./trace-state.ts";
 import { timeMsOf } from "./values.ts";
 
 /** Events in front of one that are looked at to find what is open, when nothing is known of its session. */
@@ -24,18 +24,18 @@ export interface SessionName {
  */
 export class Traces {
   readonly #source: SessionSource;
-  readonly #maxSessions: number;
+  readonly #memoryBytes: number;
   /** The longest quiet one first. */
   readonly #states = new Map<string, TraceState>();
+  #bytes = 0;
 
-  constructor(args: { source: SessionSource; maxSessions: number }) {
+  constructor(args: {
+    source: SessionSource;
+    /** About how many bytes are remembered. */
+    memoryBytes: number;
+  }) {
     this.#source = args.source;
-    this.#maxSessions = args.maxSessions;
-  }
-
-  /** Sessions that are remembered. */
-  get size(): number {
-    return this.#states.size;
+    this.#memoryBytes = args.memoryBytes;
   }
 
   /** Begins a batch, which changes what is remembered only when it is kept. */
@@ -48,13 +48,35 @@ export class Traces {
   }
 
   #keep(uid: string, state: TraceState | undefined): void {
-    this.#states.delete(uid);
+    this.#forget(uid);
     // One that has ended mostly stays so; if not, it is read back.
     if (state === undefined || state.hasEnded) return;
     this.#states.set(uid, state);
-    const [oldest] = this.#states.keys();
-    if (this.#states.size > this.#maxSessions && oldest !== undefined) this.#states.delete(oldest);
+    this.#bytes += bytesOf(state);
+    for (const oldest of this.#states.keys()) {
+      if (this.#bytes <= this.#memoryBytes) return;
+      this.#forget(oldest);
+    }
   }
+
+  #forget(uid: string): void {
+    const state = this.#states.get(uid);
+    if (state === undefined) return;
+    this.#states.delete(uid);
+    this.#bytes -= bytesOf(state);
+  }
+}
+
+/** About what is remembered of a session takes. */
+function bytesOf({ calls, steps }: TraceState): number {
+  let bytes = 1_024;
+  const add = ({ trace }: Open, ...texts: (string | undefined)[]) => {
+    const own = texts.reduce((sum, text = "") => sum + text.length, 0);
+    bytes += 256 + own + (trace === undefined ? 0 : 256 + trace.tracestate.length);
+  };
+  for (const call of calls.values()) add(call, call.arguments, call.callId, call.name);
+  for (const step of steps) add(step, step.input, step.name);
+  return bytes;
 }
 
 /** Events that are delivered together. A batch that is not kept can be taken again. */
@@ -101,11 +123,11 @@ export class TraceBatch {
     return this.#changed.has(uid) ? this.#changed.get(uid) : this.#remembered(uid);
   }
 
-  /** The call that a final result answers, if the state does not know it. */
+  /** The call that a final result answers, if the state does not know all of it. */
   async #call({ calls, subject }: TraceState, event: Event): Promise<Event | undefined> {
     const { payload, callRevision } = event;
     if (payload.case !== "toolResult" || payload.value.isFinal === false) return undefined;
-    if (callRevision === 0 || calls.has(callRevision)) return undefined;
+    if (callRevision === 0 || calls.get(callRevision)?.arguments !== undefined) return undefined;
     const range = { uid: subject.uid, first: callRevision, last: callRevision };
     const [call] = await this.#source.events(range);
     return call;

@@ -28,11 +28,11 @@ export async function openHarness(
   options: {
     leaving?: (event: Event) => Event;
     config?: OtlpConfig;
-    maxSessions?: number;
+    memoryBytes?: number;
     url?: string;
   } = {},
 ): Promise<Harness> {
-  const { config = {}, maxSessions = 1_000 } = options;
+  const { config = {}, memoryBytes = 1_000_000 } = options;
   const receiver = await startOtlpReceiver();
   const domain = await openTestDomain({ progressIntervalMs: 1 });
   const warnings: object[] = [];
@@ -42,7 +42,7 @@ export async function openHarness(
     new OtlpSink({
       settings: settingsOf(
         { endpoint: options.url ?? receiver.url, ...config },
-        { env: {}, version: "1.2.3", maxSessions },
+        { env: {}, version: "1.2.3", memoryBytes },
       ),
       source: storeSource(domain.store, leaving),
       log: { warn: (fields, message) => warnings.push({ ...fields, message }) },

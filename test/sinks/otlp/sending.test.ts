@@ -176,7 +176,7 @@ test("one batch is under way at once", async () => {
 
 /** A sink that looks nothing up. */
 function openSink(endpoint: string, onStart: (worker: Worker) => void = () => {}): OtlpSink {
-  const settings = settingsOf({ endpoint }, { env: {}, version: "1.2.3", maxSessions: 10 });
+  const settings = settingsOf({ endpoint }, { env: {}, version: "1.2.3", memoryBytes: 100_000 });
   const sink = new OtlpSink({
     settings,
     source: { session: async () => undefined, events: async () => [] },
@@ -193,7 +193,7 @@ function openSink(endpoint: string, onStart: (worker: Worker) => void = () => {}
 }
 
 test("ten thousand events wait for a collector that is away, and come once it is back", async () => {
-  const harness = await openHarness({ maxSessions: 50 });
+  const harness = await openHarness({ memoryBytes: 10_000 });
   const { domain, receiver, news, deliver } = harness;
   const sessions = Array.from({ length: 20 }, (_, index) => `s${index}`);
   for (const id of sessions) await domain.create({ session: { sessionId: id } });

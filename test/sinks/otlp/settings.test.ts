@@ -6,7 +6,7 @@ import {
 } from "../../../src/sinks/otlp/settings.ts";
 
 const read = (config: OtlpConfig, env: Record<string, string> = {}) =>
-  settingsOf(config, { env, version: "1.2.3", maxSessions: 10 });
+  settingsOf(config, { env, version: "1.2.3", memoryBytes: 100_000 });
 
 test("without a word everything goes to the usual port of this machine", () => {
   expect(read({})).toEqual({
@@ -16,7 +16,7 @@ test("without a word everything goes to the usual port of this machine", () => {
     timeoutMs: 10_000,
     resource: { "service.name": "sessiond", "service.version": "1.2.3" },
     version: "1.2.3",
-    maxSessions: 10,
+    memoryBytes: 100_000,
   });
 });
 

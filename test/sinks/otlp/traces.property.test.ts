@@ -140,13 +140,13 @@ async function run(domain: TestDomain, commands: readonly Command[]): Promise<To
 async function spansOf(
   domain: TestDomain,
   told: readonly Told[],
-  { forgetAfter = Number.POSITIVE_INFINITY, twice = false, maxSessions = 100 } = {},
+  { forgetAfter = Number.POSITIVE_INFINITY, twice = false, memoryBytes = 1_000_000 } = {},
 ): Promise<SpanRecord[]> {
   const source = storeSource(domain.store, async (events) => events);
-  let traces = new Traces({ source, maxSessions });
+  let traces = new Traces({ source, memoryBytes });
   const spans: SpanRecord[] = [];
   for (const [index, { name, event: one }] of told.entries()) {
-    if (index % forgetAfter === forgetAfter - 1) traces = new Traces({ source, maxSessions });
+    if (index % forgetAfter === forgetAfter - 1) traces = new Traces({ source, memoryBytes });
     if (twice) await traces.begin().take(name, one);
     const batch = traces.begin();
     spans.push(...(await batch.take(name, one)).spans);
@@ -192,7 +192,7 @@ test("every span has a parent, none ends before it begins, and all come out the 
 
         expect(await spansOf(domain, told, { forgetAfter })).toEqual(spans);
         expect(await spansOf(domain, told, { twice: true })).toEqual(spans);
-        expect(await spansOf(domain, told, { maxSessions: 1 })).toEqual(spans);
+        expect(await spansOf(domain, told, { memoryBytes: 1 })).toEqual(spans);
       },
     ),
     { numRuns: 60 },

@@ -14,6 +14,7 @@ import { expect, test } from "vitest";
 import { spanIdOf } from "../../../src/sinks/otlp/span-ids.ts";
 import { compact, drop } from "../../domain/context/compaction/support.ts";
 import { fork, rewind } from "../../domain/history/support.ts";
+import { eventsOf, loadConversations } from "../../support/conversations.ts";
 import { userText } from "../../support/domain.ts";
 import { openHarness } from "./harness.ts";
 import { at, end, named, seconds, startMs, toolCall, toolResult, treeOf } from "./spans.ts";
@@ -296,7 +297,7 @@ test("a call that began further back than is read at once is looked up by itself
 });
 
 test("sessions that are more than are remembered make the same spans", async () => {
-  const { domain, receiver, flush } = await openHarness({ maxSessions: 2 });
+  const { domain, receiver, flush } = await openHarness({ memoryBytes: 3_000 });
   const ids = ["a", "b", "c", "d", "e"];
   for (const id of ids) await domain.create({ session: { sessionId: id, agentId: id } });
   for (const id of ids) await at(domain, 1, id, toolCall(id, `f${id}`));
@@ -490,4 +491,48 @@ test("a compaction whose summary the agent writes lasts from when it was asked f
   const span = named(receiver.spans, "compact");
   expect(seconds(span)).toEqual([3, 8]);
   expect(span.attributes["sessiond.compaction.strategy"]).toBe("client");
+});
+
+test("what a tool was called with is told however long it is", async () => {
+  const { domain, receiver, flush } = await openHarness();
+  await domain.create({ session: { sessionId } });
+  const long = { callId: "1", name: "f", arguments: `{"text":"${"x".repeat(10_000)}"}` };
+  await at(domain, 1, sessionId, { payload: { case: "toolCall", value: long } });
+  await at(domain, 2, sessionId, toolResult("1"));
+  await flush(1);
+  const tool = named(receiver.spans, "execute_tool f");
+  expect(seconds(tool)).toEqual([1, 2]);
+  expect(tool.attributes["gen_ai.tool.call.arguments"]).toBe(long.arguments);
+});
+
+test("recorded runs are trees with a span for each call", async () => {
+  const { domain, receiver, flush } = await openHarness();
+  const { conversations } = loadConversations();
+  const runs = conversations.slice(0, 5);
+  for (const run of runs) {
+    await domain.create({ session: { sessionId: run.sessionId, agentId: "airline" } });
+    for (const message of run.messages) {
+      domain.now += 1_000;
+      await domain.append({ sessionId: run.sessionId, events: eventsOf(message) });
+    }
+    await end(domain, { sessionId: run.sessionId });
+  }
+  await flush(100);
+  for (const run of runs) {
+    const { uid } = await domain.get(run.sessionId);
+    const spans = receiver.spans.filter(({ traceId }) => traceId === hexOf(uid));
+    const [root, ...others] = spans.filter(({ parentSpanId }) => parentSpanId === "");
+    expect([root?.name, others]).toEqual(["invoke_agent airline", []]);
+    const called = run.messages.flatMap(({ tool_calls: calls = [] }) => calls);
+    const below = spans.filter(({ parentSpanId }) => parentSpanId === root?.spanId);
+    // The longest compact themselves.
+    const tools = below.filter(({ name }) => name !== "compact");
+    expect(tools.map(({ name }) => name)).toEqual(
+      called.map((call) => `execute_tool ${call.function.name}`),
+    );
+    for (const { attributes, start, end: over } of tools) {
+      expect(attributes["gen_ai.tool.call.result"]).toBeTypeOf("string");
+      expect(over - start).toBeGreaterThanOrEqual(1_000_000_000n);
+    }
+  }
 });
