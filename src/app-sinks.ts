@@ -9,12 +9,15 @@ import type { Sink } from "./sinks/sink.ts";
 import { Sinks } from "./sinks/sinks.ts";
 import type { Source } from "./sinks/source.ts";
 import type { LineOutput } from "./sinks/stdout.ts";
+import type { Store } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
 
 interface Parts {
   readonly config: Config;
   readonly log: Logger;
   readonly source: Source;
+  /** Where a sink looks up what it is not told again. */
+  readonly store: Pick<Store, "getSession" | "readEvents">;
   readonly now: () => number;
   /** Where a sink for stdout writes. */
   readonly stdout?: LineOutput;
@@ -26,8 +29,9 @@ export async function openSinks(parts: Parts): Promise<Sinks> {
   const runners: SinkRunner[] = [];
   try {
     for (const [name, sinkConfig] of Object.entries(config.sinks ?? {})) {
-      const { namespaces, redaction, filter } = sinkConfig;
-      const sink = await openSink(name, sinkConfig, parts);
+      const { namespaces, filter } = sinkConfig;
+      const redaction = new Redaction(sinkConfig.redaction);
+      const sink = await openSink(name, sinkConfig, { ...parts, redaction });
       runners.push(
         new SinkRunner({
           name,
@@ -35,7 +39,7 @@ export async function openSinks(parts: Parts): Promise<Sinks> {
           source,
           filter,
           ...(namespaces && { namespaces }),
-          redaction: new Redaction(redaction),
+          redaction,
           deadLetters: new DeadLetters({ path: deadLettersOf(name, sinkConfig, config) }),
           log,
           now,
@@ -49,7 +53,11 @@ export async function openSinks(parts: Parts): Promise<Sinks> {
   return new Sinks(runners, log);
 }
 
-async function openSink(name: string, config: SinkConfig, parts: Parts): Promise<Sink> {
+async function openSink(
+  name: string,
+  config: SinkConfig,
+  parts: Parts & { readonly redaction: Redaction },
+): Promise<Sink> {
   const { now, stdout } = parts;
   switch (config.type) {
     case "stdout": {
@@ -79,6 +87,18 @@ async function openSink(name: string, config: SinkConfig, parts: Parts): Promise
         timeoutMs,
         now,
         key: keyFile === undefined ? fixedKey(key?.reveal()) : keyFromFile(keyFile),
+      });
+    }
+    case "otlp": {
+      const { OtlpSink } = await import("./sinks/otlp/otlp-sink.ts");
+      const { storeSource } = await import("./sinks/otlp/store-source.ts");
+      const { store, redaction, log } = parts;
+      const { headers, ...settings } = config.receiver;
+      const revealed = Object.entries(headers).map(([key, value]) => [key, value.reveal()]);
+      return new OtlpSink({
+        settings: { ...settings, headers: Object.fromEntries(revealed) },
+        source: storeSource(store, (events) => redaction.apply(events)),
+        log,
       });
     }
   }

@@ -154,7 +154,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       shutdown,
     });
     const source = new ConsumerSource({ store, consumers: domain.serverConsumers });
-    const sinks = await openSinks({ ...options, source, now: clock });
+    const sinks = await openSinks({ ...options, source, store, now: clock });
     const bound = await transport.open();
     housekeeping.start();
     sinks.start();

@@ -1,9 +1,16 @@
 import { resolve } from "node:path";
 import { z } from "zod";
 import type { ConfigFile } from "./config-file.ts";
+import {
+  isPrivate,
+  OtlpIssue,
+  type OtlpReceiverConfig,
+  otlpFields,
+  readOtlp,
+} from "./config-otlp.ts";
 import { Secret } from "./config-summariser.ts";
 import { pathOf, take } from "./config-take.ts";
-import { byteSize, duration, isLoopback, path, span, variableName } from "./config-values.ts";
+import { byteSize, duration, path, span, variableName } from "./config-values.ts";
 import { InvalidFieldError, StartError } from "./errors.ts";
 import { limits } from "./limits.ts";
 import type { RedactionConfig } from "./sinks/redaction/redaction.ts";
@@ -46,8 +53,16 @@ export interface WebhookSinkConfig extends AnySink {
   readonly deadLetters?: string;
 }
 
+/** Log records and traces for a receiver of OTLP. */
+export interface OtlpSinkConfig extends AnySink {
+  readonly type: "otlp";
+  readonly receiver: OtlpReceiverConfig;
+  /** As of a webhook. */
+  readonly deadLetters?: string;
+}
+
 /** Where events are sent, and which. */
-export type SinkConfig = StdoutSinkConfig | FileSinkConfig | WebhookSinkConfig;
+export type SinkConfig = StdoutSinkConfig | FileSinkConfig | WebhookSinkConfig | OtlpSinkConfig;
 
 /** What else a configuration is made of. */
 export interface Surroundings {
@@ -104,6 +119,12 @@ const variants = {
     ...common(true),
   }),
   webhook: z.strictObject({ type: z.literal("webhook"), ...receiver, ...common(false) }),
+  otlp: z.strictObject({
+    type: z.literal("otlp"),
+    ...otlpFields,
+    dead_letters: path.optional(),
+    ...common(false),
+  }),
 };
 
 const types = Object.keys(variants);
@@ -112,7 +133,7 @@ const table = z.record(
   z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$/, {
     error: "must be 1 to 50 letters, digits, '_' and '-', the first a letter or digit",
   }),
-  z.discriminatedUnion("type", [variants.stdout, variants.file, variants.webhook], {
+  z.discriminatedUnion("type", [variants.stdout, variants.file, variants.webhook, variants.otlp], {
     error: (issue) =>
       issue.code === "invalid_union"
         ? `must be ${types.map((type) => `"${type}"`).join(" or ")}`
@@ -150,7 +171,7 @@ export async function readSinks(
     const sinks = new Map<string, SinkConfig>();
     for (const [name, sink] of Object.entries(given)) {
       await check(name, sink);
-      sinks.set(name, toConfig(name, sink, around));
+      sinks.set(name, await toConfig(name, sink, around));
     }
     checkOutputs(sinks);
     return Object.fromEntries(sinks);
@@ -185,9 +206,20 @@ export function shownSinks(table: unknown): unknown {
   );
 }
 
-function withoutSecrets({ url, headers }: { url?: unknown; headers?: unknown }): object {
+function withoutSecrets({
+  url,
+  endpoint,
+  headers,
+}: {
+  url?: unknown;
+  endpoint?: unknown;
+  headers?: unknown;
+}): object {
+  const shown = (text: unknown) =>
+    typeof text === "string" && URL.canParse(text) ? `${new URL(text).origin}/…` : text;
   return {
-    ...(typeof url === "string" && URL.canParse(url) && { url: `${new URL(url).origin}/…` }),
+    ...(url !== undefined && { url: shown(url) }),
+    ...(endpoint !== undefined && { endpoint: shown(endpoint) }),
     ...(headers !== undefined && { headers: "[secret]" }),
   };
 }
@@ -235,7 +267,11 @@ function attempt(
   }
 }
 
-function toConfig(name: string, given: Given, { env, folder }: Surroundings): SinkConfig {
+async function toConfig(
+  name: string,
+  given: Given,
+  { env, folder }: Surroundings,
+): Promise<SinkConfig> {
   const { filter = "", namespaces, content, redact } = given;
   const common: AnySink = {
     filter,
@@ -271,13 +307,30 @@ function toConfig(name: string, given: Given, { env, folder }: Surroundings): Si
         ...common,
       };
     }
+    case "otlp": {
+      const { type, dead_letters: deadLetters } = given;
+      return {
+        type,
+        receiver: await otlpReceiver(name, given, env),
+        ...(deadLetters !== undefined && { deadLetters: resolve(folder, deadLetters) }),
+        ...common,
+      };
+    }
   }
 }
 
-/** Nobody on the way can read what is sent there. */
-function isPrivate(url: string): boolean {
-  const { protocol, hostname } = new URL(url);
-  return protocol === "https:" || isLoopback(hostname.replace(/^\[(.*)\]$/, "$1"));
+/** Errors: WrongPlace. */
+async function otlpReceiver(
+  name: string,
+  given: Given & { type: "otlp" },
+  env: Surroundings["env"],
+): Promise<OtlpReceiverConfig> {
+  try {
+    return await readOtlp(given, env);
+  } catch (error) {
+    if (!(error instanceof OtlpIssue)) throw error;
+    throw new WrongPlace(error.field === undefined ? [name] : [name, error.field], error.message);
+  }
 }
 
 /** The key of a receiver. Errors: WrongPlace. */

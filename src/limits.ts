@@ -184,6 +184,8 @@ export const limits = {
   /** Pause before a batch is delivered again the first time, and the longest one. */
   sinkRetryMs: 500,
   sinkRetryMaxMs: 60_000,
+  /** What an `otlp` sink remembers of sessions that run: about 30,000 that do nothing. */
+  otlpMemoryBytes: 32 * MiB,
   /** How long sinks may take at a shutdown to deliver what is there, and then to give up. */
   sinkDrainMs: 5_000,
   sinkCloseMs: 2_000,

@@ -79,6 +79,55 @@ test("everything can be said", async () => {
   });
 });
 
+test("an otlp sink has OpenTelemetry's defaults and variables", async () => {
+  const { config } = await load(
+    "{ a: { type: otlp }, b: { type: otlp, endpoint: 'http://127.0.0.1:1/x', headers: { k: own }, signals: [logs], compression: none, timeout: 2s, resource: { service.name: agents }, content: true, dead_letters: dead } }",
+    { env: { OTEL_EXPORTER_OTLP_HEADERS: "k=secret,l=other" } },
+  );
+  const { a, b } = config.sinks ?? {};
+  if (a?.type !== "otlp" || b?.type !== "otlp") throw new Error("no otlp sinks");
+  expect(a).toMatchObject({
+    filter: "",
+    redaction: { ...whole, content: false },
+    receiver: {
+      urls: { logs: "http://localhost:4318/v1/logs", traces: "http://localhost:4318/v1/traces" },
+      compression: "gzip",
+      timeoutMs: 10_000,
+      resource: { "service.name": "sessiond" },
+    },
+  });
+  expect(b).toMatchObject({
+    redaction: whole,
+    deadLetters: join(cwd, "dead"),
+    receiver: {
+      urls: { logs: "http://127.0.0.1:1/x/v1/logs" },
+      compression: "none",
+      timeoutMs: 2_000,
+      resource: { "service.name": "agents" },
+    },
+  });
+  const revealed = ({ headers }: typeof a.receiver) =>
+    Object.entries(headers).map(([name, value]) => `${name}=${value.reveal()}`);
+  expect(revealed(a.receiver)).toEqual(["k=secret", "l=other"]);
+  expect(revealed(b.receiver)).toEqual(["k=own", "l=other"]);
+  expect(inspect(config.sinks, { depth: 9 })).not.toContain("secret'");
+  expect(JSON.stringify(config.sinks)).not.toContain(':"secret"');
+});
+
+test("a variable of OpenTelemetry that makes no sense is named", async () => {
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "nowhere" };
+  expect(await sentence("{ a: { type: otlp } }", { env })).toBe(
+    "file sessiond.yaml is wrong at sinks.a: OTEL_EXPORTER_OTLP_ENDPOINT is no URL",
+  );
+  const plain = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://10.0.0.1:4318" };
+  expect(await sentence("{ a: { type: otlp } }", { env: plain })).toContain("allow_plain_http");
+  const { config } = await load("{ a: { type: otlp, allow_plain_http: true } }", { env: plain });
+  const { a } = config.sinks ?? {};
+  expect(a).toMatchObject({
+    receiver: { urls: { logs: "http://10.0.0.1:4318/v1/logs" } },
+  });
+});
+
 test("--sink-stdout is a sink beside those of the file", async () => {
   const { config } = await load("{ f: { type: file, path: /e } }", { flags: { sinkStdout: true } });
   expect(Object.keys(config.sinks ?? {})).toEqual(["f", "stdout"]);
@@ -102,8 +151,8 @@ describe("a mistake is said with its place", () => {
   const hook = "type: webhook, url: 'https://a'";
   test.each([
     ["[]", "sinks: must be a table"],
-    ["{ a: { type: kafka } }", 'sinks.a.type: must be "stdout" or "file" or "webhook"'],
-    ["{ a: { path: /e } }", 'sinks.a.type: must be "stdout" or "file" or "webhook"'],
+    ["{ a: { type: kafka } }", 'sinks.a.type: must be "stdout" or "file" or "webhook" or "otlp"'],
+    ["{ a: { path: /e } }", 'sinks.a.type: must be "stdout" or "file" or "webhook" or "otlp"'],
     ["{ a: 1 }", "sinks.a: must be a table"],
     ["{ a: { type: file } }", "sinks.a.path: is required; set it"],
     [
@@ -148,6 +197,14 @@ describe("a mistake is said with its place", () => {
       `{ a: { ${hook}, filter: 'event.nothing' } }`,
       /^sinks\.a\.filter: does not compile at 1:\d+: /,
     ],
+    ["{ a: { type: otlp, endpoint: nowhere } }", "sinks.a.endpoint: is no URL"],
+    [
+      "{ a: { type: otlp, endpoint: 'http://10.0.0.1:4318' } }",
+      "sinks.a.endpoint: is http to another machine, where others can read the events; use https, or set allow_plain_http",
+    ],
+    ["{ a: { type: otlp, headers: { 'a b': c } } }", /^sinks\.a\.headers/],
+    ["{ a: { type: otlp, signals: [] } }", /^sinks\.a\.signals: /],
+    ["{ a: { type: otlp, signals: [metrics] } }", /^sinks\.a\.signals\[0\]: /],
     ["{ 'a b': { type: stdout } }", /^sinks\.a b: its name must be 1 to 50 letters/],
     [
       "{ __proto__: { type: stdout } }",

@@ -8,6 +8,7 @@ import { build, transform } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { version } from "../../src/version.ts";
 import { needs } from "../support/needs.ts";
+import { startOtlpReceiver } from "../support/otlp-receiver.ts";
 import { type InstalledServer, startInstalled } from "./packages/installed-server.ts";
 import {
   environmentOf,
@@ -125,6 +126,20 @@ describe("installed into an empty folder", async () => {
     const env = environmentOf(process.execPath);
     const { stdout } = await run("node", ["testing.mjs"], { cwd: user, env });
     expect(stdout).toBe("false\n");
+  });
+
+  test("an otlp sink finds its thread, and its collector gets spans and log records", async () => {
+    await using receiver = await startOtlpReceiver();
+    const config = join(user, "otlp.yaml");
+    await writeFile(config, `sinks: { collector: { type: otlp, endpoint: "${receiver.url}" } }`);
+    const options = ["--config", config, "--data", join(folder, "otlp")];
+    await using other = await startInstalled(user, options);
+    await using sessiond = new Sessiond(other.address);
+    const session = await sessiond.sessions.create({ sessionId: "user-42", agentId: "travel" });
+    await session.end();
+    await receiver.until(() => receiver.spans.length > 0);
+    expect(receiver.spans.map(({ name }) => name)).toEqual(["invoke_agent travel"]);
+    expect(receiver.logs.length).toBe(2);
   });
 
   test("pino finds its transport, and what is logged last is stored", async () => {

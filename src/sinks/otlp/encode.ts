@@ -103,30 +103,16 @@ function bytesOf(bytes: Uint8Array | undefined): Uint8Array {
   return bytes;
 }
 
-/** What a receiver says that it did not take. */
-export interface Rejection {
-  readonly rejected: number;
-  readonly message: string;
-}
-
-/** Reads an answer. Undefined: all was taken. Errors: it is no answer. */
-export function rejectionOf(signal: Signal, answer: Uint8Array): Rejection | undefined {
-  const { rejected = 0, message = "" } = partOf(signal, answer);
-  return rejected === 0 && message === "" ? undefined : { rejected, message };
-}
-
-function partOf(signal: Signal, answer: Uint8Array) {
+/** Reads out of an answer how many records the receiver left out. Errors: it is no answer. */
+export function rejectedOf(signal: Signal, answer: Uint8Array): number {
   switch (signal) {
     case "logs": {
       const { partialSuccess } = ProtobufLogsSerializer.deserializeResponse(answer);
-      return {
-        rejected: partialSuccess?.rejectedLogRecords,
-        message: partialSuccess?.errorMessage,
-      };
+      return partialSuccess?.rejectedLogRecords ?? 0;
     }
     case "traces": {
       const { partialSuccess } = ProtobufTraceSerializer.deserializeResponse(answer);
-      return { rejected: partialSuccess?.rejectedSpans, message: partialSuccess?.errorMessage };
+      return partialSuccess?.rejectedSpans ?? 0;
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { EventBatch } from "@sessiond/contract";
-import { Encoder, type Rejection, rejectionOf } from "./encode.ts";
+import { Encoder, rejectedOf } from "./encode.ts";
 import { logOfEvent, logOfNotice, type Notice } from "./log-records.ts";
 import type { LogRecord, SpanRecord } from "./records.ts";
 import { SendError, type Sender } from "./sender.ts";
@@ -20,7 +20,7 @@ export class Exporter {
   readonly #traces: Traces;
   readonly #sender: Pick<Sender, "send">;
   readonly #encoder: Encoder;
-  readonly #onRejected: (signal: Signal, rejection: Rejection) => void;
+  readonly #onRejected: (signal: Signal, rejected: number) => void;
   readonly #nowMs: () => number;
   /** A batch whose log records were taken, and whose spans were not. */
   #halfSent = "";
@@ -30,7 +30,7 @@ export class Exporter {
     traces: Traces;
     sender: Pick<Sender, "send">;
     /** Hears of records that a receiver took the rest without. */
-    onRejected: (signal: Signal, rejection: Rejection) => void;
+    onRejected: (signal: Signal, rejected: number) => void;
     nowMs: () => number;
   }) {
     this.#settings = args.settings;
@@ -102,8 +102,8 @@ export class Exporter {
     if (records.length === 0 || this.#settings.urls[signal] === undefined) return;
     try {
       const answer = await this.#sender.send(signal, encode(records), abort);
-      const rejection = readRejection(signal, answer);
-      if (rejection !== undefined) this.#onRejected(signal, rejection);
+      const rejected = readRejected(signal, answer);
+      if (rejected > 0) this.#onRejected(signal, rejected);
     } catch (error) {
       if (!(error instanceof SendError && error.isTooLarge) || records.length === 1) throw error;
       const half = Math.ceil(records.length / 2);
@@ -114,11 +114,11 @@ export class Exporter {
 }
 
 /** An answer in another form than Protobuf says nothing that matters. */
-function readRejection(signal: Signal, answer: Uint8Array): Rejection | undefined {
+function readRejected(signal: Signal, answer: Uint8Array): number {
   try {
-    return rejectionOf(signal, answer);
+    return rejectedOf(signal, answer);
   } catch {
-    return undefined;
+    return 0;
   }
 }
 

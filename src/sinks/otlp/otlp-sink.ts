@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type Event, EventBatchSchema } from "@sessiond/contract";
-import { RefusedBatchError, type Sink, type SinkBatch } from "../sink.ts";
+import { DeliveryError, RefusedBatchError, type Sink, type SinkBatch } from "../sink.ts";
 import type { Notice } from "./log-records.ts";
 import type { Found, FromThread, Question, ToThread } from "./protocol.ts";
 import type { OtlpSettings } from "./settings.ts";
@@ -43,7 +43,7 @@ export class OtlpSink implements Sink {
     this.#startWorker = options.startWorker ?? startWorker;
   }
 
-  /** Errors: RefusedBatchError; any other means «again, later». */
+  /** Errors: RefusedBatchError, DeliveryError. */
   async deliver({ namespace, messages }: SinkBatch, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     if (this.#delivery !== undefined) throw new Error("a batch is under way");
@@ -82,9 +82,8 @@ export class OtlpSink implements Sink {
     });
     worker.on("exit", (code) => {
       if (this.#worker === worker) this.#worker = undefined;
-      const error = new Error("the thread that sends died", {
-        cause: cause ?? `exit code ${code}`,
-      });
+      const died = cause ?? new Error(`exit code ${code}`);
+      const error = new DeliveryError("the thread that sends died", { cause: died });
       this.#delivery?.reject(error);
     });
     worker.unref();
@@ -98,14 +97,16 @@ export class OtlpSink implements Sink {
         this.#deliveryOf(message.id)?.resolve();
         break;
       case "failed": {
-        const { message: text, isRefused } = message;
-        const error = isRefused ? new RefusedBatchError(text) : new Error(text);
+        const { message: text, isRefused, retryAfterMs } = message;
+        const error = isRefused
+          ? new RefusedBatchError(text)
+          : new DeliveryError(text, { retryAfterMs });
         this.#deliveryOf(message.id)?.reject(error);
         break;
       }
       case "rejected": {
-        const { signal, rejected, message: receiver } = message;
-        this.#log.warn({ signal, rejected, receiver }, "an OTLP receiver did not take everything");
+        const { signal, rejected } = message;
+        this.#log.warn({ signal, rejected }, "an OTLP receiver left records out");
         break;
       }
       case "look":

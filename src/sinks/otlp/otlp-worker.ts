@@ -52,7 +52,7 @@ function serve(port: MessagePort, settings: Start): void {
     settings,
     traces: new Traces({ source, memoryBytes: settings.memoryBytes }),
     sender: new Sender(settings),
-    onRejected: (signal, rejection) => post({ kind: "rejected", signal, ...rejection }),
+    onRejected: (signal, rejected) => post({ kind: "rejected", signal, rejected }),
     nowMs: Date.now,
   });
 
@@ -63,9 +63,9 @@ function serve(port: MessagePort, settings: Start): void {
       await exporter.export({ namespace, happenings: happenings.map(read) }, abort.signal);
       post({ kind: "delivered", id });
     } catch (error) {
-      const isRefused = error instanceof SendError && error.isRefused;
+      const { isRefused = false, retryAfterMs } = error instanceof SendError ? error : {};
       const message = error instanceof Error ? error.message : String(error);
-      post({ kind: "failed", id, message, isRefused });
+      post({ kind: "failed", id, message, isRefused, retryAfterMs });
     } finally {
       aborts.delete(id);
     }

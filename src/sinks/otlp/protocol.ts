@@ -30,14 +30,10 @@ export type FromThread =
       readonly id: number;
       readonly message: string;
       readonly isRefused: boolean;
+      readonly retryAfterMs: number | undefined;
     }
   | { readonly kind: "look"; readonly id: number; readonly question: Question }
-  | {
-      readonly kind: "rejected";
-      readonly signal: string;
-      readonly rejected: number;
-      readonly message: string;
-    };
+  | { readonly kind: "rejected"; readonly signal: string; readonly rejected: number };
 
 export type Question =
   | {

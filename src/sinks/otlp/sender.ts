@@ -1,42 +1,43 @@
-import { setTimeout as rest } from "node:timers/promises";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
+import { toFailure } from "../../completions/failure.ts";
+import { retryAfterMs } from "../webhook/retry-after.ts";
 import type { OtlpSettings, Signal } from "./settings.ts";
 
 const compressed = promisify(gzip);
 
 /** Bytes of an answer that are read; it says at most how many records were not taken, and why. */
 const answerBytes = 64 * 1024;
-/** The longest time a receiver can ask to be left alone. */
-const maxRestMs = 5 * 60_000;
 
-/** The receiver did not take what it was sent. */
+/** The receiver did not take what it was sent. The message says how, without anything it sent. */
 export class SendError extends Error {
   /** It will never take it. */
   readonly isRefused: boolean;
   /** It is too much at once. */
   readonly isTooLarge: boolean;
+  /** When the receiver wants to be tried again. Absent: it did not say. */
+  readonly retryAfterMs: number | undefined;
 
   constructor(
     message: string,
-    options: { isRefused?: boolean; isTooLarge?: boolean; cause?: unknown } = {},
+    options: Partial<Pick<SendError, "isRefused" | "isTooLarge" | "retryAfterMs">> = {},
   ) {
-    super(message, { cause: options.cause });
+    super(message);
     this.name = "SendError";
     this.isRefused = options.isRefused ?? false;
     this.isTooLarge = options.isTooLarge ?? false;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 
 /**
- * Sends encoded requests over HTTP. After an answer with `Retry-After` the next one waits for that long.
+ * Sends encoded requests over HTTP.
  *
- * What the content of one request is to blame for is refused: 400, 413 and 422, and others of the four hundreds
+ * What the content of one request is to blame for is refused: 400, 413, 422, and others of the four hundreds
  * that no setting would change. A wrong key or path is not, so nothing is lost until somebody mends it.
  */
 export class Sender {
   readonly #settings: OtlpSettings;
-  #notBeforeMs = 0;
 
   constructor(settings: OtlpSettings) {
     this.#settings = settings;
@@ -45,14 +46,11 @@ export class Sender {
   /** Gives the answer. Errors: SendError; that of the signal. */
   async send(signal: Signal, bytes: Uint8Array, abort: AbortSignal): Promise<Uint8Array> {
     const { urls, headers, compression, timeoutMs } = this.#settings;
-    const url = urls[signal] ?? "";
-    const waitMs = this.#notBeforeMs - performance.now();
-    if (waitMs > 0) await rest(waitMs, undefined, { signal: abort });
     const isPacked = compression === "gzip";
     const body = isPacked ? await compressed(bytes) : bytes;
     const timeout = AbortSignal.timeout(timeoutMs);
     try {
-      const response = await fetch(url, {
+      const response = await fetch(urls[signal] ?? "", {
         method: "POST",
         // They would carry what is sent elsewhere.
         redirect: "manual",
@@ -66,42 +64,27 @@ export class Sender {
       });
       if (response.ok) return await readAnswer(response);
       await response.body?.cancel();
-      throw this.#failure(signal, response);
+      throw failureOf(signal, response);
     } catch (error) {
       abort.throwIfAborted();
       if (error instanceof SendError) throw error;
-      const how = timeout.aborted ? `did not answer within ${timeoutMs} ms` : causeOf(error);
-      throw new SendError(`${url} ${how}`, { cause: error });
+      const how = timeout.aborted
+        ? `did not answer within ${timeoutMs} ms`
+        : `cannot be reached: ${toFailure(error).message}`;
+      throw new SendError(`the receiver of ${signal} ${how}`);
     }
-  }
-
-  #failure(signal: Signal, { status, headers, url }: Response): SendError {
-    const retryAfter = headers.get("retry-after");
-    if (retryAfter !== null) {
-      this.#notBeforeMs = performance.now() + Math.min(restMsOf(retryAfter), maxRestMs);
-    }
-    return new SendError(
-      `${url || this.#settings.urls[signal]} answered with HTTP status ${status}`,
-      {
-        isRefused: isRefusal(status),
-        isTooLarge: status === 413,
-      },
-    );
   }
 }
 
 /** Statuses of the four hundreds that somebody can mend without changing what is sent, or that pass. */
 const mendable: ReadonlySet<number> = new Set([401, 403, 404, 405, 407, 408, 421, 425, 429]);
 
-function isRefusal(status: number): boolean {
-  return status >= 400 && status < 500 && !mendable.has(status);
-}
-
-/** Seconds, or a date. */
-function restMsOf(retryAfter: string): number {
-  const seconds = Number(retryAfter);
-  const ms = Number.isFinite(seconds) ? seconds * 1_000 : Date.parse(retryAfter) - Date.now();
-  return Number.isFinite(ms) ? Math.max(0, ms) : 0;
+function failureOf(signal: Signal, { status, headers }: Response): SendError {
+  return new SendError(`the receiver of ${signal} answered with HTTP status ${status}`, {
+    isRefused: status >= 400 && status < 500 && !mendable.has(status),
+    isTooLarge: status === 413,
+    retryAfterMs: retryAfterMs(headers.get("retry-after"), Date.now()),
+  });
 }
 
 /** What comes behind the limit is not read. */
@@ -115,10 +98,4 @@ async function readAnswer(response: Response): Promise<Uint8Array> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
-}
-
-function causeOf(error: unknown): string {
-  const cause = error instanceof Error ? error.cause : undefined;
-  const code = cause instanceof Error && "code" in cause ? ` (${String(cause.code)})` : "";
-  return `could not be reached${code}`;
 }

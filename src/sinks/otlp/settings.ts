@@ -88,10 +88,10 @@ function urlOf(signal: Signal, { endpoint }: OtlpConfig, env: Environment): stri
 }
 
 function checkedUrl(text: string, name: string): URL {
-  if (!URL.canParse(text)) throw new OtlpSettingsError(name, `"${text}" is no URL`);
+  if (!URL.canParse(text)) throw new OtlpSettingsError(name, "is no URL");
   const url = new URL(text);
   if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw new OtlpSettingsError(name, `"${text}" is neither http:// nor https://`);
+    throw new OtlpSettingsError(name, "is neither http:// nor https://");
   }
   if (url.username !== "" || url.password !== "") {
     throw new OtlpSettingsError(name, "has a user or a password in it; use headers");
@@ -140,10 +140,12 @@ function timeoutOf(text: string | undefined): number {
 export class OtlpSettingsError extends Error {
   /** Where it stands: a field of the configuration, or a variable. */
   readonly field: string;
+  readonly what: string;
 
-  constructor(field: string, message: string) {
-    super(`${field}: ${message}`);
+  constructor(field: string, what: string) {
+    super(`${field} ${what}`);
     this.name = "OtlpSettingsError";
     this.field = field;
+    this.what = what;
   }
 }

@@ -184,10 +184,7 @@ function subjectOf(
   first: Event | undefined,
   facts: SessionFacts | undefined,
 ): Subject {
-  const started = first?.payload.case === "sessionStarted" ? first.payload.value : undefined;
-  return {
-    ...name,
-    agentId: facts?.agentId || (started?.agentId ?? ""),
-    model: facts?.model || (started?.model ?? ""),
-  };
+  // Which the sink may have; what the session says by now stands in only where its log begins otherwise.
+  const started = first?.payload.case === "sessionStarted" ? first.payload.value : facts;
+  return { ...name, agentId: started?.agentId ?? "", model: started?.model ?? "" };
 }

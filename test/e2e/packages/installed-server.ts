@@ -9,11 +9,14 @@ export interface InstalledServer extends AsyncDisposable {
   readonly probe: string;
 }
 
-/** Starts the `sessiond` command of the packages in a folder, on a free port. */
-export async function startInstalled(folder: string): Promise<InstalledServer> {
+/** Starts the `sessiond` command of the packages in a folder, on a free port, with further options. */
+export async function startInstalled(
+  folder: string,
+  options: readonly string[] = [],
+): Promise<InstalledServer> {
   const command = join(folder, "node_modules/.bin/sessiond");
   const free = "127.0.0.1:0";
-  const child = spawn(command, ["serve", "--listen", free, "--probe-listen", free], {
+  const child = spawn(command, ["serve", "--listen", free, "--probe-listen", free, ...options], {
     cwd: folder,
     env: environmentOf(process.execPath),
     stdio: ["ignore", "ignore", "pipe"],

@@ -1,4 +1,3 @@
-import type { Event } from "@sessiond/contract";
 import { onTestFinished } from "vitest";
 import { limits } from "../../../src/limits.ts";
 import { OtlpSink } from "../../../src/sinks/otlp/otlp-sink.ts";
@@ -25,26 +24,19 @@ export interface Harness {
 
 /** Real sessions, a sink with its thread, and a receiver; they end with the test. */
 export async function openHarness(
-  options: {
-    leaving?: (event: Event) => Event;
-    config?: OtlpConfig;
-    memoryBytes?: number;
-    url?: string;
-  } = {},
+  options: { config?: OtlpConfig; memoryBytes?: number; url?: string } = {},
 ): Promise<Harness> {
   const { config = {}, memoryBytes = 1_000_000 } = options;
   const receiver = await startOtlpReceiver();
   const domain = await openTestDomain({ progressIntervalMs: 1 });
   const warnings: object[] = [];
-  const leaving = async (events: readonly Event[]) =>
-    events.map(options.leaving ?? ((event) => event));
   const open = () =>
     new OtlpSink({
       settings: settingsOf(
         { endpoint: options.url ?? receiver.url, ...config },
         { env: {}, version: "1.2.3", memoryBytes },
       ),
-      source: storeSource(domain.store, leaving),
+      source: storeSource(domain.store, async (events) => events),
       log: { warn: (fields, message) => warnings.push({ ...fields, message }) },
     });
   let sink = open();
@@ -63,7 +55,7 @@ export async function openHarness(
       if (message.case === "progress") break;
       if (message.case === "events") {
         const { sessionId, sessionUid, events } = message.value;
-        for (const event of await leaving(events)) {
+        for (const event of events) {
           messages.push({ kind: "event", sessionId, sessionUid, event });
         }
       }

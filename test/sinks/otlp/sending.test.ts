@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { expect, onTestFinished, test } from "vitest";
 import { OtlpSink } from "../../../src/sinks/otlp/otlp-sink.ts";
 import { settingsOf } from "../../../src/sinks/otlp/settings.ts";
-import { RefusedBatchError, type SinkMessage } from "../../../src/sinks/sink.ts";
+import { DeliveryError, RefusedBatchError, type SinkMessage } from "../../../src/sinks/sink.ts";
 import { userText } from "../../support/domain.ts";
 import { type OtlpReceiver, startOtlpReceiver } from "../../support/otlp-receiver.ts";
 import { type Harness, openHarness } from "./harness.ts";
@@ -111,10 +111,18 @@ test("records that a receiver leaves out are reported, and the batch is delivere
     {
       signal: "logs",
       rejected: 2,
-      receiver: "too old",
-      message: "an OTLP receiver did not take everything",
+      message: "an OTLP receiver left records out",
     },
   ]);
+});
+
+test("a receiver that says when to come back is heard", async () => {
+  const harness = await openHarness();
+  const { receiver, deliver } = harness;
+  receiver.answer = () => ({ status: 503, headers: { "retry-after": "7" } });
+  const failure = await deliver(await talk(harness)).catch((error: unknown) => error);
+  expect(failure).toBeInstanceOf(DeliveryError);
+  expect(failure).toMatchObject({ retryAfterMs: 7_000 });
 });
 
 test("a receiver that does not answer is given up after its time", async () => {
@@ -129,7 +137,9 @@ test("a receiver that is not there is an error that names it", async () => {
   await leave();
   const harness = await openHarness({ url });
   const failure = harness.deliver(await talk(harness));
-  await expect(failure).rejects.toThrow(`${url}/v1/logs could not be reached (ECONNREFUSED)`);
+  await expect(failure).rejects.toThrow(
+    "the receiver of logs cannot be reached: the connection to it failed (ECONNREFUSED)",
+  );
 });
 
 test("a delivery that is given up ends at once", async () => {
