@@ -1,6 +1,9 @@
 import type { Interceptor } from "@connectrpc/connect";
 import type { EventBatch, EventsDamaged, SessionDeleted } from "@sessiond/contract";
 import { type Clients, createClients } from "./clients.ts";
+import { consume } from "./consume/consume.ts";
+import { Consumers } from "./consume/consumers.ts";
+import type { ConsumeHandler, ConsumeOptions } from "./consume/options.ts";
 import type { ClientContext } from "./context.ts";
 import { Conversations } from "./conversation/conversations.ts";
 import {
@@ -99,6 +102,8 @@ export abstract class SessiondClient implements AsyncDisposable {
   readonly sessions: Sessions;
   /** Begins and resumes conversations. */
   readonly conversations: Conversations;
+  /** Looks at consumers, and deletes them. */
+  readonly consumers: Consumers;
   /** The typed Connect clients underneath. */
   readonly clients: Clients;
   readonly #context: ClientContext;
@@ -118,6 +123,7 @@ export abstract class SessiondClient implements AsyncDisposable {
     this.clients = createClients(this.#transport);
     this.#context = { clients: this.clients, namespace: this.namespace, retry, newId, elapsedMs };
     this.sessions = new Sessions(this.#context);
+    this.consumers = new Consumers(this.#context);
     this.conversations = new Conversations(this.#context, this.sessions);
   }
 
@@ -145,6 +151,29 @@ export abstract class SessiondClient implements AsyncDisposable {
         })),
     };
     return new Watch(this.#context, source, watchOptions);
+  }
+
+  /**
+   * Reads events as a consumer, whose place the server keeps under its name: gives each batch to the
+   * handler, and commits it when the handler is done. The consumer is made if it is not there.
+   *
+   * At least once: what was not committed when this process ended is given again, also to another that
+   * reads under the name by then. One reader at a time has a name; another waits, and goes on when that one
+   * is gone. It survives restarts of the server, and ends well by `signal` and `close()`.
+   *
+   * Errors: those of the handler, whose batch is not committed; ConsumerGapError, ConsumerNotFoundError
+   * (deleted meanwhile), SessionDeletedError, SessionNotFoundError, InvalidFieldError, UsageError (the
+   * consumer reads something else), ServerUnavailableError when resuming was given up.
+   *
+   * ```ts
+   * const filter = 'event.type == "tool_call"';
+   * await sessiond.consume("audit", { filter }, async ({ sessionId, events }) => {
+   *   for (const { revision, toolCall } of events) await keep(sessionId, revision, toolCall?.name);
+   * });
+   * ```
+   */
+  consume(name: string, options: ConsumeOptions, handler: ConsumeHandler): Promise<void> {
+    return consume(this.#context, name, options, handler);
   }
 
   /**

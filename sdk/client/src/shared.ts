@@ -19,6 +19,18 @@ export type {
   SessiondClient,
 } from "./client.ts";
 export type { Clients } from "./clients.ts";
+export type {
+  Consumer,
+  ConsumerQuery,
+  Consumers,
+  DeleteConsumerOptions,
+} from "./consume/consumers.ts";
+export type {
+  ConsumedBatch,
+  ConsumeHandler,
+  ConsumeOptions,
+  ConsumerGap,
+} from "./consume/options.ts";
 export type { Answer, AnswerContext, AnswerText, ConversationView } from "./conversation/answer.ts";
 export type { Conversation, HandoffOptions, SendOptions } from "./conversation/conversation.ts";
 export type { ConversationInput, Conversations } from "./conversation/conversations.ts";
@@ -34,7 +46,12 @@ export type * from "./dialects/gemini.ts";
 export type * from "./dialects/openai-chat.ts";
 export type * from "./dialects/openai-responses.ts";
 export type { RequestPart, RequestParts } from "./dialects/request-part.ts";
-export { ClientClosedError, ServerUnavailableError, UsageError } from "./errors/client-errors.ts";
+export {
+  ClientClosedError,
+  ConsumerGapError,
+  ServerUnavailableError,
+  UsageError,
+} from "./errors/client-errors.ts";
 export { type CallSubject, fromConnectError } from "./errors/from-connect-error.ts";
 export * from "./errors/server-errors.ts";
 export { type CodeName, type Reason, SessiondError } from "./errors/sessiond-error.ts";

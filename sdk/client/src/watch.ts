@@ -16,6 +16,11 @@ export interface WatchOptions {
   readonly from?: keyof typeof watchStarts | undefined;
   /** Continue behind this place, taken from `watch.cursor`; `from` is then ignored. */
   readonly cursor?: string | undefined;
+  /**
+   * Only events for which this is true: an expression in CEL over `event`, for example
+   * `event.type == "tool_call" && event.tool != "search"`. The contract lists its fields. Default: all.
+   */
+  readonly filter?: string | undefined;
   /** Ends the watch, without an error. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -62,7 +67,7 @@ export class Watch<T> implements AsyncIterableIterator<T>, AsyncDisposable {
 
   constructor(context: ClientContext, source: WatchSource<T>, options: WatchOptions = {}) {
     const { sessionId = "", untilEnded = false } = source;
-    const { from, cursor = "", signal } = options;
+    const { from, cursor = "", filter = "", signal } = options;
     this.#source = source;
     this.#subject = sessionId === "" ? {} : { sessionId };
     this.#cursor = cursor;
@@ -76,6 +81,7 @@ export class Watch<T> implements AsyncIterableIterator<T>, AsyncDisposable {
         sessionId,
         cursor,
         untilEnded,
+        filter,
         start: watchStarts[from ?? "beginning"],
       },
     });
@@ -188,9 +194,14 @@ export class Watch<T> implements AsyncIterableIterator<T>, AsyncDisposable {
   }
 }
 
-function damagedError({ sessionId, firstRevision, lastRevision }: EventsDamaged): DataLossError {
+/** The error of damage that nobody is to be told of. */
+export function damagedError({
+  sessionId,
+  firstRevision,
+  lastRevision,
+}: EventsDamaged): DataLossError {
   return new DataLossError({
-    message: `events ${firstRevision} to ${lastRevision} of session "${sessionId}" are damaged in the store; restore the session, or watch with onEventsDamaged to go on without them`,
+    message: `events ${firstRevision} to ${lastRevision} of session "${sessionId}" are damaged in the store; restore the session, or pass onEventsDamaged to go on without them`,
     code: "DATA_LOSS",
     reason: "DATA_LOSS",
     sessionId,
