@@ -1,12 +1,13 @@
 import type { Command, Option } from "commander";
 
-/** What a word may become: fixed words, ids of sessions, or something this does not know. */
+/** What a word may become: fixed words, ids of sessions, names of consumers, or something unknown. */
 export type Candidates = {
   /** Stands before each of them in the word: `--format=`. */
   readonly before?: string;
 } & (
   | { readonly kind: "words"; readonly words: readonly string[] }
   | { readonly kind: "sessions"; readonly are?: "active" | "ended" }
+  | { readonly kind: "consumers" }
   | { readonly kind: "none" }
 );
 
@@ -50,6 +51,7 @@ export function candidatesFor(program: Command, words: readonly string[]): Candi
   const argument = given[place] ?? (last?.variadic ? last : undefined);
   if (argument === undefined) return { kind: "none" };
   if (argument.argChoices !== undefined) return { kind: "words", words: argument.argChoices };
+  if (argument.name() === "consumer") return { kind: "consumers" };
   if (!sessionArguments.has(argument.name())) return { kind: "none" };
   const are = wanted[command.name()];
   return { kind: "sessions", ...(are && { are }) };
@@ -63,6 +65,7 @@ const sessionOptions: ReadonlySet<string> = new Set(["--session", "--resume"]);
 
 function valuesOf(option: Option): Candidates {
   if (option.argChoices !== undefined) return { kind: "words", words: option.argChoices };
+  if (option.long === "--consumer") return { kind: "consumers" };
   return sessionOptions.has(option.long ?? "") ? { kind: "sessions" } : { kind: "none" };
 }
 

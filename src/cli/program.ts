@@ -12,6 +12,7 @@ import { addCleanup } from "./commands/cleanup.ts";
 import { addCompact } from "./commands/compact.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
+import { addConsumers } from "./commands/consumers.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDiff } from "./commands/diff.ts";
 import { addDoctor } from "./commands/doctor.ts";
@@ -127,6 +128,7 @@ function createProgram(line: CommandLine, startApp: StartApp | undefined): Comma
   });
 
   addTail(program, line);
+  addConsumers(program, line);
   addSessions(program, line);
   addShow(program, line);
   addState(program, line);

@@ -1,6 +1,6 @@
-import type { Session } from "@sessiond/client";
+import type { Session, Sessiond } from "@sessiond/client";
 import { Argument, type Command } from "commander";
-import { candidatesFor, optionValue } from "../candidates.ts";
+import { type Candidates, candidatesFor, optionValue } from "../candidates.ts";
 import type { CommandLine } from "../command-line.ts";
 import { completionScripts, type Shell, shells } from "../completion-scripts.ts";
 import type { Host } from "../host.ts";
@@ -35,37 +35,57 @@ async function complete(program: Command, host: Host, words: readonly string[]):
   const candidates = candidatesFor(program, words);
   const { before = "" } = candidates;
   const typed = words.at(-1) ?? "";
-  const found =
-    candidates.kind === "sessions"
-      ? await sessionIds(host, words, candidates.are)
-      : candidates.kind === "words"
-        ? candidates.words
-        : [];
+  const found = await wordsOf(host, words, candidates);
   for (const word of found) {
     if (`${before}${word}`.startsWith(typed)) host.stdout.write(`${before}${word}\n`);
   }
 }
 
-/** Ids of the newest sessions; none when the server does not answer in time. */
-async function sessionIds(
+async function wordsOf(
   host: Host,
   words: readonly string[],
-  are?: "active" | "ended",
+  candidates: Candidates,
+): Promise<readonly string[]> {
+  switch (candidates.kind) {
+    case "words":
+      return candidates.words;
+    case "sessions":
+      return fromServer(host, words, (sessiond) => sessionIds(sessiond, candidates.are));
+    case "consumers":
+      return fromServer(host, words, async ({ consumers }) => {
+        const { items } = await consumers.list({ pageSize: offered });
+        return items.map(({ name }) => name);
+      });
+    case "none":
+      return [];
+  }
+}
+
+/** Ids of the newest sessions. */
+async function sessionIds({ sessions }: Sessiond, are?: "active" | "ended") {
+  const state = are === "active" ? are : undefined;
+  const { items } = await sessions.list({ state, pageSize: offered });
+  const hasEnded = ({ message }: Session) => message.endTime !== undefined;
+  const found = are === "ended" ? items.filter(hasEnded) : items;
+  return found.map(({ sessionId }) => sessionId);
+}
+
+/** What the server says; nothing when it does not answer in time. */
+async function fromServer(
+  host: Host,
+  words: readonly string[],
+  ask: (sessiond: Sessiond) => Promise<readonly string[]>,
 ): Promise<readonly string[]> {
   const { SESSIOND_ADDRESS } = host.env;
   try {
-    const { Sessiond } = await import("@sessiond/client");
-    await using sessiond = new Sessiond({
+    const sdk = await import("@sessiond/client");
+    await using sessiond = new sdk.Sessiond({
       address: optionValue(words, "--address") ?? (SESSIOND_ADDRESS || undefined),
       namespace: optionValue(words, "--namespace"),
       timeoutMs: deadlineMs,
       retry: { attempts: 1 },
     });
-    const state = are === "active" ? are : undefined;
-    const { items } = await sessiond.sessions.list({ state, pageSize: offered });
-    const hasEnded = ({ message }: Session) => message.endTime !== undefined;
-    const found = are === "ended" ? items.filter(hasEnded) : items;
-    return found.map(({ sessionId }) => sessionId);
+    return await ask(sessiond);
   } catch {
     return [];
   }

@@ -10,9 +10,10 @@ import { ifAtOnce, untilAborted } from "../interruption.ts";
 import { collect } from "../options.ts";
 import { jsonWriter, outputFormat, outputOption } from "../output-format.ts";
 import { addServerOptions, type Server, withServer } from "../server.ts";
+import { checkConsumer, consumeTo, type Printer } from "../tail/consume.ts";
 import { resumeCommand, type TailFlags } from "../tail/resume.ts";
 import { parseSince, type Since } from "../tail/since.ts";
-import { cursorAtEnd, follow, readToEnd, type TailItem } from "../tail/source.ts";
+import { cursorAtEnd, follow, readToEnd } from "../tail/source.ts";
 import { eventLines } from "../text/event-line.ts";
 
 const help = `
@@ -22,7 +23,9 @@ Examples:
   sessiond tail -f --since now               only what comes from now on
   sessiond tail -f --since 10m --kind fraud_alert
   sessiond tail --session user-42 | jq -r .event.message.text
-  sessiond tail -f --cursor CURSOR           go on behind the line that had this cursor`;
+  sessiond tail -f --cursor CURSOR           go on behind the line that had this cursor
+  sessiond tail -f --filter 'event.type == "tool_call" && event.tool != "search"'
+  sessiond tail -f --consumer audit          go on where the name "audit" was read to, and keep that`;
 
 export function addTail(program: Command, line: CommandLine): void {
   const command = program
@@ -30,6 +33,9 @@ export function addTail(program: Command, line: CommandLine): void {
     .description("print events, and with -f follow them live")
     .option("-f, --follow", "wait for further events, over restarts of the server")
     .option("-s, --session <id>", "only this session (default: all of the namespace)")
+    .option("--filter <expression>", "only events for which this is true, in CEL over event")
+    .option("--consumer <name>", "read as this consumer, whose place the server keeps; needs -f")
+    .option("--take-over", "with --consumer: take the name from who reads under it")
     .option("--kind <kind>", "only events of this kind; may be repeated", collect)
     .option("--author <name>", "only events of this author; may be repeated", collect)
     .option("--since <when>", "begin at 10m, 2h (ago), now, an ISO time, or behind a cursor")
@@ -43,6 +49,7 @@ export function addTail(program: Command, line: CommandLine): void {
     if (flags.untilEnded && flags.session === undefined) {
       throw new CommandError(exitCodes.cannotStart, "--until-ended needs --session");
     }
+    checkConsumer(flags);
     return withServer(line, flags, (server) => tail(server, flags));
   });
 }
@@ -51,8 +58,14 @@ async function tail(server: Server, flags: TailFlags): Promise<number | undefine
   const { host, sessiond, interruption } = server;
   const since = flags.since === undefined ? undefined : parseSince(flags.since, new Date());
   const from = since !== undefined && "time" in since ? since.time : undefined;
+  const { consumer } = flags;
+  if (consumer !== undefined) {
+    const reader = { consumer, flags, since, isWanted: filterOf(flags, from) };
+    return consumeTo(server, printerOf(host.stdout, flags), reader);
+  }
   const cursor = flags.cursor ?? (await cursorOf(server, flags, since));
-  const request = { sessiond, sessionId: flags.session, cursor };
+  const { filter } = flags;
+  const request = { sessiond, sessionId: flags.session, cursor, filter };
   const untilEnded = flags.untilEnded === true;
   const items =
     flags.follow || untilEnded ? follow({ ...request, untilEnded }) : readToEnd(request);
@@ -92,11 +105,6 @@ function filterOf({ kind, author }: TailFlags, from: Date | undefined) {
     (kind === undefined || kind.includes(event.kind)) &&
     (author === undefined || author.includes(event.author)) &&
     (from === undefined || event.createTime >= from);
-}
-
-interface Printer {
-  print(item: TailItem): Promise<void>;
-  end(): void;
 }
 
 function printerOf(output: DataOutput, flags: TailFlags): Printer {

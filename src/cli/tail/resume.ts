@@ -8,6 +8,9 @@ export interface TailFlags {
   readonly author?: readonly string[];
   readonly since?: string;
   readonly cursor?: string;
+  readonly filter?: string;
+  readonly consumer?: string;
+  readonly takeOver?: true;
   readonly untilEnded?: true;
   readonly full?: true;
   readonly output?: string;
@@ -30,6 +33,8 @@ export function resumeCommand(
   // The cursor may be among events that are older.
   if (from !== undefined) words.push("--since", from.toISOString());
   if (flags.session !== undefined) words.push("--session", flags.session);
+  if (flags.consumer !== undefined) words.push("--consumer", flags.consumer);
+  if (flags.filter !== undefined) words.push("--filter", flags.filter);
   for (const kind of flags.kind ?? []) words.push("--kind", kind);
   for (const author of flags.author ?? []) words.push("--author", author);
   if (flags.untilEnded) words.push("--until-ended");

@@ -16,6 +16,8 @@ export interface TailRequest {
   readonly sessionId: string | undefined;
   /** Default: from the first event. */
   readonly cursor: string | undefined;
+  /** Only events for which this is true, in CEL. Default: all. */
+  readonly filter?: string | undefined;
 }
 
 /** The place behind what is there now: who continues from it sees what comes, and nothing else. */
@@ -34,13 +36,13 @@ export async function cursorAtEnd(request: Omit<TailRequest, "cursor">): Promise
 export async function* follow(
   request: TailRequest & { untilEnded: boolean },
 ): AsyncGenerator<TailItem, void> {
-  const { sessiond, sessionId, cursor, untilEnded } = request;
+  const { sessiond, sessionId, cursor, filter, untilEnded } = request;
   if (sessionId === undefined) {
-    yield* sessiond.watch({ cursor });
+    yield* sessiond.watch({ cursor, filter });
     return;
   }
   const session = await sessiond.sessions.get(sessionId);
-  await using watch = session.watch({ cursor, untilEnded });
+  await using watch = session.watch({ cursor, filter, untilEnded });
   for await (const event of watch) yield { sessionId, event, cursor: watch.cursor };
 }
 
@@ -54,7 +56,7 @@ export async function* follow(
  */
 export async function* readToEnd(request: TailRequest): AsyncGenerator<TailItem, void> {
   const { fromConnectError, toSessionEvent } = await import("@sessiond/client");
-  const { sessiond, sessionId = "", cursor = "" } = request;
+  const { sessiond, sessionId = "", cursor = "", filter = "" } = request;
   const ended = new AbortController();
   const open = (start: MessageInitShape<typeof WatchEventsRequestSchema>) =>
     sessiond.clients.events.watchEvents(
@@ -65,7 +67,7 @@ export async function* readToEnd(request: TailRequest): AsyncGenerator<TailItem,
   let place = cursor;
   try {
     const end = await firstCursor(open({ start: WatchStart.NOW }));
-    for await (const { cursor: behind, message } of open({ cursor })) {
+    for await (const { cursor: behind, message } of open({ cursor, filter })) {
       if (message.case === "events") {
         const { events, sessionId: name } = message.value;
         const last = events.length - 1;
@@ -79,7 +81,8 @@ export async function* readToEnd(request: TailRequest): AsyncGenerator<TailItem,
         const newest = events.at(-1);
         if (newest !== undefined && toSessionEvent(newest).createTime.getTime() > calledMs) return;
       }
-      if (behind === end || message.case === "progress") return;
+      const isCurrent = message.case === "progress" && message.value.lag === 0;
+      if (behind === end || isCurrent) return;
       place = behind;
     }
   } catch (error) {

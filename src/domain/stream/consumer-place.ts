@@ -53,8 +53,12 @@ export function isOf(storeId: Uint8Array, record: ConsumerRecord): boolean {
   return Buffer.compare(storeId, record.storeId) === 0;
 }
 
-/** How far a consumer is behind the newest place; nothing when that is unknown. */
-export function lagBehind(newest: number | undefined, record: ConsumerRecord): number {
-  const { place } = placeOf(record);
-  return Math.min(maxCount, Math.max(0, (newest ?? place) - place));
+/** How far a place is behind the newest one; nothing when that is unknown. */
+export function lagBehind(newest: number | undefined, { place }: { place: number }): number {
+  return countOf((newest ?? place) - place);
+}
+
+/** A difference of places as a number of the contract. */
+export function countOf(places: number): number {
+  return Math.min(maxCount, Math.max(0, places));
 }

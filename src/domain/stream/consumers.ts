@@ -190,7 +190,7 @@ export class Consumers {
       const moved = this.#move(cell, record, to);
       return create(CommitCursorResponseSchema, {
         cursor: this.#cursorOf(name, moved),
-        lag: lagBehind(newest, moved),
+        lag: lagBehind(newest, placeOf(moved)),
       });
     });
   }
@@ -406,7 +406,7 @@ export class Consumers {
   ): Promise<Consumer> {
     return consumerView(name, record, {
       cursor: this.#cursorOf(name, record),
-      lag: lagBehind(await this.#sources.newest(name, record), record),
+      lag: lagBehind(await this.#sources.newest(name, record), placeOf(record)),
       lease,
     });
   }

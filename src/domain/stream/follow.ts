@@ -5,6 +5,7 @@ import { SessionDeletedError, ShuttingDownError } from "../../errors.ts";
 import type { EventFilter } from "../filter/event-filter-of.ts";
 import { Turns } from "../turns.ts";
 import type { Channel } from "./channel.ts";
+import { lagBehind } from "./consumer-place.ts";
 import type { OpenConsumer } from "./consumers.ts";
 import { type ReaderStep, readStep, readStepOrGap } from "./gaps.ts";
 import type { Feed } from "./session-feed.ts";
@@ -47,18 +48,25 @@ export async function* follow(following: Following): AsyncGenerator<WatchEventsR
   const turns = new Turns();
   let { place, knownThrough } = following.from;
   let [toldPlace, toldMs] = [place, performance.now()];
+  let progressMs = Number.NEGATIVE_INFINITY;
   const told = () => {
     [toldPlace, toldMs] = [place, performance.now()];
     consumer?.touch();
   };
-  const progress = () =>
-    create(WatchEventsResponseSchema, {
+  const isTime = (sinceMs: number) => performance.now() - sinceMs >= progressIntervalMs;
+  const progress = () => {
+    progressMs = performance.now();
+    return create(WatchEventsResponseSchema, {
       cursor: feed.cursor.encode(place, knownThrough),
       message: {
         case: "progress",
-        value: { headRevision: reader.isOfSession ? channel.place : 0 },
+        value: {
+          headRevision: reader.isOfSession ? channel.place : 0,
+          lag: lagBehind(channel.place, { place }),
+        },
       },
     });
+  };
   while (!signal.aborted) {
     if (shutdown.aborted) throw new ShuttingDownError();
     if (lease?.aborted) throw lease.reason;
@@ -71,8 +79,7 @@ export async function* follow(following: Following): AsyncGenerator<WatchEventsR
       step = undefined;
       if (passes !== undefined) {
         message &&= await visibleOf(message, passes, turns);
-        const isLate = performance.now() - toldMs >= progressIntervalMs;
-        if (message === undefined && isLate) message = progress();
+        if (message === undefined && isTime(toldMs)) message = progress();
       }
       const handover = message && new Handover(message);
       message = undefined;
@@ -90,7 +97,9 @@ export async function* follow(following: Following): AsyncGenerator<WatchEventsR
       if (toldPlace < place) yield progress();
       return;
     }
-    const timeoutMs = progressIntervalMs;
+    // What was hidden up to the end is told at once, but not each time that more of it comes.
+    const isHidden = passes !== undefined && toldPlace < place && isTime(progressMs);
+    const timeoutMs = isHidden ? 0 : progressIntervalMs;
     if ((await waitForWake(channel, { signal: ending, timeoutMs })) === "timeout") {
       yield progress();
       told();

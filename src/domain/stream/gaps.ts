@@ -7,10 +7,8 @@ import {
 import type { CursorPlace } from "../../cursor.ts";
 import { HistoryGoneError } from "../../errors.ts";
 import type { Step } from "./channel.ts";
+import { countOf } from "./consumer-place.ts";
 import type { Feed } from "./session-feed.ts";
-
-/** Largest number of the contract. */
-const maxCount = 0xffff_ffff;
 
 /** A step of a watch, with what its reader knows behind it. */
 export interface ReaderStep extends Step {
@@ -30,7 +28,7 @@ export async function readStepOrGap(feed: Feed, from: CursorPlace): Promise<Read
   } catch (error) {
     const gone = feed.goneThrough();
     if (!(error instanceof HistoryGoneError) || gone <= from.knownThrough) throw error;
-    const commits = Math.min(maxCount, gone - from.knownThrough);
+    const commits = countOf(gone - from.knownThrough);
     const message = gapMessage(feed.cursor.encode(from.place, gone), {
       reason: WatchGapReason.DELETIONS_GONE,
       description: `sessions were deleted among the ${commits} commits behind ${from.knownThrough}, so long ago that it is told no more which; what was not read of them is gone`,

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { type ServerProcess, startServer } from "../../support/server-process.ts";
 
@@ -19,6 +20,8 @@ export interface Running {
   readonly child: ChildProcess;
   /** Resolves as soon as stdout holds this; rejects when the command ends without. */
   says(text: string): Promise<void>;
+  /** The same of stderr. */
+  warns(text: string): Promise<void>;
   readonly ended: Promise<Ended>;
 }
 
@@ -105,14 +108,16 @@ function startCommand(
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, stdout, stderr }));
   });
-  const says = (text: string) =>
+  const until = (stream: Readable, holds: () => boolean, text: string) =>
     new Promise<void>((resolve, reject) => {
       const look = () => {
-        if (stdout.includes(text)) resolve();
+        if (holds()) resolve();
       };
-      child.stdout.on("data", look);
+      stream.on("data", look);
       look();
       ended.then(() => reject(new Error(`it ended without "${text}":\n${stderr}`)), reject);
     });
-  return { child, says, ended };
+  const says = (text: string) => until(child.stdout, () => stdout.includes(text), text);
+  const warns = (text: string) => until(child.stderr, () => stderr.includes(text), text);
+  return { child, says, warns, ended };
 }

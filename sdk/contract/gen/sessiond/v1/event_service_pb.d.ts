@@ -854,6 +854,14 @@ export declare type WatchProgress = Message<"sessiond.v1.WatchProgress"> & {
    * @generated from field: uint32 head_revision = 1;
    */
   headRevision: number;
+
+  /**
+   * What the watch has not come to yet, as `Consumer.lag` counts it. 0: it is current. More only with a
+   * filter, which hides events for so long that their end is not waited for.
+   *
+   * @generated from field: uint32 lag = 2;
+   */
+  lag: number;
 };
 
 /**
