@@ -69,6 +69,7 @@ test("the README shows code with what it prints", () => {
   expect(shown.map(({ name }) => name)).toEqual([
     "first-session",
     "namespace-watch",
+    "consumer",
     "state",
     "fork",
     "rewind",
