@@ -168,7 +168,7 @@ export abstract class SessiondClient implements AsyncDisposable {
    * ```ts
    * const filter = 'event.type == "tool_call"';
    * await sessiond.consume("audit", { filter }, async ({ sessionId, events }) => {
-   *   for (const { revision, toolCall } of events) await keep(sessionId, revision, toolCall?.name);
+   *   for (const { revision, toolCall } of events) console.log(sessionId, revision, toolCall?.name);
    * });
    * ```
    */
