@@ -16,14 +16,27 @@ export interface Subject {
 export function known(
   attributes: Readonly<Record<string, AttributeValue | undefined>>,
 ): Attributes {
-  const entries = Object.entries(attributes).filter(
-    ([, value]) => value !== undefined && value !== "",
-  );
-  return Object.fromEntries(entries) as Attributes;
+  const some: Record<string, AttributeValue> = {};
+  for (const name in attributes) {
+    const value = attributes[name];
+    if (value !== undefined && value !== "") some[name] = value;
+  }
+  return some;
 }
 
+const sessions = new WeakMap<Subject, Attributes>();
+
 /** What every span and log record of a session says of it. */
-export function ofSession({ namespace, sessionId, uid, agentId }: Subject): Attributes {
+export function ofSession(subject: Subject): Attributes {
+  let attributes = sessions.get(subject);
+  if (attributes === undefined) {
+    attributes = sessionAttributes(subject);
+    sessions.set(subject, attributes);
+  }
+  return attributes;
+}
+
+function sessionAttributes({ namespace, sessionId, uid, agentId }: Subject): Attributes {
   return known({
     [standard.ATTR_GEN_AI_CONVERSATION_ID]: sessionId,
     [standard.ATTR_GEN_AI_AGENT_ID]: agentId,

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 
 /*
  * Ids are made of what they name, so that a span that is sent again, also by another process, is the same
@@ -15,6 +15,6 @@ export type SpanPart = "event" | "chat";
 
 /** Span that begins with an event: the first 8 bytes of a SHA-256, which are never all zero. */
 export function spanIdOf(uid: string, revision: number, part: SpanPart = "event"): string {
-  const id = createHash("sha256").update(`${uid} ${revision} ${part}`).digest("hex").slice(0, 16);
+  const id = hash("sha256", `${uid} ${revision} ${part}`, "hex").slice(0, 16);
   return /^0+$/.test(id) ? "0000000000000001" : id;
 }

@@ -2,8 +2,13 @@ import { type JsonValue, toJson } from "@bufbuild/protobuf";
 import { type Duration, timestampMs, type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { Event } from "@sessiond/contract";
 
+/** What nanoseconds in 64 bits can say, in milliseconds: a time of 2262. */
+const lastMs = 2 ** 63 / 1_000_000;
+
+/** The time of an event, which an import may have brought from anywhere, within what OTLP can say. */
 export function timeMsOf({ createTime }: Event): number {
-  return createTime === undefined ? 0 : timestampMs(createTime);
+  const ms = createTime === undefined ? 0 : timestampMs(createTime);
+  return Math.min(Math.max(0, ms), lastMs);
 }
 
 /** With its fractions. Undefined: unknown. */

@@ -40,7 +40,12 @@ test("each event is a log record of its span, with what it says as its body", as
     4,
     sessionId,
     { payload: { case: "error", value: { code: "boom", message: "It broke", retryable: true } } },
-    { payload: { case: "custom", value: { type: "note", value: value({ a: [1, null, true] }) } } },
+    {
+      payload: {
+        case: "custom",
+        value: { type: "note", value: value({ a: [1, null, true, -5, 0.5, 2 ** 53, 1e300] }) },
+      },
+    },
     { payload: { case: "output", value: { value: value({ done: true }) } } },
     { payload: { case: "handoff", value: { from: "travel", to: "billing", reason: "money" } } },
   );
@@ -63,7 +68,7 @@ test("each event is a log record of its span, with what it says as its body", as
     ["sessiond.tool_result", "INFO 9", "result 1"],
     ["sessiond.message", "INFO 9", { text: "Look:", parts: [{ image: { uri: "file:///a.png" } }] }],
     ["sessiond.error", "ERROR 17", "It broke"],
-    ["sessiond.custom", "INFO 9", { a: [1, null, true] }],
+    ["sessiond.custom", "INFO 9", { a: [1, null, true, -5, 0.5, 2 ** 53, 1e300] }],
     ["sessiond.output", "INFO 9", { done: true }],
     ["sessiond.handoff", "INFO 9", "money"],
     ["sessiond.session_ended", "ERROR 17", "No way"],
