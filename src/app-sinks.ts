@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Event } from "@sessiond/contract";
 import type { Config } from "./config.ts";
 import type { SinkConfig } from "./config-sinks.ts";
 import { StartError } from "./errors.ts";
@@ -97,11 +98,26 @@ async function openSink(
       const revealed = Object.entries(headers).map(([key, value]) => [key, value.reveal()]);
       return new OtlpSink({
         settings: { ...settings, headers: Object.fromEntries(revealed) },
-        source: storeSource(store, (events) => redaction.apply(events)),
+        source: storeSource(store, await leavingOf(config.filter, redaction)),
         log,
       });
     }
   }
+}
+
+/** What of events that are looked up may leave: of those that a filter holds back no content. */
+async function leavingOf(text: string, redaction: Redaction) {
+  const { eventFilterOf } = await import("./domain/filter/event-filter-of.ts");
+  const { withoutContent } = await import("./sinks/redaction/without-content.ts");
+  const shows = await eventFilterOf(text);
+  return async (sessionId: string, events: readonly Event[]): Promise<readonly Event[]> => {
+    const leaving = await redaction.apply(events);
+    if (shows === undefined) return leaving;
+    return events.map((event, index) => {
+      const own = leaving[index] ?? withoutContent(event);
+      return shows(sessionId, event) ? own : withoutContent(own);
+    });
+  };
 }
 
 /** Where what a receiver never takes is kept. */

@@ -121,6 +121,20 @@ test("content leaves where the configuration says so, without what it takes out"
   );
 });
 
+test("what a filter holds back is not told by the span that it belongs to", async () => {
+  const server = await start("    content: true\n    filter: event.kind != 'private'\n");
+  await using sessiond = new Sessiond(server.address);
+  const session = await sessiond.sessions.create({ sessionId: "s" });
+  const call = { callId: "1", name: "pay", arguments: { with: secret } };
+  await session.append({ kind: "private", toolCall: call });
+  await session.append({ toolResult: { callId: "1", content: "took it" } });
+  await receiver.until(() => receiver.spans.length >= 1);
+  const { attributes } = named(receiver.spans, "execute_tool pay");
+  expect(attributes["gen_ai.tool.call.result"]).toBe("took it");
+  expect(attributes["gen_ai.tool.call.arguments"]).toBeUndefined();
+  expect(receiver.logs.map(({ eventName }) => eventName)).not.toContain("sessiond.tool_call");
+});
+
 test("a collector that is away gets everything when it is back, also over a kill", async () => {
   receiver.answer = () => ({ status: 503 });
   const server = await start();

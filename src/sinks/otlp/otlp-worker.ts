@@ -8,7 +8,7 @@ import { type Event, EventBatchSchema } from "@sessiond/contract";
 import { Exporter, type Happening } from "./exporter.ts";
 import type { Found, FromThread, Question, Start, ToThread } from "./protocol.ts";
 import { SendError, Sender } from "./sender.ts";
-import type { SessionFacts, SessionSource } from "./source.ts";
+import type { OwnRange, SessionFacts, SessionSource } from "./source.ts";
 import { Traces } from "./traces.ts";
 
 /** Asks the main thread for what only the store knows. */
@@ -27,7 +27,7 @@ class Asked implements SessionSource {
     return "facts" in found ? (found.facts satisfies SessionFacts | undefined) : undefined;
   }
 
-  async events(range: { uid: string; first: number; last: number }): Promise<readonly Event[]> {
+  async events(range: OwnRange): Promise<readonly Event[]> {
     const found = await this.#ask({ of: "events", ...range });
     return "events" in found ? fromBinary(EventBatchSchema, found.events).events : [];
   }

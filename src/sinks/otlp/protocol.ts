@@ -1,6 +1,6 @@
 import type { Notice } from "./log-records.ts";
 import type { OtlpSettings } from "./settings.ts";
-import type { SessionFacts } from "./source.ts";
+import type { OwnRange, SessionFacts } from "./source.ts";
 
 /*
  * What the main thread and the thread that encodes tell each other. Events travel in their binary form, as
@@ -42,4 +42,4 @@ export type Question =
       readonly sessionId: string;
       readonly uid: string;
     }
-  | { readonly of: "events"; readonly uid: string; readonly first: number; readonly last: number };
+  | ({ readonly of: "events" } & OwnRange);

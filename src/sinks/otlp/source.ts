@@ -20,6 +20,14 @@ export interface SessionFacts {
   readonly outputTokens: number;
 }
 
+/** Events between two revisions, both included, of a session's own log. */
+export interface OwnRange {
+  readonly sessionId: string;
+  readonly uid: string;
+  readonly first: number;
+  readonly last: number;
+}
+
 /** Where what is no more in memory can be looked up. */
 export interface SessionSource {
   /** The session as it is now. Undefined: it was deleted, or has another name. */
@@ -32,5 +40,5 @@ export interface SessionSource {
    * Events of a session's own log, the newest of them when they are too many, as the sink may have them.
    * Those that are gone or damaged are missing.
    */
-  events(range: { uid: string; first: number; last: number }): Promise<readonly Event[]>;
+  events(range: OwnRange): Promise<readonly Event[]>;
 }

@@ -2,12 +2,12 @@ import { type Event, type Session, SessionParentKind } from "@sessiond/contract"
 import { DataLossError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Store, StoredSession } from "../../store/store.ts";
-import type { SessionFacts, SessionSource } from "./source.ts";
+import type { OwnRange, SessionFacts, SessionSource } from "./source.ts";
 
-/** Looks sessions up in the store. `redacted` makes events into what the sink may have. */
+/** Looks sessions up in the store. `leaving` makes events of a session into what the sink may have. */
 export function storeSource(
   store: Pick<Store, "getSession" | "readEvents">,
-  redacted: (events: readonly Event[]) => Promise<readonly Event[]>,
+  leaving: (sessionId: string, events: readonly Event[]) => Promise<readonly Event[]>,
 ): SessionSource {
   const find = async (name: { namespace: string; sessionId: string; uid: string }) => {
     const stored = await store.getSession(name);
@@ -18,7 +18,7 @@ export function storeSource(
       const stored = await find(name);
       return stored && factsOf(stored, await parentOf(stored.session, name.namespace));
     },
-    events: async ({ uid, first, last }) => redacted(await read(store, { uid, first, last })),
+    events: async (range) => leaving(range.sessionId, await read(store, range)),
   };
 
   async function parentOf(session: Session, namespace: string) {
@@ -51,12 +51,14 @@ function firstOf({ parent }: Session): number {
 /** Newest first, so that those that are read when they are too many are the newest. */
 async function read(
   store: Pick<Store, "readEvents">,
-  range: { uid: string; first: number; last: number },
+  { uid, first, last }: OwnRange,
 ): Promise<Event[]> {
-  if (range.first > range.last) return [];
+  if (first > last) return [];
   try {
     const events = await store.readEvents({
-      ...range,
+      uid,
+      first,
+      last,
       reverse: true,
       maxEvents: limits.pageSize,
       maxBytes: limits.pageBytes,

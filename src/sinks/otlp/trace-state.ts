@@ -44,6 +44,10 @@ export interface TraceState {
   readonly remote: SpanRef | undefined;
   /** Spans of other sessions that it comes from. */
   readonly links: SpanRecord["links"];
+  /** The session whose log a fork has in front of its own, up to a revision. */
+  readonly shared:
+    | { readonly sessionId: string; readonly uid: string; readonly revision: number }
+    | undefined;
   readonly run: Run;
   /** By the revisions of the calls; the oldest are forgotten when there are too many. */
   readonly calls: ReadonlyMap<number, OpenCall>;
@@ -68,8 +72,9 @@ export function initialState(args: {
   /** Time of the first event that is known. */
   knownSinceMs: number;
   links: SpanRecord["links"];
+  shared: TraceState["shared"];
 }): TraceState {
-  const { subject, first, firstRevision, knownSinceMs, links } = args;
+  const { subject, first, firstRevision, knownSinceMs, links, shared } = args;
   const { uid } = subject;
   const remote = recordedSpan(first?.trace);
   const spanId = spanIdOf(uid, firstRevision);
@@ -82,6 +87,7 @@ export function initialState(args: {
     root: { traceId, spanId, tracestate: remote?.tracestate },
     remote,
     links,
+    shared,
     run: { spanId, revision: firstRevision, startMs, startIsKnown, trace },
     calls: new Map(),
     steps: [],

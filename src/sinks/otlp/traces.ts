@@ -1,4 +1,4 @@
-import type { Event } from "@sessiond/contract";
+import { type Event, SessionParentKind } from "@sessiond/contract";
 import type { Subject } from "./attributes.ts";
 import { own, parentWords } from "./names.ts";
 import type { SpanRecord, SpanRef } from "./records.ts";
@@ -124,56 +124,62 @@ export class TraceBatch {
   }
 
   /** The call that a final result answers, if the state does not know all of it. */
-  async #call({ calls, subject }: TraceState, event: Event): Promise<Event | undefined> {
+  async #call(state: TraceState, event: Event): Promise<Event | undefined> {
+    const { calls, subject, shared } = state;
     const { payload, callRevision } = event;
     if (payload.case !== "toolResult" || payload.value.isFinal === false) return undefined;
     if (callRevision === 0 || calls.get(callRevision)?.arguments !== undefined) return undefined;
-    const range = { uid: subject.uid, first: callRevision, last: callRevision };
-    const [call] = await this.#source.events(range);
-    return call;
+    const isShared = shared !== undefined && callRevision <= shared.revision;
+    return this.#event(isShared ? shared : subject, callRevision);
   }
 
   /** The state in front of an event of a session that is not remembered. */
   async #open(name: SessionName, event: Event): Promise<TraceState> {
     const facts = await this.#source.session(name);
-    const { uid } = name;
+    const { sessionId, uid } = name;
     const isFork = event.payload.case === "forked";
     const firstRevision = facts?.firstRevision ?? (isFork ? event.revision : 1);
     const isFirst = event.revision === firstRevision;
-    const first = isFirst ? event : await this.#event(uid, firstRevision);
+    const first = isFirst ? event : await this.#event(name, firstRevision);
     const state = initialState({
       subject: subjectOf(name, first, facts),
       first,
       firstRevision,
       knownSinceMs: timeMsOf(event),
       links: await this.#links(facts),
+      shared: facts?.parent?.kind === SessionParentKind.FORK ? facts.parent : undefined,
     });
     if (isFirst) return state;
     const last = event.revision - 1;
-    const range = { uid, first: Math.max(firstRevision, last - lookBack + 1), last };
-    const before = await this.#source.events(range);
+    const nearest = { first: Math.max(firstRevision, last - lookBack + 1), last };
+    const before = await this.#source.events({ sessionId, uid, ...nearest });
     return before.reduce((known, earlier) => takeEvent(known, earlier).state, state);
   }
 
-  async #event(uid: string, revision: number): Promise<Event | undefined> {
-    const [event] = await this.#source.events({ uid, first: revision, last: revision });
+  async #event(
+    { sessionId, uid }: Pick<SessionName, "sessionId" | "uid">,
+    revision: number,
+  ): Promise<Event | undefined> {
+    const range = { sessionId, uid, first: revision, last: revision };
+    const [event] = await this.#source.events(range);
     return event;
   }
 
   /** Links to the session that one was forked from or is a child of. */
   async #links(facts: SessionFacts | undefined): Promise<SpanRecord["links"]> {
     if (facts?.parent === undefined) return [];
-    const { sessionId, uid, revision, kind } = facts.parent;
+    const { sessionId, revision, kind } = facts.parent;
     const attributes = {
       [own.parentSession]: sessionId,
       [own.parentKind]: parentWords[kind],
       ...(revision > 0 && { [own.parentRevision]: revision }),
     };
-    return [{ to: await this.#rootOf(uid, facts.parent.firstRevision), attributes }];
+    return [{ to: await this.#rootOf(facts.parent), attributes }];
   }
 
-  async #rootOf(uid: string, firstRevision: number): Promise<SpanRef> {
-    const first = await this.#event(uid, firstRevision);
+  async #rootOf(parent: NonNullable<SessionFacts["parent"]>): Promise<SpanRef> {
+    const { uid, firstRevision } = parent;
+    const first = await this.#event(parent, firstRevision);
     const { traceId = traceIdOf(uid), tracestate } = recordedSpan(first?.trace) ?? {};
     return { traceId, spanId: spanIdOf(uid, firstRevision), tracestate };
   }

@@ -36,7 +36,7 @@ export async function openHarness(
         { endpoint: options.url ?? receiver.url, ...config },
         { env: {}, version: "1.2.3", memoryBytes },
       ),
-      source: storeSource(domain.store, async (events) => events),
+      source: storeSource(domain.store, async (_sessionId, events) => events),
       log: { warn: (fields, message) => warnings.push({ ...fields, message }) },
     });
   let sink = open();

@@ -142,7 +142,7 @@ async function spansOf(
   told: readonly Told[],
   { forgetAfter = Number.POSITIVE_INFINITY, twice = false, memoryBytes = 1_000_000 } = {},
 ): Promise<SpanRecord[]> {
-  const source = storeSource(domain.store, async (events) => events);
+  const source = storeSource(domain.store, async (_sessionId, events) => events);
   let traces = new Traces({ source, memoryBytes });
   const spans: SpanRecord[] = [];
   for (const [index, { name, event: one }] of told.entries()) {

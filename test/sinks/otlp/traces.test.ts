@@ -445,6 +445,7 @@ test("a fork is a trace of its own that links to the one it comes from, as a chi
     ({ name, traceId }) => name.startsWith("execute_tool") && traceId === hexOf(first.uid),
   );
   expect(tool?.parentSpanId).toBe(rootOf("fork").spanId);
+  expect(tool && [tool.name, seconds(tool)]).toEqual(["execute_tool f", [1, 2]]);
   expect(rootOf(sessionId).traceId).toBe(hexOf(parent.uid));
 });
 
