@@ -24,6 +24,12 @@ interface Log {
 
 type Commit = Awaited<ReturnType<Store["readNamespaceLog"]>>[number];
 
+/** Commits that were found, and how far the log was durable then. */
+interface Found {
+  readonly entries: readonly Commit[];
+  readonly end: number;
+}
+
 /** Commits looked at for one message; those of one session that follow each other travel together. */
 const commitsPerStep = 16;
 
@@ -32,6 +38,7 @@ const commitsPerStep = 16;
  * were deleted since are passed over; their deletion follows.
  */
 export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed {
+  let left: Found & { readonly after: number } = { after: 0, entries: [], end: 0 };
   return {
     channel,
     cursor,
@@ -40,15 +47,12 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
   };
 
   async function read(from: CursorPlace): Promise<Step> {
-    const end = channel.place;
-    const afterOffset = from.place;
-    const found = await store.readNamespaceLog({ namespace, afterOffset, limit: commitsPerStep });
+    const found = await commitsBehind(from.place);
     // Read behind the entries: what they lack is known by then.
     if (store.namespaceGoneThrough(namespace) > from.knownThrough) {
       throw deletionsGone(from);
     }
-    // Those behind it may not be on disk yet.
-    const entries = found.filter(({ offset }) => offset <= end);
+    const { entries, end } = found;
     const [head] = entries;
     if (head === undefined) return { place: end };
     const step = (place: number, message: WatchEventsResponse["message"]): Step => {
@@ -79,6 +83,24 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
     }
     const value = create(EventBatchSchema, { sessionId, sessionUid, events });
     return step(covered.offset, { case: "events", value });
+  }
+
+  /**
+   * Commits behind a place, and how far the log was durable when they were read. What the last step left
+   * is not read again: where sessions take turns, a step has one commit of those that were found.
+   */
+  async function commitsBehind(place: number): Promise<Found> {
+    const rest = left.entries.findIndex(({ offset }) => offset > place);
+    if (place >= left.after && rest !== -1) {
+      return { entries: left.entries.slice(rest), end: left.end };
+    }
+    const end = channel.place;
+    const limit = commitsPerStep;
+    const found = await store.readNamespaceLog({ namespace, afterOffset: place, limit });
+    // Those behind the end may not be on disk yet.
+    const entries = found.filter(({ offset }) => offset <= end);
+    left = { after: place, entries, end };
+    return left;
   }
 
   /** Events of commits that follow each other, if need be of the first alone; undefined: damaged. */
