@@ -3,7 +3,9 @@ import type { Event } from "@sessiond/contract";
 import type { Config } from "./config.ts";
 import type { SinkConfig } from "./config-sinks.ts";
 import { StartError } from "./errors.ts";
+import { limits } from "./limits.ts";
 import { DeadLetters } from "./sinks/dead-letters.ts";
+import { Pace } from "./sinks/pace.ts";
 import { Redaction } from "./sinks/redaction/redaction.ts";
 import { SinkRunner } from "./sinks/runner.ts";
 import type { Sink } from "./sinks/sink.ts";
@@ -28,8 +30,10 @@ interface Parts {
 export async function openSinks(parts: Parts): Promise<Sinks> {
   const { config, log, source, now } = parts;
   const runners: SinkRunner[] = [];
+  const configs = Object.entries(config.sinks ?? {});
+  const pace = new Pace({ sinks: configs.length });
   try {
-    for (const [name, sinkConfig] of Object.entries(config.sinks ?? {})) {
+    for (const [name, sinkConfig] of configs) {
       const { namespaces, filter } = sinkConfig;
       const redaction = new Redaction(sinkConfig.redaction);
       const sink = await openSink(name, sinkConfig, { ...parts, redaction });
@@ -39,10 +43,12 @@ export async function openSinks(parts: Parts): Promise<Sinks> {
           sink,
           source,
           filter,
+          lingerMs: lingerMs[sinkConfig.type],
           ...(namespaces && { namespaces }),
           redaction,
           deadLetters: new DeadLetters({ path: deadLettersOf(name, sinkConfig, config) }),
           log,
+          pace,
           now,
         }),
       );
@@ -53,6 +59,13 @@ export async function openSinks(parts: Parts): Promise<Sinks> {
   }
   return new Sinks(runners, log);
 }
+
+const lingerMs = {
+  stdout: limits.sinkLingerMs,
+  file: limits.fileSinkLingerMs,
+  webhook: limits.httpSinkLingerMs,
+  otlp: limits.httpSinkLingerMs,
+} satisfies Record<SinkConfig["type"], number>;
 
 async function openSink(
   name: string,

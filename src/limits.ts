@@ -177,8 +177,16 @@ export const limits = {
   /** Events and bytes of one batch of a sink; the bytes unless one commit alone is larger. */
   sinkBatchEvents: 512,
   sinkBatchBytes: 256 * KiB,
-  /** How long a sink lets events come together before it reads them. */
+  /**
+   * How long sinks let events come together before they read them: for a pipe, for a file, which is synced
+   * to disk for each batch, as the store's own is, and for a request over HTTP.
+   */
   sinkLingerMs: 20,
+  fileSinkLingerMs: 200,
+  httpSinkLingerMs: 100,
+  /** While the thread is busy a sink rests so many times as long as it worked, at most so long. */
+  sinkRestFactor: 9,
+  sinkRestMs: 1_000,
   /** Batches of one namespace before it is the turn of another. */
   sinkTurnBatches: 8,
   /** Pause before a batch is delivered again the first time, and the longest one. */

@@ -1,3 +1,5 @@
+const shortestRestMs = 20;
+
 /**
  * Namespaces of which a sink has not delivered everything, in the order of their turns. One that is not
  * behind takes no memory.
@@ -13,6 +15,8 @@ export class Behind {
   #wake = () => {};
   #onEmpty = () => {};
   #hurries = false;
+  #restingUntilMs = 0;
+  #restMs = 0;
   #isClosed = false;
 
   constructor({ lingerMs }: { readonly lingerMs: number }) {
@@ -53,7 +57,8 @@ export class Behind {
         continue;
       }
       const [namespace, { lag, dueMs }] = first;
-      const waitMs = this.#hurries ? 0 : dueMs - performance.now();
+      const fromMs = Math.max(dueMs, this.#restingUntilMs);
+      const waitMs = this.#hurries ? 0 : fromMs - performance.now();
       if (waitMs > 0) {
         await this.#woken(waitMs);
         continue;
@@ -75,6 +80,14 @@ export class Behind {
     const { namespace, lag } = this.#serving ?? { namespace: "", lag: 0 };
     this.#serving = undefined;
     if (lag > 0) this.#add(namespace, lag);
+  }
+
+  /** Has the next turn wait so long; short times add up first, because timers are coarse. */
+  rest(ms: number): void {
+    this.#restMs += ms;
+    if (this.#restMs < shortestRestMs) return;
+    this.#restingUntilMs = performance.now() + this.#restMs;
+    this.#restMs = 0;
   }
 
   /** Nobody waits any more before a turn. Resolves when nothing is behind. */

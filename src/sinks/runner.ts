@@ -4,6 +4,7 @@ import { limits } from "../limits.ts";
 import { pauseMs } from "./backoff.ts";
 import { Behind } from "./behind.ts";
 import type { DeadLetters } from "./dead-letters.ts";
+import type { Pace } from "./pace.ts";
 import type { Redaction } from "./redaction/redaction.ts";
 import {
   DeliveryError,
@@ -50,6 +51,7 @@ export interface SinkRunnerOptions {
   /** Where batches go that are refused. */
   readonly deadLetters: DeadLetters;
   readonly log: SinkLog;
+  readonly pace: Pace;
   readonly now: () => number;
   /** From 0 to below 1; spreads the pauses. Default `Math.random`. */
   readonly random?: () => number;
@@ -57,6 +59,8 @@ export interface SinkRunnerOptions {
   readonly retryMs?: number;
   /** How long a stop may take to deliver what is there. Default from `limits.ts`. */
   readonly drainMs?: number;
+  /** How long it lets events come together. Default from `limits.ts`. */
+  readonly lingerMs?: number;
   /** Bounds of a batch. Default from `limits.ts`. */
   readonly batch?: { readonly events: number; readonly bytes: number };
 }
@@ -78,7 +82,7 @@ export class SinkRunner {
   readonly name: string;
   readonly #options: SinkRunnerOptions;
   readonly #sink: Sink;
-  readonly #behind = new Behind({ lingerMs: limits.sinkLingerMs });
+  readonly #behind: Behind;
   readonly #stopped = new AbortController();
   readonly #stopListening: () => void;
   #running: Promise<void> | undefined;
@@ -90,12 +94,15 @@ export class SinkRunner {
   #refused = 0;
   #isRefusing = false;
   #oldestMs: number | undefined;
+  /** Time of this turn that it read and encoded. */
+  #workedMs = 0;
   #onFailing = () => {};
 
   constructor(options: SinkRunnerOptions) {
     this.name = options.name;
     this.#options = options;
     this.#sink = options.sink;
+    this.#behind = new Behind({ lingerMs: options.lingerMs ?? limits.sinkLingerMs });
     this.#stopListening = options.source.onGrowth((namespace) => {
       if (this.#wants(namespace)) this.#behind.grew(namespace);
     });
@@ -180,8 +187,10 @@ export class SinkRunner {
       const namespace = await this.#behind.next();
       if (namespace === undefined || signal.aborted || this.#hasEnded) return;
       try {
+        this.#workedMs = 0;
         await this.#serve(namespace);
         this.#behind.served();
+        this.#behind.rest(this.#options.pace.restMs(this.#workedMs));
       } catch (err) {
         if (signal.aborted) return;
         if (err instanceof SinkEndedError) {
@@ -195,9 +204,11 @@ export class SinkRunner {
 
   /** A turn of one namespace. */
   async #serve(namespace: string): Promise<void> {
-    const { source, filter } = this.#options;
+    const { source, filter, pace } = this.#options;
+    const startMs = performance.now();
     await using reader = await source.open({ namespace, sink: this.name, filter });
-    for (let turn = 0; turn < limits.sinkTurnBatches; turn++) {
+    this.#workedMs += performance.now() - startMs;
+    for (let turn = 0; turn < (pace.isBusy ? 1 : limits.sinkTurnBatches); turn++) {
       const batch = await this.#collect(namespace, reader);
       if (batch === undefined) break;
       if (batch.messages.length > 0) await this.#deliver(batch);
@@ -210,6 +221,7 @@ export class SinkRunner {
   async #collect(namespace: string, reader: SourceReader): Promise<Collected | undefined> {
     const { batch = { events: limits.sinkBatchEvents, bytes: limits.sinkBatchBytes } } =
       this.#options;
+    const startMs = performance.now();
     const messages: SinkMessage[] = [];
     let cursor: string | undefined;
     let weight = 0;
@@ -220,6 +232,7 @@ export class SinkRunner {
       messages.push(...part.messages);
       weight += weightOf(part.messages);
     }
+    this.#workedMs += performance.now() - startMs;
     if (cursor === undefined) return undefined;
     const first = messages.find((message) => message.kind === "event");
     const time = first?.event.createTime;
@@ -253,7 +266,11 @@ export class SinkRunner {
     const { deadLetters, log } = this.#options;
     const events = countEvents(batch.messages);
     try {
-      await this.#sink.deliver(batch, this.#stopped.signal);
+      const startMs = performance.now();
+      const delivered = this.#sink.deliver(batch, this.#stopped.signal);
+      // Encoding; what comes then is waiting.
+      this.#workedMs += performance.now() - startMs;
+      await delivered;
       this.#events += events;
       this.#isRefusing = false;
     } catch (error) {

@@ -248,3 +248,16 @@ it("namespaces take turns: a busy one holds up no other", async () => {
   expect(order.indexOf("quiet")).toBeLessThan(20);
   expect(collector.revisions("s", "busy")).toEqual(upTo(42));
 });
+
+it("thousands of quiet namespaces cost no open watch, and each is heard when it grows", async () => {
+  const domain = await openDomain();
+  const namespaces = Array.from({ length: 2_000 }, (_, n) => `n${n}`);
+  for (const namespace of namespaces) await append(domain, "s", "x", namespace);
+  const { collector, runner } = await runSink(domain, { lingerMs: 0 });
+  const all = { events: 4_000, lag: 0 };
+  await vi.waitFor(() => expect(runner.stats).toMatchObject(all), { timeout: 90_000 });
+  expect(domain.watches.stats("namespace").open).toBe(0);
+  await append(domain, "s", "y", "n777");
+  await vi.waitFor(() => expect(runner.stats.events).toBe(4_001));
+  expect(collector.revisions("s", "n777")).toEqual([1, 2, 3]);
+}, 120_000);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { ConsumerSource } from "../../../src/sinks/consumer-source.ts";
 import { DeadLetters } from "../../../src/sinks/dead-letters.ts";
+import { Pace } from "../../../src/sinks/pace.ts";
 import { Redaction } from "../../../src/sinks/redaction/redaction.ts";
 import { SinkRunner, type SinkRunnerOptions } from "../../../src/sinks/runner.ts";
 import { openTestDomain, type TestDomain } from "../../support/domain.ts";
@@ -44,6 +45,7 @@ export async function runSink(
     filter: "",
     redaction: new Redaction({ content: true, fields: [], patterns: [] }),
     deadLetters,
+    pace: new Pace({ sinks: 1 }),
     log: { info: write, warn: write },
     now: () => domain.now,
     retryMs: 1,
