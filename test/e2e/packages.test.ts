@@ -25,6 +25,11 @@ const cursor = /\bA[\w-]{38}(?![\w-])/g;
 /** Packing compiles, and installing may ask the registry. */
 const slowMs = 240_000;
 
+/** A configuration in YAML, and a sink that needs a thread of its own. */
+const withSink = `sinks:
+  audit: { type: file, path: events.jsonl, redact: { patterns: ['\\b\\d{16}\\b'] } }
+`;
+
 let folder: string;
 let user: string;
 let tarballs: Readonly<Record<string, Tarball>>;
@@ -35,6 +40,7 @@ beforeAll(async () => {
   user = join(folder, "user");
   tarballs = await packAll(folder);
   await installAll(user, Object.values(tarballs));
+  await writeFile(join(user, "sessiond.yaml"), withSink);
   server = await startInstalled(user);
 }, slowMs);
 
@@ -110,6 +116,15 @@ describe("installed into an empty folder", async () => {
     const buf = join(root, "node_modules/.bin/buf");
     const { stdout: methods } = await run(buf, [...list, `http://${server.address}`]);
     expect(methods).toContain("sessiond.v1.EventService/WatchEvents");
+  });
+
+  test("a sink writes what its patterns leave", async () => {
+    await using sessiond = new Sessiond({ address: server.address });
+    const session = await sessiond.sessions.create({ sessionId: "with-a-sink" });
+    await session.append({ role: "user", text: "card 4111111111111111" });
+    const lines = () => readFile(join(user, "events.jsonl"), "utf8");
+    await expect.poll(lines, { timeout: 10_000 }).toContain('{"text":"card [redacted]"}');
+    expect(await lines()).not.toContain("4111");
   });
 
   test("sessiond/testing starts a server in the process of a test", async () => {
