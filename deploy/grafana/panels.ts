@@ -44,6 +44,19 @@ export const rows: Readonly<Record<string, readonly Panel[]>> = {
     gauge("Watches", "short", "sessiond_watches", "of"),
     gauge("Slowest watch is behind", "short", "sessiond_watch_lag_max", "of"),
   ],
+  Sinks: [
+    rate("Events delivered", "sessiond_sink_events_total", "sink"),
+    gauge("Commits not delivered", "short", "sessiond_sink_lag_commits", "sink"),
+    gauge("Age of what is delivered", "s", "sessiond_sink_lag_seconds", "sink"),
+    {
+      title: "Failures and refused events",
+      unit: "ops",
+      queries: [
+        { expr: sum("sessiond_sink_failures_total", "sink"), legend: "{{sink}} tried again" },
+        { expr: sum("sessiond_sink_refused_events_total", "sink"), legend: "{{sink}} refused" },
+      ],
+    },
+  ],
   Windows: [
     rate("Compactions", "sessiond_compactions_total", "strategy"),
     share(

@@ -12,6 +12,8 @@ const gauges: Readonly<Record<string, Readonly<Record<Condition, string>>>> = {
   sessiond_store_limit_bytes: { well: "1000x120", ill: "1000x120" },
   sessiond_commit_oldest_seconds: { well: "0.01x120", ill: "7x120" },
   sessiond_watch_lag_max: { well: "10x120", ill: "20000x120" },
+  'sessiond_sink_failing{sink="audit"}': { well: "0x120", ill: "1x120" },
+  'sessiond_sink_lag_commits{sink="audit"}': { well: "10x120", ill: "20000x120" },
   sessiond_info: { well: "1x120", ill: "1x120" },
   nodejs_eventloop_lag_p99_seconds: { well: "0.012x120", ill: "0.4x120" },
 };
@@ -28,6 +30,7 @@ const counters: Readonly<Record<string, Readonly<Record<Condition, number>>>> = 
   'sessiond_compactions_total{strategy="extract"}': { well: 1, ill: 20 },
   sessiond_compaction_tokens_before_total: { well: 1_000, ill: 1_000 },
   sessiond_compaction_tokens_after_total: { well: 500, ill: 900 },
+  'sessiond_sink_refused_events_total{sink="audit"}': { well: 0, ill: 5 },
   sessiond_event_tokens_total: { well: 1_000, ill: 1_000 },
   sessiond_protected_event_tokens_total: { well: 100, ill: 800 },
 };

@@ -19,12 +19,17 @@ const rules = (
 ).groups.flatMap((group) => group.rules);
 
 let app: TestApp;
+let folder: string;
 
 /** Something of everything. */
 beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "sessiond-metrics-"));
+  const redaction = { content: true, fields: [], patterns: [] };
+  const path = join(folder, "events.jsonl");
+  const audit = { type: "file", path, maxBytes: 1e6, keep: 1, filter: "", redaction } as const;
   app = await openTestApp({
     store: "lmdb",
-    config: { probeListen: { host: "127.0.0.1", port: 0 } },
+    config: { probeListen: { host: "127.0.0.1", port: 0 }, sinks: { audit } },
   });
   const { events, sessions, context } = app.clients;
   const message = (text: string) => ({
@@ -46,7 +51,10 @@ beforeAll(async () => {
   );
 });
 
-afterAll(() => app[Symbol.asyncDispose]());
+afterAll(async () => {
+  await app[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true });
+});
 
 /** Names of series in a query. */
 function seriesOf(expr: string): string[] {
@@ -68,6 +76,15 @@ it("a compaction that was made is counted with its tokens", async () => {
   expect(metrics.value('sessiond_compactions_total{strategy="extract"}')).toBe(1);
   expect(metrics.value("sessiond_compaction_tokens_before_total")).toBe(made[0]?.tokensBefore);
   expect(metrics.value("sessiond_compaction_tokens_after_total")).toBe(made[0]?.tokensAfter);
+});
+
+it("a sink is counted under its name", async () => {
+  await vi.waitFor(async () => {
+    const metrics = await scrape(app.probe);
+    const { session } = await app.clients.sessions.getSession({ sessionId: "s" });
+    expect(metrics.value('sessiond_sink_events_total{sink="audit"}')).toBe(session?.headRevision);
+    expect(metrics.value('sessiond_sink_lag_commits{sink="audit"}')).toBe(0);
+  });
 });
 
 it("alerts and panels ask for series that are there", async () => {
