@@ -36,8 +36,8 @@ export class WebhookSink implements Sink {
   }
 
   /**
-   * Errors: RefusedBatchError for a status of 4xx but 408, 425 and 429, with the messages that were refused;
-   * DeliveryError for everything else.
+   * Errors: RefusedBatchError for a status of 4xx that is about the batch, with the messages that were
+   * refused; DeliveryError for everything else.
    */
   async deliver({ namespace, messages }: SinkBatch, signal: AbortSignal): Promise<void> {
     const refused: SinkMessage[] = [];
@@ -102,9 +102,15 @@ function bodyOf({ namespace, messages }: SinkBatch): string {
   return `{"type":"sessiond.events","data":[${lines.join(",")}]}`;
 }
 
+/**
+ * Later it may be taken, or with another key or URL: a mistake in these would turn a day's events into dead
+ * letters.
+ */
+const notAboutTheBatch: readonly number[] = [401, 403, 404, 408, 425, 429];
+
 function outcomeOf({ status, ok, headers }: Response, nowMs: number): number | undefined {
   if (ok) return undefined;
-  if (status >= 400 && status < 500 && ![408, 425, 429].includes(status)) return status;
+  if (status >= 400 && status < 500 && !notAboutTheBatch.includes(status)) return status;
   if (status >= 300 && status < 400) {
     throw new DeliveryError(
       `the receiver answered with a redirect (${status}), which is not followed`,
