@@ -16,6 +16,8 @@ import type { Config } from "./config.ts";
 import type { Address } from "./config-values.ts";
 import { costTable } from "./domain/costs.ts";
 import { countWith, type DomainOptions, wireDomain } from "./domain/domain.ts";
+import { Contributions } from "./domain/metrics/contributions.ts";
+import { countStored } from "./domain/metrics/count-stored.ts";
 import type { TokenCounter } from "./domain/tokens/counter.ts";
 import { encodingForModel } from "./domain/tokens/encodings.ts";
 import { WorkerTokenCounter } from "./domain/tokens/worker-counter.ts";
@@ -81,6 +83,7 @@ export async function startApp(options: AppOptions): Promise<App> {
   // Nobody could read them without the port.
   const metrics = config.probeListen && new AppMetrics();
   const store = overrides.store ?? (await openStore(config, log, metrics));
+  const metricLabels = config.metrics?.labels ?? [];
   metrics?.observeStore(store);
   const tokens = new WorkerTokenCounter({ log, ...metrics?.ofTokens });
   const shutdown = new AbortController();
@@ -88,6 +91,8 @@ export async function startApp(options: AppOptions): Promise<App> {
   const logLevel = new RunningLogLevel({ log, configured: config.logLevel });
   const { encoding: defaultEncoding } = encodingForModel(undefined);
   try {
+    const counted = await countStored(store, new Contributions(metricLabels));
+    if (counted) log.info({ sessions: counted }, "sessions of an older version were counted");
     const { ids = randomIds, progressIntervalMs } = overrides;
     const domain = wireDomain({
       store,
@@ -97,6 +102,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       shutdown: shutdown.signal,
       ...(await httpSummariser(config, tokens)),
       ...ofNamespaces(config),
+      metricLabels,
       agentDefaults: (agentId) => ownEntry(config.agents ?? {}, agentId),
       costPer1000: costTable(config.costs ?? {}),
       ...(await archiving(config, { store, clock, log })),

@@ -24,6 +24,12 @@ export interface ModelCost {
   readonly inputPer1000: number;
 }
 
+/** What is counted beside what always is. */
+export interface MetricsConfig {
+  /** Keys of the labels by whose values sessions are counted. */
+  readonly labels: readonly string[];
+}
+
 /** The parts of a configuration that are tables, and stand in the file only. */
 export interface ConfigTables {
   /** By the name of the namespace; `*` is for those that have no entry of their own. */
@@ -34,6 +40,8 @@ export interface ConfigTables {
   readonly agents?: Readonly<Record<string, Session>>;
   /** Where events are sent, by the name of the sink. */
   readonly sinks?: Readonly<Record<string, SinkConfig>>;
+  /** For aggregates over sessions. */
+  readonly metrics?: MetricsConfig;
 }
 
 const bytes = (most: number) =>
@@ -86,6 +94,17 @@ const tables = {
       .transform(({ input_per_1000 }): ModelCost => ({ inputPer1000: input_per_1000 })),
   ),
   agents: z.record(bytes(limits.idBytes), z.record(z.string(), z.json())),
+  metrics: z.strictObject({
+    labels: z
+      .array(bytes(limits.labelKeyBytes))
+      .max(limits.metricLabels, {
+        error: `names more than ${limits.metricLabels} labels; each is counted with every event, so leave some out`,
+      })
+      .refine((labels) => new Set(labels).size === labels.length, {
+        error: "names a label twice; leave one out",
+      })
+      .default([]),
+  }),
 };
 
 /** Keys of the file that hold tables. */
@@ -109,11 +128,13 @@ export async function readTables(
   }
   const agents = await parseAgents(file);
   const sinks = await readSinks(file, around);
+  const metrics = take(file, "metrics", tables.metrics);
   return {
     ...(namespaces && { namespaces }),
     ...(costs && { costs }),
     ...(agents && { agents }),
     ...(sinks && { sinks }),
+    ...(metrics && { metrics }),
   };
 }
 

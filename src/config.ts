@@ -172,6 +172,7 @@ export async function loadConfig(args: {
       costs: tableSource("costs"),
       agents: tableSource("agents"),
       sinks: { ...tableSource("sinks"), value: shownSinks(sinkTable) },
+      metrics: tableSource("metrics"),
     },
   };
 }

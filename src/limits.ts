@@ -165,6 +165,20 @@ export const limits = {
   requestIdTtlMs: 24 * 60 * 60 * 1000,
   /** How long a watch of a namespace that continues is told of a session that was deleted. */
   deletionNoticeTtlMs: 7 * 24 * 60 * 60 * 1000,
+  /** How long the rollups of an hour are kept. */
+  rollupTtlMs: 400 * 24 * 60 * 60 * 1000,
+  /** Rollup records kept in memory between commits. */
+  cachedRollups: 10_000,
+  /** Labels by which sessions are counted. */
+  metricLabels: 4,
+  /** Groups of an aggregate, in the answer and while it is made; numbers in an answer. */
+  defaultMetricGroups: 100,
+  metricGroups: 1_000,
+  metricValues: 50_000,
+  metricNumbers: 100_000,
+  /** Sessions that an aggregate looks at where nothing was counted. */
+  defaultMetricSessions: 10_000,
+  metricSessions: 100_000,
   /** A commit that has not settled by then counts as failed with unknown outcome. */
   commitTimeoutMs: 30_000,
   /** How long running calls may take to finish at shutdown. */

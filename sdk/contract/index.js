@@ -1,3 +1,4 @@
+export * from "./gen/sessiond/v1/aggregate_pb.js";
 export * from "./gen/sessiond/v1/bundle_pb.js";
 export * from "./gen/sessiond/v1/consumer_pb.js";
 export * from "./gen/sessiond/v1/consumer_service_pb.js";

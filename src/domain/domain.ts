@@ -31,6 +31,8 @@ import { Rewinds } from "./history/rewinds.ts";
 import { newWarnings } from "./lifecycle/health.ts";
 import { Lifecycle } from "./lifecycle/lifecycle.ts";
 import { type Archive, Sweeper } from "./lifecycle/sweeper.ts";
+import { Aggregates } from "./metrics/aggregates.ts";
+import { Contributions } from "./metrics/contributions.ts";
 import { SessionCounters } from "./metrics/session-counters.ts";
 import { Protection } from "./protection/protection.ts";
 import type { RuleFailure } from "./protection/rules.ts";
@@ -63,6 +65,7 @@ export interface Domain {
   readonly state: State;
   readonly steps: StepList;
   readonly counters: SessionCounters;
+  readonly aggregates: Aggregates;
   readonly watches: Watches;
   readonly consumers: Consumers;
   /** For who reads inside the server. */
@@ -101,6 +104,8 @@ export interface DomainOptions {
   readonly quotaOf?: QuotaOf;
   /** What models cost, for what compactions save. Default: no cost is known. */
   readonly costPer1000?: CostPer1000;
+  /** Keys of the labels by whose values sessions are counted for aggregates. Default: none. */
+  readonly metricLabels?: readonly string[];
   /** Makes summaries by a model. Absent: no endpoint is configured. */
   readonly httpSummariser?: Summariser;
   /** Hears of compactions that started by themselves and failed. */
@@ -120,9 +125,11 @@ export interface DomainOptions {
 export function wireDomain(options: DomainOptions): Domain {
   const { store } = options;
   // Before the hub: a watch that is woken must find the durable head already moved.
+  const contributions = new Contributions(options.metricLabels);
   const cells = new SessionCells({
     store,
     clock: options.clock,
+    contributions,
     limit: limits.cachedSessions,
     limitBytes: limits.cachedSessionBytes,
   });
@@ -150,7 +157,16 @@ export function wireDomain(options: DomainOptions): Domain {
   const removals = new Removals({ ...options, cells, closings });
   const children = { closings, removals };
   const reencoding = new Reencoding(windows);
-  const shared = { ...windows, reencoding, ...children, protection, background, quotas, defaults };
+  const shared = {
+    ...windows,
+    contributions,
+    reencoding,
+    ...children,
+    protection,
+    background,
+    quotas,
+    defaults,
+  };
   const state = new State({ ...shared, scopes });
   const consumers = new Consumers(shared);
   const watches = new Watches({ ...shared, consumers, hub: new Hub({ store }) });
@@ -168,6 +184,7 @@ export function wireDomain(options: DomainOptions): Domain {
     state,
     steps: new StepList(shared),
     counters: new SessionCounters(shared),
+    aggregates: new Aggregates(shared),
     windows: new Windows(shared),
     compactions,
     reverts: new Reverts(shared),

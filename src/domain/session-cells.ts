@@ -4,6 +4,7 @@ import { RevisionConflictError, SessionNotFoundError } from "../errors.ts";
 import type { Clock } from "../ids.ts";
 import type { Change, Committed, SessionKey, Store, StoredSession } from "../store/store.ts";
 import type { CacheStats } from "./cache-stats.ts";
+import { Contributions } from "./metrics/contributions.ts";
 
 export interface SessionName {
   readonly namespace: string;
@@ -13,7 +14,10 @@ export interface SessionName {
 /** Uid in a change that is about no session: it keeps an answer, or changes states. */
 export const noUid = "00000000-0000-0000-0000-000000000000";
 
-/** A change without what the cell knows. Without `after` it deletes the session, if there is one. */
+/**
+ * A change without what the cell knows. Without `after` it deletes the session, if there is one. What it
+ * contributes to aggregates follows from it, unless it says that.
+ */
 export type Decision = Omit<Change, "key" | "before" | "deleteTimeMs">;
 
 /**
@@ -27,6 +31,7 @@ export class SessionCell {
   readonly name: SessionName;
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #contributions: Contributions;
   #speculative: StoredSession | undefined;
   #durable: StoredSession | undefined;
   #underWay = 0;
@@ -36,11 +41,13 @@ export class SessionCell {
   constructor(args: {
     store: Store;
     clock: Clock;
+    contributions: Contributions;
     name: SessionName;
     stored: StoredSession | undefined;
   }) {
     this.#store = args.store;
     this.#clock = args.clock;
+    this.#contributions = args.contributions;
     this.name = args.name;
     this.#speculative = args.stored;
     this.#durable = args.stored;
@@ -113,12 +120,14 @@ export class SessionCell {
     const uid = (change.after ?? before)?.session.uid ?? noUid;
     const key: SessionKey = { ...this.name, uid };
     const deletes = before !== undefined && change.after === undefined;
-    const commit = this.#store.commit({
+    const whole = {
       ...change,
       key,
       ...(before === undefined ? {} : { before }),
       ...(deletes && { deleteTimeMs: this.#clock() }),
-    });
+    };
+    const rollups = change.rollups ?? this.#contributions.of(whole);
+    const commit = this.#store.commit(rollups === undefined ? whole : { ...whole, rollups });
     return this.#follow(commit, latest);
   }
 
@@ -174,6 +183,7 @@ interface Entry {
 export class SessionCells {
   readonly #store: Store;
   readonly #clock: Clock;
+  readonly #contributions: Contributions;
   readonly #limit: number;
   readonly #limitBytes: number;
   readonly #entries = new Map<string, Entry>();
@@ -181,9 +191,17 @@ export class SessionCells {
   #hits = 0;
   #misses = 0;
 
-  constructor(args: { store: Store; clock: Clock; limit: number; limitBytes: number }) {
+  constructor(args: {
+    store: Store;
+    clock: Clock;
+    /** What commits add to aggregates. Default: those by agent and user. */
+    contributions?: Contributions;
+    limit: number;
+    limitBytes: number;
+  }) {
     this.#store = args.store;
     this.#clock = args.clock;
+    this.#contributions = args.contributions ?? new Contributions();
     this.#limit = args.limit;
     this.#limitBytes = args.limitBytes;
     args.store.onCommit(({ change: { key, before, after } }) => {
@@ -267,7 +285,13 @@ export class SessionCells {
     // Of what the caller handed over nothing but the name: the next session may get it.
     const name = { namespace, sessionId };
     const stored = await this.#store.getSession(name);
-    return new SessionCell({ store: this.#store, clock: this.#clock, name, stored });
+    return new SessionCell({
+      store: this.#store,
+      clock: this.#clock,
+      contributions: this.#contributions,
+      name,
+      stored,
+    });
   }
 
   #weigh(entry: Entry, stored: StoredSession | undefined): void {

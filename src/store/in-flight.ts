@@ -132,7 +132,8 @@ function assertConsistent(change: Change): void {
     throw new RangeError(`change of "${key.sessionId}" stages the log of a fork`);
   }
   const concernsSession = before !== undefined || after !== undefined || staged !== undefined;
-  if (!concernsSession && request === undefined && states.length + consumers.length === 0) {
+  const concernsOthers = states.length + consumers.length > 0 || change.rollups !== undefined;
+  if (!concernsSession && request === undefined && !concernsOthers) {
     throw new RangeError(`change of "${key.sessionId}" changes nothing`);
   }
   if (after === undefined && staged === undefined && events.length > 0) {

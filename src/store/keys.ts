@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import type {
   ConsumerName,
+  RollupKey,
+  RollupSeries,
   SessionIndex,
   SessionKey,
   SessionPosition,
@@ -24,6 +26,8 @@ import type {
  *   reference  uid of the shared log (16), last revision shared (4), uid of the fork (16)
  *   checkpoint as event
  *   consumer   name, name of the consumer
+ *   rollup     name, kind (1), length of label (1), label, part (1), hour since 1970 (4), value: what was
+ *              written in one hour lies side by side, and so does what is read of a period
  */
 
 /** What the engines take. Names are limited far below, see `limits.ts`. */
@@ -44,6 +48,18 @@ const INDEX_KINDS = { all: 1, state: 2, agent: 3, user: 4, parent: 5 } as const 
 /** First byte after the namespace of a state key. Part of the layout: never renumber. */
 const STATE_KINDS = { app: 1, user: 2, session: 3 } as const satisfies Record<
   StateScope["of"],
+  number
+>;
+
+/** First byte after the namespace of a rollup key. Part of the layout: never renumber. */
+const ROLLUP_KINDS = { all: 1, agent: 2, user: 3, label: 4 } as const satisfies Record<
+  RollupSeries["dimension"],
+  number
+>;
+
+/** What stands before the hour of a rollup key. Part of the layout: never renumber. */
+const ROLLUP_PARTS = { active: 1, counters: 2, sessions: 3, steps: 4 } as const satisfies Record<
+  RollupKey["part"],
   number
 >;
 
@@ -322,6 +338,43 @@ export function parseConsumerKey(key: Uint8Array): ConsumerName {
 /** What every key of a namespace begins with, in the tables whose keys begin with it. */
 export function namespacePrefix(namespace: string): Buffer {
   return nameBytes(namespace);
+}
+
+/** What the rollup keys of all values of a dimension begin with, those of one part. */
+export function rollupPrefix(args: Omit<RollupKey, "hour" | "value">): Buffer {
+  const { namespace, dimension, label, part } = args;
+  const labelBytes = Buffer.byteLength(label);
+  assertKey(labelBytes <= 255, `label of ${labelBytes} bytes`);
+  return Buffer.concat([
+    nameBytes(namespace),
+    Buffer.of(ROLLUP_KINDS[dimension], labelBytes),
+    Buffer.from(label),
+    Buffer.of(ROLLUP_PARTS[part]),
+  ]);
+}
+
+export function rollupKey(args: RollupKey): Buffer {
+  const hour = Buffer.allocUnsafe(4);
+  hour.writeUInt32BE(args.hour);
+  return checked(Buffer.concat([rollupPrefix(args), hour, Buffer.from(args.value)]));
+}
+
+export function parseRollupKey(key: Uint8Array): RollupKey {
+  const reader = new KeyReader(key);
+  const namespace = reader.name();
+  const kind = reader.take(1).readUInt8();
+  const label = reader.name();
+  const part = nameOf(ROLLUP_PARTS, reader.take(1).readUInt8());
+  const hour = reader.take(4).readUInt32BE();
+  const value = reader.rest().toString("utf8");
+  return { namespace, dimension: nameOf(ROLLUP_KINDS, kind), label, part, hour, value };
+}
+
+function nameOf<Name extends string>(numbers: Readonly<Record<Name, number>>, number: number) {
+  const names = Object.keys(numbers) as Name[];
+  const name = names.find((one) => numbers[one] === number);
+  assertKey(name !== undefined, `nothing has number ${number}`);
+  return name;
 }
 
 /** First key behind every key that begins with the prefix. */

@@ -5,7 +5,7 @@ import { type StoreHeader, StoreHeaderSchema } from "@sessiond/contract/store";
 import { StartError } from "../errors.ts";
 
 /** Version of the layout of keys and records this program writes and reads. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** Header of a new store. `storeId` defaults to random bytes, so cursors of two stores differ. */
 export function newStoreHeader(args: { nowMs: number; storeId?: Uint8Array }): StoreHeader {

@@ -7,6 +7,7 @@ import type {
   StateRecord,
 } from "@sessiond/contract/store";
 import type { DataLossError } from "../errors.ts";
+import type { Counters } from "./rollup-counters.ts";
 
 /**
  * A session as stored: the fields that rarely change, and the small record that changes with
@@ -49,6 +50,50 @@ export interface ConsumerName {
 /** What a consumer is afterwards; without a record it is removed. */
 export interface ConsumerChange extends ConsumerName {
   readonly record?: ConsumerRecord;
+}
+
+/** Whose sessions a rollup counts: all of a namespace, or those with one agent, user, or label value. */
+export interface RollupSeries {
+  readonly namespace: string;
+  readonly dimension: "all" | "agent" | "user" | "label";
+  /** Key of the label; empty for what is no label. */
+  readonly label: string;
+  /** Id of the agent or the user, or the label's value; empty for all. */
+  readonly value: string;
+}
+
+/**
+ * One record of a rollup. `active` has the sessions that are ACTIVE now, at hour 0; `counters` all other
+ * counters of an hour; `sessions` and `steps` the durations of sessions that ended and of tool calls that
+ * were answered in it.
+ */
+export interface RollupKey extends RollupSeries {
+  readonly part: "active" | "counters" | "sessions" | "steps";
+  /** Hours since 1970. */
+  readonly hour: number;
+}
+
+/** What happened in one hour. */
+export interface HourFacts {
+  /** Hours since 1970. */
+  readonly hour: number;
+  readonly counters: Counters;
+  /** Microseconds from start to end, of each session that ended. */
+  readonly sessionsUs: readonly number[];
+  /** Microseconds that each tool call took which was answered. */
+  readonly stepsUs: readonly number[];
+}
+
+/** What a change adds to rollups. */
+export interface RollupChange {
+  /** Each counts all of the facts. */
+  readonly series: readonly RollupSeries[];
+  /** Each hour once. */
+  readonly facts: readonly HourFacts[];
+  /** Sessions that become ACTIVE, and such that are no more. */
+  readonly active: readonly { readonly series: RollupSeries; readonly by: 1 | -1 }[];
+  /** Records to remove, whatever is in them. Absent: none. */
+  readonly removes?: readonly RollupKey[];
 }
 
 /**
@@ -104,6 +149,8 @@ export interface Change {
   readonly states?: readonly StateChange[];
   /** Consumers to put or remove, of any namespaces, each once. Absent: none. */
   readonly consumers?: readonly ConsumerChange[];
+  /** What is counted of it, for aggregates that outlive the session. Absent: nothing. */
+  readonly rollups?: RollupChange;
 }
 
 /** What a commit was given. */
@@ -182,6 +229,7 @@ export const RECORD_TABLES = [
   "references",
   "checkpoints",
   "consumers",
+  "rollups",
 ] as const;
 
 export type RecordTable = (typeof RECORD_TABLES)[number];
@@ -333,6 +381,21 @@ export interface Store {
 
   /** Namespaces that have a log, behind that one, in the order of the keys: shorter names come first. */
   listNamespaces(args: { after?: string; limit: number }): Promise<string[]>;
+  /**
+   * Key of the session in the table of sessions behind which rollups lack what was stored before there were
+   * any; empty: they lack all of it. Undefined: they lack nothing. Errors: DataLossError.
+   */
+  uncounted(): Uint8Array | undefined;
+
+  /**
+   * Adds to the rollups what sessions count for that they lack, and notes how far it got. To be called one
+   * after another, before anything else is committed. Errors: those of `commit`.
+   */
+  countStored(args: {
+    readonly rollups: readonly RollupChange[];
+    /** Key of the last session of these. Absent: all are counted. */
+    readonly through?: Uint8Array;
+  }): Promise<void>;
 
   /** Sessions whose stored `expire_time` is at or before `nowMs`, earliest first. */
   dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]>;
@@ -340,8 +403,9 @@ export interface Store {
   /**
    * Does a bounded piece of housekeeping: removes the logs of deleted sessions as far as no
    * fork shares them, what the logs of their namespaces have of them (of each the deletion itself only after `limits.deletionNoticeTtlMs`, and
-   * the newest entry of a namespace never), and request records that expired before `nowMs`, these at
-   * the latest a quarter of an hour after they did. Returns true while there is more to do.
+   * the newest entry of a namespace never), request records that expired before `nowMs`, these at
+   * the latest a quarter of an hour after they did, and rollups of hours that are older than
+   * `limits.rollupTtlMs`, about once an hour. Returns true while there is more to do.
    */
   maintain(args: { nowMs: number; limit: number }): Promise<boolean>;
 

@@ -4,9 +4,11 @@ import type { Domain } from "../domain/domain.ts";
 
 export function metricsService({
   counters,
-}: Pick<Domain, "counters">): ServiceImpl<typeof MetricsService> {
+  aggregates,
+}: Pick<Domain, "counters" | "aggregates">): ServiceImpl<typeof MetricsService> {
   return {
     recordRequest: (request) => counters.record(request),
     getSessionMetrics: (request) => counters.get(request),
+    aggregateMetrics: (request) => aggregates.aggregate(request),
   };
 }

@@ -25,12 +25,14 @@ import {
 } from "../../errors.ts";
 import type { Clock, Ids } from "../../ids.ts";
 import { limits } from "../../limits.ts";
-import type { Store, StoredSession } from "../../store/store.ts";
+import type { HourFacts, Store, StoredSession } from "../../store/store.ts";
 import { instructionCounts } from "../context/instruction-sizes.ts";
 import { asCheckpoint } from "../history/checkpoints.ts";
 import { headAt } from "../history/replay.ts";
 import { freeName } from "../lifecycle/renew.ts";
 import { withDueTime } from "../lifecycle/transitions.ts";
+import type { Contributions } from "../metrics/contributions.ts";
+import { ImportedFacts } from "../metrics/imported-facts.ts";
 import { namespaceOf } from "../names.ts";
 import type { Protection } from "../protection/protection.ts";
 import type { Quotas } from "../quotas/quotas.ts";
@@ -47,8 +49,13 @@ import { requestsUntil } from "./requests-until.ts";
 import { Staging } from "./staging.ts";
 
 /** A session, and its own keys of the state. */
-interface Imported extends StoredSession {
+interface Read extends StoredSession {
   readonly values: JsonObject;
+}
+
+/** With what its log counts for in aggregates. */
+interface Imported extends Read {
+  readonly facts: readonly HourFacts[];
 }
 
 /** Makes sessions of what `Exports` gave. */
@@ -58,6 +65,7 @@ export class Imports {
   readonly #tokens: TokenCounter;
   readonly #protection: Protection;
   readonly #quotas: Quotas;
+  readonly #contributions: Contributions;
   readonly #clock: Clock;
   readonly #ids: Ids;
   readonly #shutdown: AbortSignal;
@@ -69,6 +77,7 @@ export class Imports {
     tokens: TokenCounter;
     protection: Protection;
     quotas: Quotas;
+    contributions: Contributions;
     clock: Clock;
     ids: Ids;
     /** Fires when the server is about to stop; ends imports. */
@@ -79,6 +88,7 @@ export class Imports {
     this.#tokens = args.tokens;
     this.#protection = args.protection;
     this.#quotas = args.quotas;
+    this.#contributions = args.contributions;
     this.#clock = args.clock;
     this.#ids = args.ids;
     this.#shutdown = args.shutdown;
@@ -154,6 +164,7 @@ export class Imports {
     const digest = new BundleDigest();
     digest.session(header?.session ?? create(SessionSchema));
     const replay = new Replay(session, await instructionCounts(this.#tokens, session));
+    const facts = new ImportedFacts(session, this.#clock());
     const invalid = (problem: string, revision = 0) =>
       new ImportInvalidError({ sessionId: session.sessionId, revision, problem });
     for (;;) {
@@ -171,13 +182,14 @@ export class Imports {
           throw invalid(`its checksum is ${part.value.sha256}, of what came it is ${sha256}`);
         }
         checkSessionSize(stored.session);
-        return keep ? { ...stored, ...kept(stored) } : stored;
+        return { ...stored, ...(keep && kept(stored)), facts: facts.hours };
       }
       if (part.case !== "events") throw invalid("what follows is neither events nor footer");
       for (const event of part.value.events) {
         const again = replay.add(event, await this.#target(event, session, replay, staging));
         digest.event(event);
         await staging.add(again, replay.checkpoint);
+        facts.add(again);
       }
     }
   }
@@ -203,7 +215,7 @@ export class Imports {
     whole: Imported,
     staged: readonly number[],
   ): Promise<ImportSessionResponse> {
-    const { session: own, head, values } = whole;
+    const { session: own, head, values, facts } = whole;
     for (;;) {
       const name = await this.#nameFor(start, own);
       const after = { session: { ...own, sessionId: name.sessionId }, head };
@@ -219,6 +231,7 @@ export class Imports {
             after,
             events: [],
             staged,
+            rollups: this.#contributions.whole(after.session, facts),
             ...(!isEmpty && { states: [{ scope, record }] }),
           });
           return imported;
@@ -286,7 +299,7 @@ function checkPart(request: ImportSessionRequest, sessionId: string, before: num
 }
 
 /** The session as its log has it. A text says what contradicts the log. */
-function finished(session: Session, replay: Replay, footer: BundleFooter): Imported | string {
+function finished(session: Session, replay: Replay, footer: BundleFooter): Read | string {
   const { head, lives, shownTokens, values } = replay.end();
   if (footer.events !== head.revision) {
     return `its footer says ${footer.events} events, ${head.revision} came`;

@@ -31,8 +31,10 @@ export class Upkeep {
   /** Errors: as documented at the rpc; so for all methods here. */
   async *verify(request: VerifyRequest, signal: AbortSignal): AsyncGenerator<VerifyResponse> {
     validate(VerifyRequestSchema, request);
-    const { store } = this.#options;
-    const messages = this.#exclusive.run("verify", signal, (stop) => verifyStore(store, stop));
+    const { store, clock } = this.#options;
+    const messages = this.#exclusive.run("verify", signal, (stop) =>
+      verifyStore(store, stop, clock()),
+    );
     for await (const message of messages) yield create(VerifyResponseSchema, { message });
   }
 

@@ -275,6 +275,20 @@ export const rules: Readonly<Record<string, Readonly<Record<string, FieldRule>>>
     processing_time: { minMs: 0 },
   },
   "sessiond.v1.GetSessionMetricsRequest": sessionName,
+  "sessiond.v1.AggregateMetricsRequest": {
+    namespace,
+    period: { minMs: 1 },
+    label_key: { maxBytes: limits.labelKeyBytes },
+    agent_id: word,
+    user_id: word,
+    metrics: { maxItems: 64 },
+    max_groups: { max: limits.metricGroups },
+    max_sessions: { max: limits.metricSessions },
+  },
+  "sessiond.v1.LabelValue": {
+    key: { maxBytes: limits.labelKeyBytes, required: true },
+    value: { maxBytes: limits.labelValueBytes },
+  },
   "sessiond.v1.GetContextWindowRequest": {
     ...sessionName,
     token_budget: { min: 1 },

@@ -10,6 +10,18 @@ interface Pending {
   durable: boolean;
 }
 
+/** Writes beside those that were submitted, and who wants to know when they are on disk. */
+export interface Companion {
+  readonly writes: readonly Write[];
+  readonly onDurable: () => void;
+}
+
+/** What was submitted and is handed over at the end of this turn. */
+interface Batch {
+  readonly writes: Write[];
+  readonly entries: Pending[];
+}
+
 /** Hears how writes fare. */
 export interface WriteObserver {
   /** A write was on disk so long after it was handed over. */
@@ -21,6 +33,9 @@ export interface WriteObserver {
 /**
  * Hands writes to the disk and acknowledges them in the order they came.
  *
+ * Those that are submitted before the program next waits for anything are handed over together, and with
+ * them what their companion writes about all of them.
+ *
  * As soon as one fails, or does not settle in time, nothing is known about it and what follows:
  * every pending and later one is rejected with CommitUnknownError, and nothing is acknowledged any
  * more. The process has to end; the next start finds what is really stored.
@@ -29,6 +44,8 @@ export class Committer {
   readonly #write: (writes: readonly Write[]) => Promise<void>;
   readonly #timeoutMs: number;
   readonly #observer: WriteObserver | undefined;
+  readonly #companion: () => Companion | undefined;
+  #batch: Batch | undefined;
   /** Writes that were on disk in this turn of the event loop. */
   #settled = 0;
   readonly #pending: Pending[] = [];
@@ -38,14 +55,17 @@ export class Committer {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: {
-    /** Applies writes together, in the order of the calls; resolves when they are durable. */
+    /** Applies writes together, in their order and that of the calls; resolves when they are durable. */
     write: (writes: readonly Write[]) => Promise<void>;
     timeoutMs: number;
+    /** Asked for what else is written with a batch. Default: nothing. */
+    companion?: () => Companion | undefined;
     /** Absent: nobody hears. */
     observer?: WriteObserver | undefined;
   }) {
     this.#observer = options.observer;
     this.#write = options.write;
+    this.#companion = options.companion ?? (() => undefined);
     this.#timeoutMs = options.timeoutMs;
   }
 
@@ -70,14 +90,35 @@ export class Committer {
       };
       this.#pending.push(entry);
       this.#timer ??= setTimeout(() => this.#checkTime(), this.#timeoutMs);
-      this.#write(writes).then(
-        () => {
-          entry.durable = true;
-          this.#acknowledge();
-        },
-        async (error: unknown) => this.fail(await driverCause(error)),
-      );
+      const batch = this.#openBatch();
+      for (const write of writes) batch.writes.push(write);
+      batch.entries.push(entry);
     });
+  }
+
+  #openBatch(): Batch {
+    if (this.#batch === undefined) {
+      this.#batch = { writes: [], entries: [] };
+      // Behind all that this turn resolves, and before the driver closes its own batch.
+      process.nextTick(() => this.#handOver());
+    }
+    return this.#batch;
+  }
+
+  #handOver(): void {
+    const batch = this.#batch;
+    this.#batch = undefined;
+    if (batch === undefined || this.#failure !== undefined) return;
+    const companion = this.#companion();
+    for (const write of companion?.writes ?? []) batch.writes.push(write);
+    this.#write(batch.writes).then(
+      () => {
+        companion?.onDurable();
+        for (const entry of batch.entries) entry.durable = true;
+        this.#acknowledge();
+      },
+      async (error: unknown) => this.fail(await driverCause(error)),
+    );
   }
 
   /** Calls the listener once, at the first failure. */

@@ -34,6 +34,8 @@ const treatments = {
   log: "copied",
   requests: "copied",
   consumers: "copied",
+  // They outlive what they count, so nothing else says them.
+  rollups: "copied",
   // They follow from the sessions.
   indexes: "written anew",
   deadlines: "written anew",

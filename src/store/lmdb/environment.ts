@@ -163,12 +163,15 @@ function extendToPages(root: RootDatabase<Buffer, Buffer>, path: string): void {
   if (statSync(file).size < fileBytes) truncateSync(file, fileBytes);
 }
 
+/** Tables that the first stores did not have. */
+const younger: ReadonlySet<TableName> = new Set(["states", "consumers", "rollups"]);
+
 function openTables(root: RootDatabase<Buffer, Buffer>, path: string): Tables {
   const opened = new Map<TableName, Table>();
   for (const name of TABLE_NAMES) {
     const table: Table | undefined = root.openDB<Buffer, Buffer>({ name, ...BINARY });
-    // A read-only folder from before there were states: no state is found among the meta keys.
-    const found = table ?? (name === "states" ? opened.get("meta") : undefined);
+    // A read-only folder from before there were such: none is found among the meta keys.
+    const found = table ?? (younger.has(name) ? opened.get("meta") : undefined);
     if (found === undefined) {
       throw new StartError(
         `folder ${path} has no store and is read-only; make it writable or choose another with --data`,

@@ -12,6 +12,7 @@ import { InFlight, isStaging, type StoredPlaces } from "../in-flight.ts";
 import { derive } from "../indexes.ts";
 import type { SessionName } from "../keys.ts";
 import { CommitListeners } from "../listeners.ts";
+import { RollupBook } from "../rollup-book.ts";
 import type {
   Capabilities,
   Change,
@@ -20,6 +21,7 @@ import type {
   Deadline,
   EventRange,
   RecordRange,
+  RollupChange,
   SessionQuery,
   StateScope,
   Store,
@@ -27,7 +29,7 @@ import type {
   StoredSession,
   StoreSize,
 } from "../store.ts";
-import { Committer, type WriteObserver } from "./committer.ts";
+import { Committer, type Companion, type WriteObserver } from "./committer.ts";
 import { DEFAULT_MAP_BYTES, type Environment, openEnvironment } from "./environment.ts";
 import { isDriverError } from "./errors.ts";
 import { Maintenance } from "./maintenance.ts";
@@ -36,7 +38,7 @@ import { sizeOf } from "./pages.ts";
 import { Reads } from "./reads.ts";
 import { costOf, type DiskSpace, diskSpace, SpaceGuard, spaceOf } from "./space-guard.ts";
 import type { Write } from "./tables.ts";
-import { writesOf } from "./writes.ts";
+import { countedWrite, rollupWrites, writesOf } from "./writes.ts";
 
 export interface LmdbStoreOptions {
   /** Folder of the store; made when it is missing. One process at a time may have it open. */
@@ -73,6 +75,7 @@ export class LmdbStore implements Store {
   readonly #reads: Reads;
   readonly #maintenance: Maintenance;
   readonly #offsets: NamespaceOffsets;
+  readonly #rollups: RollupBook;
   readonly #inFlight = new InFlight();
   readonly #places: StoredPlaces = {
     place: (key) => this.#read((reads) => reads.place(key)),
@@ -97,6 +100,7 @@ export class LmdbStore implements Store {
     this.#committer = new Committer({
       write: (writes) => environment.write(writes),
       timeoutMs: commitTimeoutMs,
+      companion: () => this.#changedRollups(),
       observer: options.observer,
     });
     this.#guard = new SpaceGuard(() => spaceOf(environment, options.diskSpace));
@@ -105,6 +109,10 @@ export class LmdbStore implements Store {
     this.#offsets = new NamespaceOffsets({
       log: tables.log,
       maxNamespaces: limits.cachedSessions,
+    });
+    this.#rollups = new RollupBook({
+      read: (key) => this.#read((reads) => reads.rollup(key)),
+      limit: limits.cachedRollups,
     });
     this.capabilities = {
       engine: "lmdb",
@@ -163,6 +171,7 @@ export class LmdbStore implements Store {
     });
     if (isStaging(change)) this.#staging.add(change.key.uid);
     if (entries > 0) this.#offsets.take(namespace, entries);
+    if (change.rollups !== undefined) this.#rollups.add(change.rollups);
     this.#inFlight.begin(change);
     await done;
     return committed;
@@ -237,6 +246,21 @@ export class LmdbStore implements Store {
 
   async listNamespaces(args: { after?: string; limit: number }): Promise<string[]> {
     return this.#read((reads) => reads.namespaces(args));
+  }
+
+  uncounted(): Uint8Array | undefined {
+    return this.#read((reads) => reads.uncounted());
+  }
+
+  async countStored(args: {
+    readonly rollups: readonly RollupChange[];
+    readonly through?: Uint8Array;
+  }): Promise<void> {
+    this.#assertOpen();
+    this.#assertWritable();
+    const done = this.#write([countedWrite(args.through)], "relief", () => {});
+    for (const change of args.rollups) this.#rollups.add(change);
+    await done;
   }
 
   async dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]> {
@@ -327,6 +351,22 @@ export class LmdbStore implements Store {
       this.#guard.end(cost);
       onDurable();
     });
+  }
+
+  /** Each record once for all commits that are handed over together. */
+  #changedRollups(): Companion | undefined {
+    const changed = this.#rollups.take();
+    if (changed === undefined) return undefined;
+    const writes = rollupWrites(changed.writes);
+    const cost = costOf(writes);
+    this.#guard.begin(cost);
+    return {
+      writes,
+      onDurable: () => {
+        this.#guard.end(cost);
+        changed.settle();
+      },
+    };
   }
 
   async #close(): Promise<void> {

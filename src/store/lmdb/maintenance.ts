@@ -3,6 +3,7 @@ import { limits } from "../../limits.ts";
 import { eventKey, parseReferenceKey, prefixEnd, uidText } from "../keys.ts";
 import { LogSweep } from "../log-sweep.ts";
 import { decodeRecord } from "../records.ts";
+import { RollupSweep } from "../rollup-sweep.ts";
 import { SweptTables } from "./swept-tables.ts";
 import { REQUEST_TIME_BYTES, type Tables, type Write } from "./tables.ts";
 import { sweepWrites } from "./writes.ts";
@@ -20,6 +21,7 @@ interface Piece {
 export class Maintenance {
   readonly #tables: Tables;
   readonly #logSweep: LogSweep;
+  readonly #rollupSweep: RollupSweep;
   /** Where the sweep of the requests goes on; undefined: at the first. */
   #sweptTo: Buffer | undefined;
   /** Earliest expiry that the sweep under way has left. */
@@ -29,6 +31,10 @@ export class Maintenance {
   constructor(tables: Tables) {
     this.#tables = tables;
     this.#logSweep = new LogSweep(new SweptTables(tables));
+    this.#rollupSweep = new RollupSweep((start) => {
+      for (const key of tables.rollups.getKeys({ start: Buffer.from(start), limit: 1 })) return key;
+      return undefined;
+    });
   }
 
   /** Takes note that a session was deleted. */
@@ -38,7 +44,7 @@ export class Maintenance {
 
   /**
    * Looks at up to `limit` records: events of logs without a session, then as many entries of namespace
-   * logs or requests. `more` says that there may be others. `staging`: logs that wait for their session.
+   * logs, rollups or requests. `more` says that there may be others. `staging`: logs that wait for their session.
    */
   find(piece: Piece, staging: ReadonlySet<string>): { writes: Write[]; more: boolean } {
     // Logs first: their room may be what a full disk waits for.
@@ -46,6 +52,11 @@ export class Maintenance {
     if (logs.more) return logs;
     const swept = this.#logSweep.find(piece);
     if (swept) return { writes: [...logs.writes, ...sweepWrites(swept)], more: true };
+    const old = this.#rollupSweep.find(piece);
+    if (old.more || old.keys.length > 0) {
+      const removes = old.keys.map((key): Write => ({ table: "rollups", key }));
+      return { writes: [...logs.writes, ...removes], more: true };
+    }
     if (piece.nowMs < this.#nextSweepMs) return logs;
     return { writes: [...logs.writes, ...this.#sweep(piece)], more: true };
   }

@@ -3,7 +3,7 @@ import { type StoreHeader, StoreHeaderSchema } from "@sessiond/contract/store";
 import { StartError } from "../../errors.ts";
 import { encodeRecord } from "../records.ts";
 import { SCHEMA_VERSION } from "../schema.ts";
-import { HEADER_KEY, type Tables, type Write } from "./tables.ts";
+import { HEADER_KEY, type Tables, UNCOUNTED_KEY, type Write } from "./tables.ts";
 
 /** What a migration works on. */
 export interface MigrationTools {
@@ -20,8 +20,14 @@ export interface MigrationTools {
  */
 export type Migration = (tools: MigrationTools) => Promise<void>;
 
-/** Steps by the version they begin at. Version 1 is the first, so there are none yet. */
-export const MIGRATIONS: Readonly<Record<number, Migration>> = {};
+/** Steps by the version they begin at. */
+export const MIGRATIONS: Readonly<Record<number, Migration>> = {
+  // Rollups: what events count for is for the domain to say, see `Store.uncounted`.
+  1: ({ write }) => {
+    const value = encodeRecord(UNCOUNTED_KEY, new Uint8Array());
+    return write([{ table: "meta", key: UNCOUNTED_KEY, value }]);
+  },
+};
 
 /**
  * Brings a store that an older version wrote to the layout of this one, and gives its header then.

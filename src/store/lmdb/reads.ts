@@ -47,7 +47,7 @@ import type {
   StoredRecord,
   StoredSession,
 } from "../store.ts";
-import { HEADER_KEY, REQUEST_TIME_BYTES, type Tables } from "./tables.ts";
+import { HEADER_KEY, REQUEST_TIME_BYTES, type Tables, UNCOUNTED_KEY } from "./tables.ts";
 
 /**
  * Reads what is on disk. Every method begins and ends its walk before it returns: no read
@@ -116,6 +116,28 @@ export class Reads {
     }
     if (events.length === 0) this.#assertAlive();
     return events;
+  }
+
+  /**
+   * Content of a rollup record, as of now and not of the moment that reads of this turn share. Undefined:
+   * there is none, or it is damaged and counts no more.
+   */
+  rollup(key: Buffer): Uint8Array | undefined {
+    this.#tables.rollups.resetReadTxn();
+    const value = this.#tables.rollups.getBinary(key);
+    if (value === undefined) return undefined;
+    try {
+      return decodeRecord(key, value, () => ({ record: "rollup" }));
+    } catch (error) {
+      if (!(error instanceof DataLossError)) throw error;
+      this.#onDamage(error);
+      return undefined;
+    }
+  }
+
+  uncounted(): Uint8Array | undefined {
+    const value = this.#tables.meta.getBinary(UNCOUNTED_KEY);
+    return value && decodeRecord(UNCOUNTED_KEY, value, () => ({ record: "uncounted" }));
   }
 
   checkpoint({ uid, atMost }: { uid: string; atMost: number }): SessionHead | undefined {

@@ -5,6 +5,7 @@ import { RECORD_TABLES } from "../store.ts";
  * The named databases. Keys are laid out in `keys.ts`, values in `records.ts`.
  *
  *   meta        "header"   → StoreHeader
+ *               "uncounted" → session key: rollups lack the sessions behind it
  *               gone       → offset of the newest deletion removed from a namespace's log (8)
  *   sessions    session    → Session, without what the head carries
  *   heads       uid        → SessionHead
@@ -19,6 +20,7 @@ import { RECORD_TABLES } from "../store.ts";
  *   references  reference  → nothing: a fork shares the log
  *   checkpoints checkpoint → SessionHead at that revision
  *   consumers   consumer   → ConsumerRecord
+ *   rollups     rollup     → counters, or a histogram: see `rollup-*.ts`
  *
  * Beside these stands "chain", see `write-chain.ts`.
  */
@@ -37,6 +39,9 @@ export interface Write {
 
 /** Key of the header in "meta". */
 export const HEADER_KEY = Buffer.from("header");
+
+/** Key in "meta" of how far a store of before there were rollups is counted. Absent: all of it. */
+export const UNCOUNTED_KEY = Buffer.from("uncounted");
 
 export const NO_VALUE = Buffer.alloc(0);
 

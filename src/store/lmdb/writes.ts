@@ -14,9 +14,16 @@ import { type Derived, isCheckpoint, type KeyChanges } from "../indexes.ts";
 import { consumerKey, eventKey, goneKey, logKey, sessionKey, stateKey, uidBytes } from "../keys.ts";
 import type { SweptPiece } from "../log-sweep.ts";
 import { encodeRecord } from "../records.ts";
+import type { RollupWrite } from "../rollup-book.ts";
 import { stateChangesOf } from "../states.ts";
 import type { Change } from "../store.ts";
-import { NO_VALUE, REQUEST_TIME_BYTES, type TableName, type Write } from "./tables.ts";
+import {
+  NO_VALUE,
+  REQUEST_TIME_BYTES,
+  type TableName,
+  UNCOUNTED_KEY,
+  type Write,
+} from "./tables.ts";
 
 /**
  * Everything a change writes, ready for one batch. Nothing in here can fail half-way later.
@@ -49,6 +56,19 @@ export function sweepWrites({ entries, goneThrough }: SweptPiece): Write[] {
       return record("meta", goneKey(namespace), content);
     }),
   ];
+}
+
+/** How far a store of before there were rollups is counted; undefined: it is. */
+export function countedWrite(through: Uint8Array | undefined): Write {
+  if (through === undefined) return { table: "meta", key: UNCOUNTED_KEY };
+  return record("meta", UNCOUNTED_KEY, through);
+}
+
+/** What changed of rollups. */
+export function rollupWrites(changed: readonly RollupWrite[]): Write[] {
+  return changed.map(({ key, content }) =>
+    content === undefined ? { table: "rollups", key } : record("rollups", key, content),
+  );
 }
 
 function record(table: TableName, key: Uint8Array, content: Uint8Array): Write {

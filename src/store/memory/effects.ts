@@ -13,7 +13,7 @@ import { isStaging, newNameOf, type SessionPlace } from "../in-flight.ts";
 import { type Derived, derive, isCheckpoint } from "../indexes.ts";
 import { consumerKey, stateKey } from "../keys.ts";
 import { stateChangesOf } from "../states.ts";
-import type { Change, SessionKey } from "../store.ts";
+import type { Change, RollupChange, SessionKey } from "../store.ts";
 
 /** A session in binary form; `uid` and `revision` are those in it. */
 export interface SessionBytes extends SessionPlace {
@@ -58,6 +58,7 @@ export interface Effects {
     readonly record: Uint8Array;
     readonly expireTimeMs: number;
   };
+  readonly rollups?: RollupChange;
   /** Without a record: the state is removed. */
   readonly states: readonly KeyedRecord[];
   /** Without a record: the consumer is removed. */
@@ -102,6 +103,7 @@ export function effectsOf(change: Change): Effects {
         expireTimeMs: request.expireTimeMs,
       },
     }),
+    ...(change.rollups && { rollups: change.rollups }),
     states: stateChangesOf(change).map(({ scope, record }) => ({
       key: stateKey(scope),
       ...(record && { record: toBinary(StateRecordSchema, record) }),

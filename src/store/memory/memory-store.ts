@@ -19,6 +19,7 @@ import type {
   Deadline,
   EventRange,
   RecordRange,
+  RollupChange,
   SessionQuery,
   StateScope,
   Store,
@@ -150,6 +151,18 @@ export class MemoryStore implements Store {
   async listNamespaces(args: { after?: string; limit: number }): Promise<string[]> {
     this.#assertOpen();
     return this.#tables.namespaces(args);
+  }
+
+  /** There is no memory of before. */
+  uncounted(): undefined {
+    return undefined;
+  }
+
+  async countStored({ rollups }: { rollups: readonly RollupChange[] }): Promise<void> {
+    this.#assertOpen();
+    await this.#queue.add(() => {
+      for (const change of rollups) this.#tables.count(change);
+    });
   }
 
   async dueDeadlines(args: { nowMs: number; limit: number }): Promise<Deadline[]> {

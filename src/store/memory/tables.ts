@@ -28,12 +28,15 @@ import {
   uidText,
 } from "../keys.ts";
 import { LogSweep } from "../log-sweep.ts";
+import { RollupBook } from "../rollup-book.ts";
+import { RollupSweep } from "../rollup-sweep.ts";
 import {
   type ConsumerName,
   type Deadline,
   type EventRange,
   RECORD_TABLES,
   type RecordRange,
+  type RollupChange,
   type SessionQuery,
   type StateScope,
   type StoredRecord,
@@ -79,6 +82,17 @@ export class MemoryTables {
   readonly #states = new Map<string, Uint8Array>();
   /** Hexadecimal consumer key → record. */
   readonly #consumers = new Map<string, Uint8Array>();
+  /** Keys of the rollups in order, and hexadecimal key → record. */
+  readonly #rollupKeys = new OrderedKeys();
+  readonly #rollups = new Map<string, Uint8Array>();
+  readonly #rollupBook = new RollupBook({
+    read: (key) => this.#rollups.get(hex(key)),
+    limit: 0,
+  });
+  readonly #rollupSweep = new RollupSweep((key) => {
+    for (const found of this.#rollupKeys.from(key)) return found;
+    return undefined;
+  });
   readonly #views = new RecordViews({
     sessions: this.#sessions,
     heads: this.#heads,
@@ -95,6 +109,7 @@ export class MemoryTables {
   /** Applies a change; gives its last offset in the log of the namespace, 0 for none. */
   apply(effects: Effects): number {
     if (effects.isStaging) return this.#stage(effects);
+    if (effects.rollups !== undefined) this.count(effects.rollups);
     const { key, newName = key.sessionId, after, events, request } = effects;
     const sessions = getOrAdd(this.#sessions, key.namespace, () => new Map());
     if (after === undefined) {
@@ -125,6 +140,25 @@ export class MemoryTables {
     let offset = 0;
     for (const entry of effects.logEntries) offset = this.#namespaceLogs.add(key.namespace, entry);
     return offset;
+  }
+
+  /** Adds to rollups. */
+  count(change: RollupChange): void {
+    this.#rollupBook.add(change);
+    const changed = this.#rollupBook.take();
+    for (const { key, content } of changed?.writes ?? []) {
+      if (content === undefined) this.#removeRollup(key);
+      else {
+        this.#rollupKeys.add(key);
+        this.#rollups.set(hex(key), content);
+      }
+    }
+    changed?.settle();
+  }
+
+  #removeRollup(key: Uint8Array): void {
+    this.#rollupKeys.delete(key);
+    this.#rollups.delete(hex(key));
   }
 
   #stage({ key: { uid }, events, checkpoints }: Effects): number {
@@ -290,9 +324,13 @@ export class MemoryTables {
   /** A piece of housekeeping; true when there may be more. */
   maintain(piece: { nowMs: number; limit: number }): boolean {
     const swept = this.#logSweep.find(piece);
-    if (swept === undefined) return this.#removeExpired(piece);
-    this.#namespaceLogs.remove(swept);
-    return true;
+    if (swept !== undefined) {
+      this.#namespaceLogs.remove(swept);
+      return true;
+    }
+    const old = this.#rollupSweep.find(piece);
+    for (const key of old.keys) this.#removeRollup(key);
+    return old.more || this.#removeExpired(piece);
   }
 
   /** See `Store.records`. */
@@ -317,7 +355,14 @@ export class MemoryTables {
     if (range.table === "indexes") return keysOf(this.#indexes, range);
     if (range.table === "deadlines") return keysOf(this.#deadlines, range);
     if (range.table === "references") return keysOf(this.#references, range);
+    if (range.table === "rollups") return this.#rollupRecords(range);
     return this.#views.records(range);
+  }
+
+  *#rollupRecords(range: RecordRange): Generator<StoredRecord> {
+    for (const { key } of keysOf(this.#rollupKeys, range)) {
+      yield record(key, this.#rollups.get(hex(key)) ?? Buffer.alloc(0));
+    }
   }
 
   /** Removes up to `limit` requests that expired; true when there may be more. */

@@ -58,6 +58,7 @@ export function describeRecords(engine: Engine): void {
         references: [],
         checkpoints: [],
         consumers: [],
+        rollups: [],
       } satisfies Record<RecordTable, Uint8Array[]>;
       for (const table of RECORD_TABLES) {
         for (const limit of [1, 2, 100]) {

@@ -26,7 +26,23 @@ function setUp() {
   committer.onFailure((error) => failures.push(error));
   const submit = (name: string) =>
     committer.submit([], () => log.push(`${name} durable`)).then(() => log.push(`${name} done`));
-  return { disk, committer, observed, log, failures, submit };
+  /** Submits each in a turn of its own, so that each is handed over alone. */
+  const inTurn = async (...names: readonly string[]) => {
+    const done: Promise<number>[] = [];
+    for (const name of names) {
+      done.push(submit(name));
+      // Who waits for it comes later.
+      done.at(-1)?.catch(() => {});
+      await handedOver();
+    }
+    return done;
+  };
+  return { disk, committer, observed, log, failures, submit, inTurn };
+}
+
+/** Behind what the turn under way hands over. */
+function handedOver(): Promise<void> {
+  return new Promise((resolve) => process.nextTick(resolve));
 }
 
 describe("the committer", () => {
@@ -38,8 +54,8 @@ describe("the committer", () => {
   });
 
   it("acknowledges in the order of the calls, whatever settles first", async () => {
-    const { disk, log, submit } = setUp();
-    const all = [submit("a"), submit("b"), submit("c")];
+    const { disk, log, inTurn } = setUp();
+    const all = await inTurn("a", "b", "c");
     disk[2]?.resolve();
     disk[1]?.resolve();
     await disk[1]?.promise;
@@ -57,8 +73,8 @@ describe("the committer", () => {
   });
 
   it("rejects every pending and later write after one failed, and says so once", async () => {
-    const { disk, committer, log, failures, submit } = setUp();
-    const pending = ["a", "b", "c"].map((name) => rejection(submit(name)));
+    const { disk, committer, log, failures, submit, inTurn } = setUp();
+    const pending = (await inTurn("a", "b", "c")).map((done) => rejection(done));
     const cause = new Error("the disk is gone");
     disk[1]?.reject(cause);
     disk[2]?.reject(new Error("also gone"));
@@ -75,11 +91,38 @@ describe("the committer", () => {
     await committer.idle();
   });
 
+  it("hands over together what is submitted together, with what its companion adds", async () => {
+    const handed: string[][] = [];
+    const durable: string[] = [];
+    const write = (key: string) => ({ table: "meta", key: Buffer.from(key) }) as const;
+    const committer = new Committer({
+      timeoutMs: TIMEOUT_MS,
+      write: async (writes) => {
+        handed.push(writes.map(({ key }) => Buffer.from(key).toString()));
+      },
+      companion: () => ({
+        writes: [write(`with ${handed.length}`)],
+        onDurable: () => durable.push("companion"),
+      }),
+    });
+    const submit = (key: string) => committer.submit([write(key)], () => durable.push(key));
+    const pair = [submit("a"), submit("b")];
+    expect(handed).toEqual([]);
+    await Promise.all(pair);
+    await submit("c");
+    expect(handed).toEqual([
+      ["a", "b", "with 0"],
+      ["c", "with 1"],
+    ]);
+    expect(durable).toEqual(["companion", "a", "b", "companion", "c"]);
+  });
+
   it("takes a write that does not settle in time for a failed one", async () => {
     const { disk, failures, submit } = setUp();
     const first = submit("a");
     await vi.advanceTimersByTimeAsync(TIMEOUT_MS - 1);
     const second = rejection(submit("b"));
+    await handedOver();
     disk[0]?.resolve();
     await first;
     await vi.advanceTimersByTimeAsync(TIMEOUT_MS - 1);
@@ -90,9 +133,9 @@ describe("the committer", () => {
   });
 
   it("tells how long writes wait, and how many were on disk together", async () => {
-    const { disk, committer, observed, submit } = setUp();
+    const { disk, committer, observed, submit, inTurn } = setUp();
     expect(committer.oldestMs).toBe(0);
-    const [first, second] = [submit("a"), submit("b")];
+    const [first, second] = await inTurn("a", "b");
     await vi.advanceTimersByTimeAsync(300);
     const third = submit("c");
     await vi.advanceTimersByTimeAsync(200);
@@ -113,6 +156,7 @@ describe("the committer", () => {
     const { disk, committer, submit } = setUp();
     const commit = submit("a");
     const idle = committer.idle();
+    await handedOver();
     disk[0]?.resolve();
     await commit;
     await idle;

@@ -1,6 +1,8 @@
 import { copyFileSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { Contributions } from "../../../src/domain/metrics/contributions.ts";
+import { countStored } from "../../../src/domain/metrics/count-stored.ts";
 import { verifyStore } from "../../../src/domain/upkeep/verify/verify.ts";
 import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
 import { SCHEMA_VERSION } from "../../../src/store/schema.ts";
@@ -22,6 +24,9 @@ function copyOf(version: string): string {
 describe.each(versions)("a data folder of %s", (version) => {
   it("opens, verifies clean and says what it said then", async () => {
     await using store = await LmdbStore.open({ path: copyOf(version) });
+    const counted = await countStored(store, new Contributions());
+    expect(counted === undefined).toBe(version === `schema-${SCHEMA_VERSION}`);
+    expect(store.uncounted()).toBeUndefined();
     expect(store.capabilities.schemaVersion).toBe(SCHEMA_VERSION);
     expect(store.capabilities.storeId).toEqual(new Uint8Array(16).fill(7));
     const findings = [];
@@ -36,7 +41,9 @@ describe.each(versions)("a data folder of %s", (version) => {
   it("takes further events, and is read again", async () => {
     const path = copyOf(version);
     {
-      await using domain = await openTestDomain({ store: await LmdbStore.open({ path }) });
+      const store = await LmdbStore.open({ path });
+      await countStored(store, new Contributions());
+      await using domain = await openTestDomain({ store });
       domain.now = Date.UTC(2030, 0, 2);
       const { headRevision } = await domain.append({
         sessionId: "travel",

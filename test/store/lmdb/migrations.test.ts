@@ -26,14 +26,17 @@ const adds =
     }
   };
 
-/** Brings a store of a made-up version 1 to a made-up version 3. */
+/** Made-up versions behind the one of today, which nobody can read yet. */
+const [first, second, third] = [SCHEMA_VERSION, SCHEMA_VERSION + 1, SCHEMA_VERSION + 2] as const;
+
+/** Brings a store of today to the made-up version `third`. */
 function migrated(
   environment: Environment,
   args: { steps?: Readonly<Record<number, Migration>>; readOnly?: boolean } = {},
 ) {
-  const { steps = { 1: adds("1"), 2: adds("2") }, readOnly = false } = args;
+  const { steps = { [first]: adds("1"), [second]: adds("2") }, readOnly = false } = args;
   const { header } = environment;
-  return migrate({ tools: environment, header, where: "it", readOnly, steps, target: 3 });
+  return migrate({ tools: environment, header, where: "it", readOnly, steps, target: third });
 }
 
 function stored(environment: Environment): string | undefined {
@@ -51,10 +54,10 @@ describe("a store of an older schema", () => {
     const path = newFolder();
     const environment = await openEnvironment({ ...options, path });
     const header = await migrated(environment);
-    expect(header).toMatchObject({ schemaVersion: 3, storeId: environment.header.storeId });
+    expect(header).toMatchObject({ schemaVersion: third, storeId: environment.header.storeId });
     expect(stored(environment)).toBe("12");
     await environment.close();
-    expect(await versionIn(path)).toBe("3");
+    expect(await versionIn(path)).toBe(String(third));
   });
 
   it("goes on at the step that was interrupted", async () => {
@@ -64,19 +67,21 @@ describe("a store of an older schema", () => {
       await adds("2")(tools);
       throw new Error("killed");
     };
-    await expect(migrated(environment, { steps: { 1: adds("1"), 2: fails } })).rejects.toThrow();
+    await expect(
+      migrated(environment, { steps: { [first]: adds("1"), [second]: fails } }),
+    ).rejects.toThrow();
     await environment.close();
-    expect(await versionIn(path)).toBe("2");
+    expect(await versionIn(path)).toBe(String(second));
     const again = await openEnvironment({ ...options, path: newFolder() });
     await again.write([{ table: "garbage", key, value: Buffer.from("12") }]);
-    const header = create(StoreHeaderSchema, { ...again.header, schemaVersion: 2 });
+    const header = create(StoreHeaderSchema, { ...again.header, schemaVersion: second });
     await migrate({
       tools: again,
       header,
       where: "it",
       readOnly: false,
-      steps: { 1: adds("1"), 2: adds("2") },
-      target: 3,
+      steps: { [first]: adds("1"), [second]: adds("2") },
+      target: third,
     });
     expect(stored(again)).toBe("12");
     await again.close();
@@ -87,9 +92,9 @@ describe("a store of an older schema", () => {
     const readOnly = await rejection(migrated(environment, { readOnly: true }));
     expect(readOnly).toBeInstanceOf(StartError);
     expect(String(readOnly)).toContain(
-      "it has schema 1 and has to be brought to 3: make it writable",
+      `it has schema ${first} and has to be brought to ${third}: make it writable`,
     );
-    const missing = await rejection(migrated(environment, { steps: { 2: adds("2") } }));
+    const missing = await rejection(migrated(environment, { steps: { [second]: adds("2") } }));
     expect(String(missing)).toContain("start the version before this one first");
     expect(stored(environment)).toBeUndefined();
     await environment.close();

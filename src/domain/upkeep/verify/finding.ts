@@ -38,6 +38,7 @@ const fixes = {
   STATE_STRAY: "nobody sees it; `sessiond compact` leaves it out",
   CHECKPOINT_STRAY: "nobody sees it; `sessiond compact` leaves it out",
   PARENT_MISSING: "nobody deletes it with its parent any more: delete it, or export and import it",
+  ROLLUP_WRONG: "sessions and their logs are right, aggregates are not; report it as a defect",
   LOG_CONDEMNED: `stop the server, or its housekeeping removes the log; ${restore}`,
 } satisfies Record<Code, string>;
 

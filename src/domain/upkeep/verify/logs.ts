@@ -37,6 +37,7 @@ export async function* checkLogs(run: Run): AsyncGenerator<Findings> {
   let from: Uint8Array | undefined;
   for await (const page of pagesOf(run, "heads")) {
     if ("findings" in page) {
+      run.recount.noteMissing();
       yield page;
       continue;
     }
@@ -50,10 +51,12 @@ export async function* checkLogs(run: Run): AsyncGenerator<Findings> {
       const head = decoded(SessionHeadSchema, record);
       const inherited = head?.inherited.at(-1)?.lastRevision ?? 0;
       run.uids.add(record.key, head?.revision ?? 0, inherited);
-      if (head === undefined) yield damaged("the head", { uid });
-      else {
+      if (head === undefined) {
+        run.recount.noteMissing();
+        yield damaged("the head", { uid });
+      } else {
         const pieces = piecesOf(record.key, head);
-        logs.push({ uid, head, check: new SessionLogCheck(uid, head), pieces });
+        logs.push({ uid, head, check: new SessionLogCheck(uid, head, run.recount), pieces });
       }
       const events = logs.reduce((sum, log) => sum + log.head.revision, 0);
       if (events < limits.verifyRecords) continue;
@@ -123,6 +126,7 @@ async function* checkOne(
     }
   } catch (error) {
     if (!(error instanceof DataLossError)) throw error;
+    run.recount.noteMissing();
     yield { findings: [finding("TABLE_UNREADABLE", { uid }, "a part of its log")] };
     return;
   }

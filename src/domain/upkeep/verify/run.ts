@@ -1,6 +1,7 @@
 import type { StoreFinding } from "@sessiond/contract";
 import type { Store } from "../../../store/store.ts";
 import type { Pace } from "./pace.ts";
+import type { RollupRecount, rolledUp } from "./rollups.ts";
 import type { UidTable } from "./uid-table.ts";
 
 /** Found while something was looked at. */
@@ -19,6 +20,12 @@ export interface Run {
   readonly uids: UidTable;
   /** Uids of sessions that were renamed or deleted since the run began. */
   readonly moved: Moved;
+  /** What logs and sessions come to, filled by the phases that read them. */
+  readonly recount: RollupRecount;
+  /** What the rollups said before anything else was read. */
+  rolledUpBefore: Awaited<ReturnType<typeof rolledUp>>;
+  /** Nothing was committed since the run began. */
+  readonly isUnchanged: () => boolean;
   /** What could not be looked at, in words. */
   readonly notChecked: Set<string>;
   records: number;
@@ -33,6 +40,10 @@ const maxMoved = 200_000;
 /** Uids of sessions that lost their name, or all, while a run goes on. */
 export class Moved {
   readonly #uids = new Set<string>();
+
+  get size(): number {
+    return this.#uids.size;
+  }
 
   add(uid: string): void {
     if (this.#uids.size < maxMoved) this.#uids.add(uid);

@@ -4,6 +4,7 @@ import { parseEventKey } from "../../../store/keys.ts";
 import type { StoredRecord } from "../../../store/store.ts";
 import { finding } from "./finding.ts";
 import { Recount } from "./recount.ts";
+import { LogRecount, type RollupRecount } from "./rollups.ts";
 import { decoded, parsed } from "./walk.ts";
 
 /**
@@ -16,6 +17,8 @@ export class SessionLogCheck {
   readonly #uid: string;
   readonly #head: SessionHead;
   readonly #recount = new Recount();
+  readonly #rollups: RollupRecount;
+  readonly #facts: LogRecount;
   readonly #findings: StoreFinding[] = [];
   #next = 1;
   readonly #inherited: number;
@@ -24,10 +27,14 @@ export class SessionLogCheck {
   #isOpen = false;
   #goesOn = false;
 
-  constructor(uid: string, head: SessionHead) {
+  /** What a log that is whole counts for is added to `rollups`. */
+  constructor(uid: string, head: SessionHead, rollups: RollupRecount) {
     this.#uid = uid;
     this.#head = head;
     this.#inherited = head.inherited.at(-1)?.lastRevision ?? 0;
+    this.#rollups = rollups;
+    const { firstHour } = rollups;
+    this.#facts = new LogRecount({ firstHour, shares: this.#inherited > 0 });
   }
 
   /** Takes the next record; false when it lies behind the head and nothing more is wanted. */
@@ -62,6 +69,7 @@ export class SessionLogCheck {
     const bytes = record.content instanceof Uint8Array ? record.content.length : 0;
     this.#recount.add(event, bytes);
     if (revision <= this.#inherited) this.#inheritedBytes += bytes;
+    this.#facts.add(event, bytes);
     return true;
   }
 
@@ -70,7 +78,9 @@ export class SessionLogCheck {
     const { revision } = this.#head;
     if (this.#next <= revision) this.#lacks(revision);
     else if (this.#isOpen) this.#note("BATCH_OPEN", `the batch of event ${revision} has no end`);
-    if (this.#isWhole) {
+    if (!this.#isWhole) this.#rollups.noteMissing();
+    else {
+      this.#rollups.log(this.#facts);
       const { counters, context } = this.#recount.differences(this.#head);
       const { inheritedBytes } = this.#head;
       if (inheritedBytes !== this.#inheritedBytes) {

@@ -17,6 +17,7 @@ export async function* checkSessions(run: Run): AsyncGenerator<Findings> {
   let damagedSessions = 0;
   for await (const page of pagesOf(run, "sessions")) {
     if ("findings" in page) {
+      run.recount.noteMissing();
       yield page;
       continue;
     }
@@ -26,9 +27,11 @@ export async function* checkSessions(run: Run): AsyncGenerator<Findings> {
       const session = decoded(SessionSchema, record);
       if (session !== undefined && isOf(session, name)) {
         sessions.push({ record, session });
+        run.recount.session(session);
         continue;
       }
       damagedSessions += 1;
+      run.recount.noteMissing();
       yield damaged("the session record", name ?? {});
     }
     const ranges = sessions.flatMap(({ session }) => rangesOf(session));

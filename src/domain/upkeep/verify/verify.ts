@@ -17,6 +17,7 @@ import { checkNamespaces } from "./namespaces.ts";
 import { Pace } from "./pace.ts";
 import { checkReferences } from "./references.ts";
 import { checkGarbage, checkRequests } from "./requests.ts";
+import { checkRollups, RollupRecount, rolledUp } from "./rollups.ts";
 import { type Findings, Moved, type Run } from "./run.ts";
 import { checkSessions } from "./sessions.ts";
 import { checkStates } from "./states.ts";
@@ -47,6 +48,7 @@ const phaseOfTable = {
   references: "lists",
   checkpoints: "logs",
   consumers: "namespaces",
+  rollups: "rollups",
 } as const satisfies Record<RecordTable, string>;
 
 /** The heads first: the other phases compare with them. */
@@ -62,6 +64,7 @@ const phases: readonly Phase[] = [
   { name: "namespaces", check: checkConsumers },
   { name: "requests", check: checkRequests },
   { name: "requests", check: checkGarbage },
+  { name: "rollups", check: checkRollups },
 ];
 
 /** What no phase looks at. */
@@ -74,17 +77,22 @@ const neverChecked = [
  * Looks at every record of a store, while it is used or not, and says all that is wrong. The first
  * message comes at once, the summary last.
  *
+ * `nowMs`: the time by which the store is kept, for what it keeps for a while. Default: that of this machine.
+ *
  * Writes nothing. Holds 25 bytes for each session and no read open between two pieces.
  */
 export async function* verifyStore(
   store: Store,
   signal: AbortSignal,
+  nowMs = Date.now(),
 ): AsyncGenerator<VerifyMessage> {
   const startMs = performance.now();
   const moved = new Moved();
   let commits = 0;
+  let allCommits = 0;
   const unsubscribe = store.onCommit(({ change: { key, after } }) => {
     commits += 1;
+    allCommits += 1;
     if (after === undefined || after.session.sessionId !== key.sessionId) moved.add(key.uid);
   });
   const isBusy = () => {
@@ -92,11 +100,15 @@ export async function* verifyStore(
     commits = 0;
     return was;
   };
+  const recount = new RollupRecount(nowMs);
   const run: Run = {
     store,
     moved,
     pace: new Pace({ signal, isBusy }),
     uids: new UidTable(limits.verifySessions),
+    recount,
+    rolledUpBefore: new Map(),
+    isUnchanged: () => allCommits === 0,
     notChecked: new Set(neverChecked),
     records: 0,
     sessions: 0,
@@ -107,6 +119,7 @@ export async function* verifyStore(
   try {
     yield { case: "progress", value: create(StoreProgressSchema, { phase: "logs" }) };
     const total = recordsIn(await store.size());
+    run.rolledUpBefore = await rolledUp(run);
     let saidMs = performance.now();
     for (const { name, check } of phases) {
       for await (const found of check(run)) {

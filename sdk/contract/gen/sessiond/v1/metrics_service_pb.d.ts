@@ -4,10 +4,11 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { Duration } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Error } from "./event_pb.js";
 import type { RequestMetrics, SessionMetrics } from "./metrics_pb.js";
 import type { Hint, SessionState } from "./session_pb.js";
+import type { LabelValue, Metric, MetricBasis, MetricBucket, MetricGroup, MetricGrouping } from "./aggregate_pb.js";
 
 /**
  * Describes the file sessiond/v1/metrics_service.proto.
@@ -158,6 +159,199 @@ export declare type GetSessionMetricsResponse = Message<"sessiond.v1.GetSessionM
 export declare const GetSessionMetricsResponseSchema: GenMessage<GetSessionMetricsResponse>;
 
 /**
+ * Request of AggregateMetrics.
+ *
+ * @generated from message sessiond.v1.AggregateMetricsRequest
+ */
+export declare type AggregateMetricsRequest = Message<"sessiond.v1.AggregateMetricsRequest"> & {
+  /**
+   * Absent: "default".
+   *
+   * @generated from field: string namespace = 1;
+   */
+  namespace: string;
+
+  /**
+   * Length of the period, up to 400 days. It is made of whole hours in UTC, the hour of its end the last of
+   * them: 24 hours until now begin up to an hour less than a day ago.
+   *
+   * Absent: from `start_time`; without one, 7 days.
+   *
+   * @generated from field: google.protobuf.Duration period = 2;
+   */
+  period?: Duration | undefined;
+
+  /**
+   * Beginning of the period, rounded down to the hour. Not together with `period`.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 3;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * End of the period, rounded up to the hour. Absent: now.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 4;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Also numbers for each part of the period. Absent: none.
+   *
+   * @generated from field: sessiond.v1.MetricBucket bucket = 5;
+   */
+  bucket: MetricBucket;
+
+  /**
+   * Also numbers for each agent, user, and so on. Absent: the total alone.
+   *
+   * @generated from field: sessiond.v1.MetricGrouping group_by = 6;
+   */
+  groupBy: MetricGrouping;
+
+  /**
+   * Which label METRIC_GROUPING_LABEL means.
+   *
+   * @generated from field: string label_key = 7;
+   */
+  labelKey: string;
+
+  /**
+   * Only sessions of this agent. Absent: of any.
+   *
+   * @generated from field: string agent_id = 8;
+   */
+  agentId: string;
+
+  /**
+   * Only sessions of this user. Absent: of any.
+   *
+   * @generated from field: string user_id = 9;
+   */
+  userId: string;
+
+  /**
+   * Only sessions with this label. Absent: any.
+   *
+   * @generated from field: sessiond.v1.LabelValue label = 10;
+   */
+  label?: LabelValue | undefined;
+
+  /**
+   * Which numbers, each once. Absent: SESSIONS_TOTAL, SUCCESS_RATE, AVG_DURATION, TOKENS_TOTAL, COST, ERRORS,
+   * TOOL_CALLS, COMPACTIONS and SESSIONS_ACTIVE.
+   *
+   * @generated from field: repeated sessiond.v1.Metric metrics = 11;
+   */
+  metrics: Metric[];
+
+  /**
+   * Groups with the largest of these come first, those without one last. Absent: SESSIONS_TOTAL.
+   *
+   * @generated from field: sessiond.v1.Metric order_by = 12;
+   */
+  orderBy: Metric;
+
+  /**
+   * Most groups in the answer, up to 1,000. Groups, metrics and buckets make 100,000 numbers at most. 0: 100,
+   * or fewer if they would be more numbers.
+   *
+   * @generated from field: uint32 max_groups = 13;
+   */
+  maxGroups: number;
+
+  /**
+   * Most sessions that are looked at where there are no facts, up to 100,000. 0: 10,000.
+   *
+   * @generated from field: uint32 max_sessions = 14;
+   */
+  maxSessions: number;
+};
+
+/**
+ * Describes the message sessiond.v1.AggregateMetricsRequest.
+ * Use `create(AggregateMetricsRequestSchema)` to create a new message.
+ */
+export declare const AggregateMetricsRequestSchema: GenMessage<AggregateMetricsRequest>;
+
+/**
+ * Response of AggregateMetrics.
+ *
+ * @generated from message sessiond.v1.AggregateMetricsResponse
+ */
+export declare type AggregateMetricsResponse = Message<"sessiond.v1.AggregateMetricsResponse"> & {
+  /**
+   * Beginning of the period, a whole hour.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 1;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Its end, a whole hour, which may be ahead.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 2;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Buckets of each number. 0: none were asked for.
+   *
+   * @generated from field: uint32 bucket_count = 3;
+   */
+  bucketCount: number;
+
+  /**
+   * All that was asked for, in one. Quantiles and rates are of all, not means of groups.
+   *
+   * @generated from field: sessiond.v1.MetricGroup total = 4;
+   */
+  total?: MetricGroup | undefined;
+
+  /**
+   * The groups in order.
+   *
+   * @generated from field: repeated sessiond.v1.MetricGroup groups = 5;
+   */
+  groups: MetricGroup[];
+
+  /**
+   * Groups there are, also those beyond `max_groups`.
+   *
+   * @generated from field: uint32 group_count = 6;
+   */
+  groupCount: number;
+
+  /**
+   * What the numbers are made of.
+   *
+   * @generated from field: sessiond.v1.MetricBasis basis = 7;
+   */
+  basis: MetricBasis;
+
+  /**
+   * Something is missing: sessions beyond `max_sessions` or a second, groups beyond 50,000, or records that
+   * are damaged.
+   *
+   * @generated from field: bool partial = 8;
+   */
+  partial: boolean;
+
+  /**
+   * Sessions that were looked at. 0 for facts.
+   *
+   * @generated from field: uint32 scanned_sessions = 9;
+   */
+  scannedSessions: number;
+};
+
+/**
+ * Describes the message sessiond.v1.AggregateMetricsResponse.
+ * Use `create(AggregateMetricsResponseSchema)` to create a new message.
+ */
+export declare const AggregateMetricsResponseSchema: GenMessage<AggregateMetricsResponse>;
+
+/**
  * Counts what agents do.
  *
  * Any call may fail with INVALID_FIELD, SHUTTING_DOWN, TOO_MANY_CALLS, WRITES_REFUSED or
@@ -193,6 +387,27 @@ export declare const MetricsService: GenService<{
     methodKind: "unary";
     input: typeof GetSessionMetricsRequestSchema;
     output: typeof GetSessionMetricsResponseSchema;
+  },
+  /**
+   * Gets numbers over many sessions and a period of time, in all or by agent, user or label. Changes
+   * nothing.
+   *
+   * By agent, by user and by the labels that the server is configured with, or for one value of them, the
+   * answer is made of facts that were counted in the commits of what they count: an event counts in the
+   * hour of its `create_time`, an end in that of its `end_time`, a session in that of its creation, each
+   * under the agent, user and labels that the session had then, and forks and imported sessions like any
+   * other, a fork without what it shares with its parent. Nothing is ever taken back: not by a rewind, a
+   * revert, a reopening or a deletion. Deleting a user's data removes what was counted by that user.
+   *
+   * Everything else is made of the sessions themselves: newest first, `max_sessions` of them and no longer
+   * than a second; `basis` says so.
+   *
+   * @generated from rpc sessiond.v1.MetricsService.AggregateMetrics
+   */
+  aggregateMetrics: {
+    methodKind: "unary";
+    input: typeof AggregateMetricsRequestSchema;
+    output: typeof AggregateMetricsResponseSchema;
   },
 }>;
 

@@ -318,7 +318,7 @@ export declare const StoreFindingSchema: GenMessage<StoreFinding>;
  */
 export declare type StoreProgress = Message<"sessiond.v1.StoreProgress"> & {
   /**
-   * What it is doing: "copy", "logs", "sessions", "lists", "namespaces" or "requests".
+   * What it is doing: "copy", "logs", "sessions", "lists", "namespaces", "requests" or "rollups".
    *
    * @generated from field: string phase = 1;
    */
@@ -1007,6 +1007,13 @@ export enum StoreFindingCode {
    * @generated from enum value: STORE_FINDING_CODE_PARENT_MISSING = 30;
    */
   PARENT_MISSING = 30,
+
+  /**
+   * What was counted for aggregates is less than the logs have, or more where no session was deleted.
+   *
+   * @generated from enum value: STORE_FINDING_CODE_ROLLUP_WRONG = 31;
+   */
+  ROLLUP_WRONG = 31,
 }
 
 /**
