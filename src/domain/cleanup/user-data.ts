@@ -6,9 +6,11 @@ import {
   DeleteUserDataResponseSchema,
 } from "@sessiond/contract";
 import { DataLossError, ShuttingDownError } from "../../errors.ts";
+import type { Clock } from "../../ids.ts";
 import { limits } from "../../limits.ts";
 import type { SessionPosition, Store, StoredSession } from "../../store/store.ts";
 import type { Removals } from "../children/removals.ts";
+import { forgetUser } from "../metrics/forget-user.ts";
 import { namespaceOf } from "../names.ts";
 import { paced } from "../pace.ts";
 import type { SessionCells, SessionName } from "../session-cells.ts";
@@ -37,6 +39,7 @@ export class UserData {
   readonly #cells: SessionCells;
   readonly #removals: Removals;
   readonly #state: Pick<State, "removeUser">;
+  readonly #clock: Clock;
   readonly #shutdown: AbortSignal;
   readonly #limit: number;
 
@@ -45,6 +48,7 @@ export class UserData {
     cells: SessionCells;
     removals: Removals;
     state: Pick<State, "removeUser">;
+    clock: Clock;
     shutdown: AbortSignal;
     /** Sessions of one call. Default from `limits.ts`. */
     limit?: number;
@@ -53,6 +57,7 @@ export class UserData {
     this.#cells = args.cells;
     this.#removals = args.removals;
     this.#state = args.state;
+    this.#clock = args.clock;
     this.#shutdown = args.shutdown;
     this.#limit = args.limit ?? limits.userSessions;
   }
@@ -80,7 +85,10 @@ export class UserData {
       if (more) break;
     }
     // Last: a session that is still there could bring it back.
-    if (!dryRun && !answer.more) await this.#state.removeUser({ namespace, userId });
+    if (!dryRun && !answer.more) {
+      await this.#state.removeUser({ namespace, userId });
+      await forgetUser({ store: this.#store, clock: this.#clock }, { namespace, userId });
+    }
     answer.failed = work.failed.size;
     return answer;
   }

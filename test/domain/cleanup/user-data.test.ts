@@ -190,7 +190,15 @@ test("Bounded: a call deletes as many sessions as it may, the next one the rest"
   const { signal } = new AbortController();
   const { state } = domain;
   const removals = new Removals({ store, cells, closings: new Closings(), shutdown: signal });
-  const userData = new UserData({ store, cells, removals, state, shutdown: signal, limit: 40 });
+  const userData = new UserData({
+    clock: () => domain.now,
+    store,
+    cells,
+    removals,
+    state,
+    shutdown: signal,
+    limit: 40,
+  });
   const request = create(DeleteUserDataRequestSchema, { userId: "ann" });
   expect(await userData.delete({ ...request, dryRun: true })).toMatchObject({
     matched: 40,
