@@ -21,6 +21,7 @@ import { addExport } from "./commands/export.ts";
 import { addFork } from "./commands/fork.ts";
 import { addImport } from "./commands/import.ts";
 import { addLogLevel } from "./commands/log-level.ts";
+import { addMetrics } from "./commands/metrics.ts";
 import { addReopen } from "./commands/reopen.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addRewind } from "./commands/rewind.ts";
@@ -132,6 +133,7 @@ function createProgram(line: CommandLine, startApp: StartApp | undefined): Comma
   addSessions(program, line);
   addShow(program, line);
   addState(program, line);
+  addMetrics(program, line);
   addWindow(program, line);
   addChat(program, line);
   addAppend(program, line);

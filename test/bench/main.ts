@@ -1,3 +1,4 @@
+import { aggregatesBench } from "./aggregates.ts";
 import { appendBench } from "./append.ts";
 import { bundlesBench } from "./bundles.ts";
 import { clientBench } from "./client.ts";
@@ -33,6 +34,7 @@ const benches = {
   start: startBench,
   scrape: scrapeBench,
   sinks: sinksBench,
+  aggregates: aggregatesBench,
   memory: memoryBench,
   disk: diskBench,
   sweep: sweepBench,

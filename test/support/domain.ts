@@ -77,6 +77,7 @@ export async function openTestDomain(
       | "onHealthWarning"
       | "httpSummariser"
       | "onCompactionError"
+      | "metricLabels"
       | "onConsumerError"
     >
   > = {},

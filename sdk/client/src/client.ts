@@ -11,6 +11,7 @@ import {
   type DeleteUserDataOptions,
   deleteUserData,
 } from "./delete-user-data.ts";
+import { Metrics } from "./metrics/metrics.ts";
 import { retryInterceptor } from "./retry/interceptor.ts";
 import { type RetryEnvironment, type RetryOptions, retryPolicy } from "./retry/policy.ts";
 import { requestIdInterceptor } from "./retry/request-id.ts";
@@ -104,6 +105,8 @@ export abstract class SessiondClient implements AsyncDisposable {
   readonly conversations: Conversations;
   /** Looks at consumers, and deletes them. */
   readonly consumers: Consumers;
+  /** Numbers over many sessions. */
+  readonly metrics: Metrics;
   /** The typed Connect clients underneath. */
   readonly clients: Clients;
   readonly #context: ClientContext;
@@ -124,6 +127,7 @@ export abstract class SessiondClient implements AsyncDisposable {
     this.#context = { clients: this.clients, namespace: this.namespace, retry, newId, elapsedMs };
     this.sessions = new Sessions(this.#context);
     this.consumers = new Consumers(this.#context);
+    this.metrics = new Metrics(this.#context);
     this.conversations = new Conversations(this.#context, this.sessions);
   }
 

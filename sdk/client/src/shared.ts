@@ -67,6 +67,26 @@ export type { IdleOptions } from "./lifecycle/idle.ts";
 export { type SessionPart, temporarySession, userSession } from "./lifecycle/session-ids.ts";
 export type { PoolGetOptions, PoolOptions, SessionPool } from "./lifecycle/session-pool.ts";
 export type { ReasonOptions } from "./lifecycle/transitions.ts";
+export {
+  type Aggregate,
+  type AggregateGroup,
+  type AggregateOptions,
+  type DefaultMetric,
+  defaultMetrics,
+  type GetMetricsOptions,
+  type Metrics,
+  type MetricsQuery,
+  type MetricValues,
+  type Period,
+} from "./metrics/metrics.ts";
+export {
+  type MetricBasisWord,
+  type MetricBucketWord,
+  type MetricGroupingWord,
+  type MetricWord,
+  metricNames,
+  type SometimesMetric,
+} from "./metrics/words.ts";
 export type { Page, PageList } from "./page.ts";
 export type { RequestOptions } from "./record-request.ts";
 export type { ReplayOptions } from "./replay.ts";

@@ -252,13 +252,15 @@ function defaultGroups(numbersEach: number): number {
 }
 
 function checkMetrics(metrics: readonly Metric[]): void {
-  const unsaid = metrics.indexOf(Metric.UNSPECIFIED);
+  // A list may hold numbers that the contract has no name for.
+  const unsaid = metrics.findIndex((metric) => !metric || Metric[metric] === undefined);
   const again = metrics.findIndex((metric, index) => metrics.indexOf(metric) !== index);
   const wrong = unsaid >= 0 ? unsaid : again;
   if (wrong < 0) return;
   throw new InvalidFieldError({
     field: `metrics[${wrong}]`,
-    description: wrong === unsaid ? "names no metric; name one" : "stands twice; leave one out",
+    description:
+      wrong === unsaid ? "names no metric; name one that there is" : "stands twice; leave one out",
   });
 }
 

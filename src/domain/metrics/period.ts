@@ -34,7 +34,8 @@ export function periodOf(request: AggregateMetricsRequest, nowMs: number): Perio
       description: "stands together with start_time; leave out one of them",
     });
   }
-  const endHour = hourAt(endTime ? timestampMs(endTime) : nowMs, Math.ceil);
+  // The hour of now is part of it, also at its first moment.
+  const endHour = endTime ? hourAt(timestampMs(endTime), Math.ceil) : hourAt(nowMs, Math.floor) + 1;
   const hours = Math.ceil((period ? durationMs(period) : defaultMs) / hourMs);
   const firstHour = startTime
     ? hourAt(timestampMs(startTime), Math.floor)

@@ -51,7 +51,7 @@ export async function checkAccount(
   const period = {
     startTime: timestampFromMs(first * hourMs),
     endTime: timestampFromMs(end * hourMs),
-    maxGroups: 20,
+    maxGroups: ledger.groups().length + 1,
   };
   const groupings = [
     { groupBy: MetricGrouping.AGENT, prefix: "agent=" },
@@ -71,6 +71,8 @@ export async function checkAccount(
     const known = ledger.groups().filter((group) => group.startsWith(prefix));
     const found = answer.groups.map(({ value }) => `${prefix}${value}`);
     expect(found).toEqual(expect.arrayContaining(known));
+    // Hour by hour only where the hours are few: an answer holds so many numbers and no more.
+    if (end - first > 500) continue;
     const buckets = await aggregate(domain, {
       ...{ ...period, ...grouping, metrics: byHour, bucket: MetricBucket.HOUR },
     });

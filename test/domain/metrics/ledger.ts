@@ -61,6 +61,13 @@ export class Ledger {
     }
   }
 
+  /** Takes a session as it is stored, with the events that are its own. */
+  take(session: Session, events: readonly Event[]): void {
+    this.#add(session, milliseconds(session.createTime), "sessions");
+    if (session.state === SessionState.ACTIVE) this.#move(session, 1);
+    for (const event of events) this.#event(session, event);
+  }
+
   groups(): GroupName[] {
     return [...this.#groups.keys()];
   }
@@ -97,10 +104,7 @@ export class Ledger {
       [before, -1],
       [after, 1],
     ] as const) {
-      if (side?.session.state !== SessionState.ACTIVE) continue;
-      for (const group of this.#groupsOf(side.session)) {
-        this.#active.set(group, (this.#active.get(group) ?? 0) + sign);
-      }
+      if (side?.session.state === SessionState.ACTIVE) this.#move(side.session, sign);
     }
     if (staged !== undefined && after !== undefined) {
       this.#imports.push({ session: after.session, last: staged.at(-1) ?? 0 });
@@ -114,6 +118,12 @@ export class Ledger {
     }
     for (const event of events) this.#event(session, event);
     if (deleteTimeMs !== undefined) this.#add(session, deleteTimeMs, "deleted");
+  }
+
+  #move(session: Session, by: 1 | -1): void {
+    for (const group of this.#groupsOf(session)) {
+      this.#active.set(group, (this.#active.get(group) ?? 0) + by);
+    }
   }
 
   #event(session: Session, event: Event): void {

@@ -11,6 +11,7 @@ import { describeNamespaceLog } from "./namespace-log.ts";
 import { describeRecords } from "./records.ts";
 import { describeRenames } from "./renames.ts";
 import { describeRequests } from "./requests.ts";
+import { describeRollups } from "./rollups.ts";
 import { describeStaging } from "./staging.ts";
 import { describeStates } from "./states.ts";
 
@@ -39,5 +40,6 @@ export function describeStore(engine: Engine): void {
     describeConsumers(engine);
     describeRecords(engine);
     describeStaging(engine);
+    describeRollups(engine);
   });
 }
