@@ -22,8 +22,8 @@ export class Exporter {
   readonly #encoder: Encoder;
   readonly #onRejected: (signal: Signal, rejected: number) => void;
   readonly #nowMs: () => number;
-  /** A batch whose log records were taken, and whose spans were not. */
-  #halfSent = "";
+  /** A batch whose log records were taken, or refused, and whose spans are still to be sent. */
+  #half: { readonly key: string; readonly refusal: SendError | undefined } | undefined;
 
   constructor(args: {
     settings: OtlpSettings;
@@ -70,26 +70,18 @@ export class Exporter {
       }
     }
     abort.throwIfAborted();
-    const refusals: SendError[] = [];
-    const send = (signal: Signal) => {
-      const sending =
-        signal === "logs"
-          ? this.#send(signal, logs, (some) => this.#encoder.logs(some, nowMs), abort)
-          : this.#send(signal, spans, (some) => this.#encoder.spans(some), abort);
-      return sending.catch((error: unknown) => {
-        // The other signal has nothing to do with it, and what follows goes on as if it was taken.
-        if (!(error instanceof SendError && error.isRefused)) throw error;
-        refusals.push(error);
-      });
-    };
     const key = keyOf(batch);
-    if (key !== this.#halfSent) await send("logs");
-    this.#halfSent = key;
-    await send("traces");
-    this.#halfSent = "";
+    if (this.#half?.key !== key) {
+      const encode = (some: readonly LogRecord[]) => this.#encoder.logs(some, nowMs);
+      this.#half = { key, refusal: await refusalOf(this.#send("logs", logs, encode, abort)) };
+    }
+    const encode = (some: readonly SpanRecord[]) => this.#encoder.spans(some);
+    const refusal = await refusalOf(this.#send("traces", spans, encode, abort));
+    const first = this.#half.refusal ?? refusal;
+    this.#half = undefined;
+    // Also what was refused was taken: the spans that follow go on from it.
     taken.keep();
-    const [refusal] = refusals;
-    if (refusal !== undefined) throw refusal;
+    if (first !== undefined) throw first;
   }
 
   /** Sends records in one request, or in halves when the receiver finds that too much. */
@@ -110,6 +102,17 @@ export class Exporter {
       await this.#send(signal, records.slice(0, half), encode, abort);
       await this.#send(signal, records.slice(half), encode, abort);
     }
+  }
+}
+
+/** The refusal of what is sent: the other signal has nothing to do with it. Errors: those of `sending`. */
+async function refusalOf(sending: Promise<void>): Promise<SendError | undefined> {
+  try {
+    await sending;
+    return undefined;
+  } catch (error) {
+    if (error instanceof SendError && error.isRefused) return error;
+    throw error;
   }
 }
 

@@ -89,6 +89,18 @@ test.each([400, 415, 422])(
   },
 );
 
+test("a refusal of log records is not forgotten over spans that come later", async () => {
+  const harness = await openHarness();
+  const { receiver, deliver } = harness;
+  const messages = await talk(harness);
+  receiver.answer = ({ path }) => ({ status: path === "/v1/logs" ? 400 : 503 });
+  await expect(deliver(messages)).rejects.toThrow("the receiver of traces answered");
+  receiver.answer = () => undefined;
+  await expect(deliver(messages)).rejects.toThrow("the receiver of logs answered");
+  expect(paths(receiver)).toEqual(["/v1/logs", "/v1/traces", "/v1/traces"]);
+  expect(receiver.spans.length).toBe(2);
+});
+
 test("what is too large for a receiver comes in smaller pieces, one record at least", async () => {
   const harness = await openHarness();
   const { receiver, deliver } = harness;
