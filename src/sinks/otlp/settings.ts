@@ -77,6 +77,7 @@ export function settingsOf(
 
 /** The endpoint of one signal stands as it is; the common one gets the signal's path. */
 function urlOf(signal: Signal, { endpoint }: OtlpConfig, env: Environment): string {
+  if (endpoint === undefined) checkProtocol(signal, env);
   const variable = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`;
   const own = endpoint === undefined ? env[variable] : undefined;
   if (own) return checkedUrl(own, variable).href;
@@ -85,6 +86,19 @@ function urlOf(signal: Signal, { endpoint }: OtlpConfig, env: Environment): stri
   const url = checkedUrl(base, endpoint === undefined ? "OTEL_EXPORTER_OTLP_ENDPOINT" : "endpoint");
   url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/${signal}`;
   return url.href;
+}
+
+/** An endpoint that the environment has for another protocol would never answer. */
+function checkProtocol(signal: Signal, env: Environment): void {
+  const common = "OTEL_EXPORTER_OTLP_PROTOCOL";
+  const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_PROTOCOL`;
+  const name = env[own] ? own : common;
+  const protocol = env[name];
+  if (!protocol || protocol === "http/protobuf") return;
+  throw new OtlpSettingsError(
+    name,
+    "asks for a protocol that sinks do not speak; they speak http/protobuf, so give the sink an endpoint for it",
+  );
 }
 
 function checkedUrl(text: string, name: string): URL {

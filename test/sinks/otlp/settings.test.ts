@@ -65,6 +65,12 @@ test("what the configuration leaves out is what OpenTelemetry's variables say", 
   expect(read(config, env).urls.logs).toBeUndefined();
 });
 
+test("an endpoint of the configuration is for the protocol that sinks speak", () => {
+  const env = { OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" };
+  expect(read({ endpoint: "http://own:3" }, env).urls.logs).toBe("http://own:3/v1/logs");
+  expect(read({}, { OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" }).urls.logs).toBeDefined();
+});
+
 test.each([
   [{ endpoint: "nowhere" }, {}, "endpoint"],
   [{ endpoint: "ftp://o.example" }, {}, "endpoint"],
@@ -73,6 +79,8 @@ test.each([
   [{}, { OTEL_EXPORTER_OTLP_HEADERS: "secret" }, "OTEL_EXPORTER_OTLP_HEADERS"],
   [{}, { OTEL_RESOURCE_ATTRIBUTES: "a=%zz" }, "OTEL_RESOURCE_ATTRIBUTES"],
   [{}, { OTEL_EXPORTER_OTLP_TIMEOUT: "soon" }, "OTEL_EXPORTER_OTLP_TIMEOUT"],
+  [{}, { OTEL_EXPORTER_OTLP_PROTOCOL: "grpc" }, "OTEL_EXPORTER_OTLP_PROTOCOL"],
+  [{}, { OTEL_EXPORTER_OTLP_LOGS_PROTOCOL: "http/json" }, "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL"],
 ] as const)("a setting that makes no sense is named: %j %j", (config, env, field) => {
   const failure = expectFailure(() => read(config, env));
   expect(failure.field).toBe(field);
