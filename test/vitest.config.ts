@@ -11,6 +11,7 @@ export default defineConfig({
     // Real processes, sockets and disks take their time on a busy machine; nothing waits for it.
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    expect: { poll: { timeout: 20_000 } },
     // By default one core is left alone, which is half of a machine with two.
     maxWorkers: "100%",
     env: { NODE_COMPILE_CACHE: compileCache },

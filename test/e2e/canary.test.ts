@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import {
   create,
   type DescMessage,
@@ -24,8 +25,10 @@ import {
 } from "@sessiond/contract";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { readOtlp } from "../../src/config-otlp.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { json, startChatServer } from "../domain/context/summarisers/chat-server.ts";
+import { openReceiver, type Posted } from "../sinks/support/receiver.ts";
 import { type Answer, openTestApp, type TestApp, Verbatim } from "../support/app.ts";
 import { messageOf, ruleHints } from "../support/arbitraries.ts";
 import { userText } from "../support/domain.ts";
@@ -148,6 +151,7 @@ test("Canary: whatever is called, and however wrong, no log, metric or error sho
   await using app = await openTestApp({ store: "lmdb", log, config: { probeListen } });
   const answers: Answer<unknown>[] = [];
   let accepted = 0;
+  let sent = 0;
   const send = async (method: DescMethodUnary, message: Message, at: number) => {
     const bytes = toBinary(method.input, message);
     answers.push(await app.grpc(method, bytes));
@@ -169,6 +173,7 @@ test("Canary: whatever is called, and however wrong, no log, metric or error sho
   await fc.assert(
     fc.asyncProperty(requests, fc.nat(100_000), async ({ method, message }, at) => {
       await send(method, message, at);
+      sent += answers.length;
       const refused = answers.filter(({ ok }) => !ok);
       accepted += answers.splice(0).length - refused.length;
       expect(JSON.stringify(refused)).not.toContain(canary);
@@ -176,7 +181,7 @@ test("Canary: whatever is called, and however wrong, no log, metric or error sho
     }),
     { numRuns: 1_000, interruptAfterTimeLimit: 10_000 },
   );
-  expect(accepted).toBeGreaterThan(100);
+  expect(accepted / sent).toBeGreaterThan(0.02);
   expect(await scraped(app)).not.toContain(canary);
 });
 
@@ -224,6 +229,39 @@ test("Canary: rules, filters and summaries that fail on content do not repeat it
   const told = failures.map((error) => JSON.stringify([error.message, error.details]));
   expect(failures).toHaveLength(5);
   expect(told.join("\n")).not.toContain(canary);
+  expect(records.join("")).not.toContain(canary);
+  expect(await scraped(app)).not.toContain(canary);
+});
+
+test("Canary: sinks whose receivers answer with what they got do not log it", {
+  timeout: 60_000,
+}, async () => {
+  const { log, records } = opened();
+  const receiver = await openReceiver();
+  const echo = (status: number) => (posted: Posted, response: ServerResponse) =>
+    void response.writeHead(status, { "content-type": "text/plain" }).end(posted.body);
+  receiver.answer = echo(400);
+  const redaction = { content: true, fields: [], patterns: [] };
+  const hook = {
+    type: "webhook",
+    filter: "int(event.text) > 3",
+    redaction,
+    timeoutMs: 5_000,
+  } as const;
+  const given = { endpoint: receiver.url, compression: "none", allow_plain_http: true } as const;
+  const otlp = await readOtlp(given, {});
+  const sinks = {
+    hook: { ...hook, url: receiver.url },
+    collector: { type: "otlp", filter: "", redaction, receiver: otlp },
+  } as const;
+  await using app = await openTestApp({ store: "lmdb", log, config: { probeListen, sinks } });
+  const events = [userText(canary)];
+  await app.clients.events.appendEvents({ sessionId: "s", createIfMissing: true, events });
+  await expect
+    .poll(() => receiver.posted.filter(({ body }) => body.includes(canary)).length)
+    .toBeGreaterThan(1);
+  const warned = (sink: string) => records.some((record) => record.includes(`"sink":"${sink}"`));
+  await expect.poll(() => Object.keys(sinks).filter((name) => !warned(name))).toEqual([]);
   expect(records.join("")).not.toContain(canary);
   expect(await scraped(app)).not.toContain(canary);
 });
