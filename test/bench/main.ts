@@ -3,6 +3,7 @@ import { appendBench } from "./append.ts";
 import { bundlesBench } from "./bundles.ts";
 import { clientBench } from "./client.ts";
 import { clientWatchBench } from "./client-watch.ts";
+import { consumerBench } from "./consumer.ts";
 import { diskBench } from "./disk.ts";
 import { forksBench } from "./forks.ts";
 import { imageBench } from "./image.ts";
@@ -30,6 +31,7 @@ const benches = {
   "watch-memory": watchMemoryBench,
   client: clientBench,
   "client-watch": clientWatchBench,
+  consumer: consumerBench,
   list: listBench,
   start: startBench,
   scrape: scrapeBench,

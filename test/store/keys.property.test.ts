@@ -1,12 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  consumerKey,
   deadlineKey,
   eventKey,
   indexKey,
   indexPrefix,
   logKey,
   MAX_KEY_BYTES,
+  namespacePrefix,
+  parseConsumerKey,
   parseDeadlineKey,
   parseEventKey,
   parseIndexKey,
@@ -127,6 +130,18 @@ describe("keys", () => {
     const userId = uidBytes(uidOf).toString("latin1");
     const session = stateKey({ of: "session", namespace: "n", uid: uidOf });
     expect(session.equals(stateKey({ of: "user", namespace: "n", userId }))).toBe(false);
+  });
+
+  it("of consumers come back as they went in, and lie within their namespace alone", () => {
+    fc.assert(
+      fc.property(namespace, text, namespace, (a, name, b) => {
+        fc.pre(name !== "");
+        const key = consumerKey({ namespace: a, name });
+        expect(parseConsumerKey(key)).toEqual({ namespace: a, name });
+        const prefix = namespacePrefix(b);
+        expect(key.subarray(0, prefix.length).equals(prefix)).toBe(a === b);
+      }),
+    );
   });
 
   it("of requests tell every part apart", () => {

@@ -267,6 +267,21 @@ export class Consumers {
     return this.#sources.session(open.name.namespace, open.record);
   }
 
+  /** How many are in memory, and how many of these somebody reads. */
+  stats(): { inMemory: number; read: number } {
+    const cells = [...this.#cells.loaded()];
+    return {
+      inMemory: cells.length,
+      read: cells.filter(({ lease }) => lease !== undefined).length,
+    };
+  }
+
+  /** How far a consumer found in the store is behind. */
+  async lag(name: ConsumerName, stored: ConsumerRecord): Promise<number> {
+    const record = this.#cells.known(name)?.record ?? stored;
+    return lagBehind(await this.#sources.newest(name, record), placeOf(record));
+  }
+
   /** Writes what was committed and is not written yet. */
   close(): Promise<void> {
     return this.#cells.close();
@@ -406,7 +421,7 @@ export class Consumers {
   ): Promise<Consumer> {
     return consumerView(name, record, {
       cursor: this.#cursorOf(name, record),
-      lag: lagBehind(await this.#sources.newest(name, record), placeOf(record)),
+      lag: await this.lag(name, record),
       lease,
     });
   }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 
 import {
   ConsumerInUseError,
@@ -6,6 +6,7 @@ import {
   ConsumerTakenOverError,
 } from "../../../src/errors.ts";
 
+import { MemoryStore } from "../../../src/store/memory/memory-store.ts";
 import { openTestDomain } from "../../support/domain.ts";
 
 import {
@@ -20,6 +21,10 @@ import {
 } from "./consumer-support.ts";
 
 const secondMs = 1_000;
+
+afterEach(() => {
+  vi.useRealTimers();
+});
 
 describe("a reader", () => {
   test("has the name for itself, and the other is told who and since when", async () => {
@@ -108,5 +113,40 @@ describe("a reader", () => {
     const [one, two] = await Promise.all(readers.map(({ watch }) => nextEvents(watch)));
     expect(one).toEqual(two);
     for (const { watch } of readers) await watch.return(undefined);
+  });
+
+  test("that is slow, dead or away costs no memory: nothing is read for it, and nothing is kept", async () => {
+    const store = await MemoryStore.open();
+    await using domain = await openTestDomain({ store });
+    const names = Array.from({ length: 50 }, (_, number) => `c${number}`);
+    const stalled = [];
+    for (const name of names) {
+      await createConsumer(domain, { name });
+      stalled.push(await reading(domain, name));
+    }
+    expect(domain.consumers.stats()).toEqual({ inMemory: 50, read: 50 });
+    const reads = vi.spyOn(store, "readNamespaceLog");
+    for (let i = 0; i < 200; i++) await appendTexts(domain, [`${i}`]);
+    expect(reads).not.toHaveBeenCalled();
+    // Taken over, a reader that takes nothing is still there, and the name is free.
+    const fresh = await reading(domain, "c0", { takeOver: true });
+    expect((await nextEvents(fresh.watch)).seen[0]).toBe("demo:1");
+    for (const { watch } of [...stalled, fresh]) await watch.return(undefined);
+    expect(domain.consumers.stats()).toEqual({ inMemory: 0, read: 0 });
+    expect(domain.watches.stats("namespace").open).toBe(0);
+  });
+
+  test("that has committed leaves memory when its place is written", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    await using domain = await openTestDomain();
+    await appendTexts(domain, ["a"]);
+    await createConsumer(domain, { name: "audit" });
+    const { watch, lease } = await reading(domain, "audit");
+    const { cursor } = await nextEvents(watch);
+    await watch.return(undefined);
+    await commit(domain, { name: "audit", cursor, lease });
+    expect(domain.consumers.stats()).toEqual({ inMemory: 1, read: 0 });
+    await vi.advanceTimersByTimeAsync(secondMs);
+    expect(domain.consumers.stats()).toEqual({ inMemory: 0, read: 0 });
   });
 });

@@ -1,8 +1,14 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { DeleteSessionRequestSchema, WatchGapReason } from "@sessiond/contract";
 
 import { describe, expect, test } from "vitest";
 
+import { renewIdentity } from "../../../src/store/lmdb/copy.ts";
+import { DEFAULT_MAP_BYTES, openEnvironment } from "../../../src/store/lmdb/environment.ts";
+import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
 import { withoutSession } from "../../store/support.ts";
 import { openTestDomain, type TestDomain } from "../../support/domain.ts";
 
@@ -112,5 +118,34 @@ describe("a gap", () => {
       value: { sessionId: "gone", firstRevision: 1, lastRevision: 3 },
     });
     await watch.return(undefined);
+  });
+
+  test("is told after the data was restored from a backup, and nothing is left out", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "sessiond-gaps-"));
+    const path = join(folder, "data");
+    {
+      await using domain = await openTestDomain({ store: await LmdbStore.open({ path }) });
+      await createConsumer(domain, { name: "audit" });
+      await appendTexts(domain, ["a"]);
+      const { watch, lease } = await reading(domain, "audit");
+      const { cursor } = await nextEvents(watch);
+      await commit(domain, { name: "audit", cursor, lease });
+      await watch.return(undefined);
+    }
+    const environment = await openEnvironment({ path, mapSizeBytes: DEFAULT_MAP_BYTES, nowMs: 0 });
+    await renewIdentity(environment);
+    await environment.close();
+    {
+      await using domain = await openTestDomain({ store: await LmdbStore.open({ path }) });
+      await appendTexts(domain, ["b"]);
+      const { watch } = await reading(domain, "audit");
+      expect((await next(watch)).message).toMatchObject({
+        case: "gap",
+        value: { reason: WatchGapReason.STORE_RESTORED },
+      });
+      expect((await nextEvents(watch)).seen).toEqual(["demo:3"]);
+      await watch.return(undefined);
+    }
+    await rm(folder, { recursive: true });
   });
 });
