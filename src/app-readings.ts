@@ -1,7 +1,9 @@
 import { statfs } from "node:fs/promises";
 import { SessionState } from "@sessiond/contract";
 import type { CacheStats, Caches } from "./domain/cache-stats.ts";
+import type { ConsumerLags } from "./domain/metrics/consumer-lags.ts";
 import type { SessionTally } from "./domain/metrics/session-tally.ts";
+import type { Consumers } from "./domain/stream/consumers.ts";
 import type { Watches } from "./domain/stream/watches.ts";
 import type { SinkStats } from "./sinks/runner.ts";
 import type { Sinks } from "./sinks/sinks.ts";
@@ -16,6 +18,8 @@ export interface Readable {
   readonly dataFolder: string;
   readonly caches: Caches;
   readonly watches: Watches;
+  readonly consumers: Pick<Consumers, "stats">;
+  readonly consumerLags: Pick<ConsumerLags, "latest">;
   readonly tally: SessionTally;
   readonly running: () => Readonly<Record<"unary" | "stream", number>>;
   readonly sinks: Pick<Sinks, "stats">;
@@ -46,6 +50,7 @@ export function readings(parts: Readable): Family[] {
     ),
     ofSessions(parts),
     ...ofWatches(parts),
+    ...ofConsumers(parts),
     ...ofSinks(parts),
     ...ofCaches(parts),
     // Of a store in memory everything would have to be looked at.
@@ -140,6 +145,33 @@ function ofSinks({ sinks }: Readable): Family[] {
       ({ ageSeconds }) => ageSeconds,
     ),
   ];
+}
+
+function ofConsumers({ consumers, consumerLags }: Readable): Family[] {
+  return [
+    reading(
+      "gauge",
+      "sessiond_consumers_read",
+      "Consumers that somebody reads now, sinks too.",
+      () => only(consumers.stats().read),
+    ),
+    reading(
+      "gauge",
+      "sessiond_consumers",
+      "Consumers, sinks aside; absent until they were looked at.",
+      () => optional(consumerLags.latest?.count),
+    ),
+    reading(
+      "gauge",
+      "sessiond_consumer_lag_max",
+      "What the consumer furthest behind has not read: events of its session, commits of its namespace.",
+      () => optional(consumerLags.latest?.maxLag),
+    ),
+  ];
+}
+
+function optional(value: number | undefined): Sample[] {
+  return value === undefined ? [] : only(value);
 }
 
 function ofCaches({ caches }: Readable): Family[] {

@@ -200,6 +200,28 @@ it("watches are counted while they are open", async () => {
   );
 });
 
+it("consumers are counted, with the lag of the one furthest behind, read or not", async () => {
+  await using app = await open();
+  await app.clients.events.appendEvents(appendRequest(["a"]));
+  await app.clients.consumers.createConsumer({ consumer: { name: "slow" } });
+  await app.clients.consumers.createConsumer({ consumer: { name: "s", sessionId: "s" } });
+  await app.clients.events.appendEvents(appendRequest(["b"]));
+  const left = new AbortController();
+  const { signal } = left;
+  const watch = app.clients.events.watchEvents({ consumer: "slow" }, { signal });
+  await watch[Symbol.asyncIterator]().next();
+  const figures = async () => {
+    const metrics = await scrape(app.probe);
+    const names = ["sessiond_consumers_read", "sessiond_consumers", "sessiond_consumer_lag_max"];
+    return names.map((name) => metrics.value(name));
+  };
+  const { headRevision: events } = await app.clients.events.appendEvents(appendRequest(["c"]));
+  // They are looked at behind the first scrape.
+  await eventually(async () => (await figures()).join(), `1,2,${events}`);
+  left.abort();
+  await eventually(async () => (await figures())[0], 0);
+});
+
 it("caches tell what they did", async () => {
   await using app = await open();
   await app.clients.events.appendEvents(appendRequest(["a"]));

@@ -43,6 +43,7 @@ export const rows: Readonly<Record<string, readonly Panel[]>> = {
     rate("Events", "sessiond_events_total", "payload"),
     gauge("Watches", "short", "sessiond_watches", "of"),
     gauge("Slowest watch is behind", "short", "sessiond_watch_lag_max", "of"),
+    gauge("Slowest consumer is behind", "short", "sessiond_consumer_lag_max", "instance"),
   ],
   Sinks: [
     rate("Events delivered", "sessiond_sink_events_total", "sink"),

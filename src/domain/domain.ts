@@ -32,6 +32,7 @@ import { newWarnings } from "./lifecycle/health.ts";
 import { Lifecycle } from "./lifecycle/lifecycle.ts";
 import { type Archive, Sweeper } from "./lifecycle/sweeper.ts";
 import { Aggregates } from "./metrics/aggregates.ts";
+import { ConsumerLags } from "./metrics/consumer-lags.ts";
 import { Contributions } from "./metrics/contributions.ts";
 import { SessionCounters } from "./metrics/session-counters.ts";
 import { Protection } from "./protection/protection.ts";
@@ -68,6 +69,7 @@ export interface Domain {
   readonly aggregates: Aggregates;
   readonly watches: Watches;
   readonly consumers: Consumers;
+  readonly consumerLags: ConsumerLags;
   /** For who reads inside the server. */
   readonly serverConsumers: ServerConsumers;
   readonly windows: Windows;
@@ -196,6 +198,7 @@ export function wireDomain(options: DomainOptions): Domain {
     imports: new Imports(shared),
     watches,
     consumers,
+    consumerLags: new ConsumerLags({ ...options, consumers }),
     serverConsumers: new ServerConsumers({ store, watches, consumers }),
     settled: () => background.settled(),
     close: async () => {

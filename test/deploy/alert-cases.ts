@@ -14,6 +14,7 @@ const gauges: Readonly<Record<string, Readonly<Record<Condition, string>>>> = {
   sessiond_watch_lag_max: { well: "10x120", ill: "20000x120" },
   'sessiond_sink_failing{sink="audit"}': { well: "0x120", ill: "1x120" },
   'sessiond_sink_lag_commits{sink="audit"}': { well: "10x120", ill: "20000x120" },
+  sessiond_consumer_lag_max: { well: "10x120", ill: "20000x120" },
   sessiond_info: { well: "1x120", ill: "1x120" },
   nodejs_eventloop_lag_p99_seconds: { well: "0.012x120", ill: "0.4x120" },
 };
