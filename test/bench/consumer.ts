@@ -8,10 +8,10 @@ import type { Bench } from "./support/report.ts";
 import { tempFolder } from "./support/temp-folder.ts";
 
 const sessions = 16;
-const eventsEach = 2_500;
+const eventsEach = 1_250;
 const events = sessions * eventsEach;
 const batchEvents = 5;
-const rounds = 7;
+const rounds = 5;
 
 type Read = (sessiond: Sessiond, name: string) => Promise<number>;
 

@@ -113,7 +113,7 @@ async function read(
   } finally {
     signal.removeEventListener("abort", end);
     end();
-    await commits.settled();
+    await commits.close();
   }
   if (commits.failure !== undefined) throw commits.failure;
   if (!signal.aborted) throw new ConnectError("the server ended the watch", Code.Unavailable);

@@ -1,11 +1,16 @@
 import type { Clients } from "../clients.ts";
 
+/**
+ * Time between two commits. A call for each message would cost the server half of what the messages do; who
+ * crashes is given again what it dealt with in this time.
+ */
+const restMs = 50;
 /** How often a reader that is busy with one batch says that it is alive; the server waits 30 s. */
 const touchMs = 10_000;
 
 /**
- * Commits cursors beside the reading, one call at a time: those that come meanwhile are one call, with
- * the newest, because it stands for all before it.
+ * Commits cursors beside the reading, one call at a time with a short rest behind it: those that come meanwhile
+ * are one call, with the newest, because it stands for all before it.
  */
 export class CursorCommits {
   readonly #clients: Pick<Clients, "consumers">;
@@ -15,6 +20,8 @@ export class CursorCommits {
   #newest = "";
   #wanted: string | undefined;
   #running: Promise<void> | undefined;
+  #isEnding = false;
+  #endRest = () => {};
   /** What a commit failed with; nothing is committed after it. */
   failure: unknown;
 
@@ -54,8 +61,10 @@ export class CursorCommits {
     }
   }
 
-  /** Waits for what is not committed yet. Never rejects, see `failure`. */
-  async settled(): Promise<void> {
+  /** Commits what is not committed yet, at once, and nothing after it. Never rejects, see `failure`. */
+  async close(): Promise<void> {
+    this.#isEnding = true;
+    this.#endRest();
     await this.#running;
   }
 
@@ -75,7 +84,18 @@ export class CursorCommits {
         this.failure = error;
         this.#onFailure();
       }
+      if (!this.#isEnding && this.failure === undefined) await this.#rest();
     }
     this.#running = undefined;
+  }
+
+  #rest(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, restMs);
+      this.#endRest = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 }
