@@ -31,14 +31,19 @@ export function compileExpression<T>(text: string, subject: Subject<T>): Express
   checkSize(text);
   const { variable, sample } = subject;
   const parsed = parseExpression(text);
-  const { usesMetadata } = checkSyntax(parsed, subject);
+  const { usedFields } = checkSyntax(parsed, subject);
+  const usesMetadata = usedFields.has("metadata");
+  const names = [...usedFields].filter((name) => name !== "metadata");
   const run = plan(machine.env, parsed);
   const evaluate = (view: View): Verdict => {
-    const metadata = usesMetadata ? view.metadata() : new Map();
-    if (metadata === undefined) {
-      return { failure: `metadata has more than ${limits.ruleMetadataValues} values` };
+    const value = new Map(names.map((name) => [name, view.field(name)]));
+    if (usesMetadata) {
+      const metadata = view.metadata();
+      if (metadata === undefined) {
+        return { failure: `metadata has more than ${limits.ruleMetadataValues} values` };
+      }
+      value.set("metadata", metadata);
     }
-    const value = new Map(view.fields).set("metadata", metadata);
     machine.reset();
     return toVerdict(
       withoutStacks(() => run({ [variable]: value })),

@@ -5,7 +5,8 @@ export type FieldValue = CelInput;
 
 /** What expressions see of one thing; made once for all of them. */
 export interface View {
-  readonly fields: ReadonlyMap<string, FieldValue>;
+  /** One of the subject's fields but `metadata`. Read at the first look, as few expressions look at many. */
+  readonly field: (name: string) => FieldValue;
   /** Undefined: it is too large to be looked at. Made at the first look, as few take one. */
   readonly metadata: () => CelInput | undefined;
 }
@@ -22,4 +23,20 @@ export interface Subject<T> {
   /** An empty one, on which every expression is tried. */
   readonly sample: T;
   view(value: T): View;
+}
+
+/** Looks at the fields of a thing by a table of how to read them, each at most once. */
+export function lookAt<T>(
+  fields: Readonly<Record<string, (value: T) => FieldValue>>,
+  value: T,
+): View["field"] {
+  const known = new Map<string, FieldValue>();
+  return (name) => {
+    let field = known.get(name);
+    if (field === undefined) {
+      field = fields[name]?.(value) ?? null;
+      known.set(name, field);
+    }
+    return field;
+  };
 }

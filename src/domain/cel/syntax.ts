@@ -32,7 +32,7 @@ type Words = Omit<Subject<unknown>, "sample" | "view">;
 
 /**
  * Checks that an expression uses only what it may use, and makes its comprehensions pay for their
- * rounds (it changes `parsed` for that). Says whether it looks at the subject's metadata.
+ * rounds (it changes `parsed` for that). Says what fields of the subject it looks at.
  *
  * What CEL allows and this does not: comprehensions inside one another, `map` and `filter`, messages
  * of Protobuf, functions without a cost. What CEL would find out only when it runs: names, fields
@@ -40,14 +40,18 @@ type Words = Omit<Subject<unknown>, "sample" | "view">;
  *
  * Errors: ExpressionSyntaxError.
  */
-export function checkSyntax(parsed: Parsed, subject: Words): { readonly usesMetadata: boolean } {
+export function checkSyntax(
+  parsed: Parsed,
+  subject: Words,
+): { readonly usedFields: ReadonlySet<string> } {
   const checker = new Checker(parsed.sourceInfo?.positions ?? {}, subject);
   if (parsed.expr !== undefined) checker.check(parsed.expr, undefined);
   return checker;
 }
 
 class Checker {
-  usesMetadata = false;
+  /** Fields of the subject that the expression names, or all when it takes the subject as a whole. */
+  readonly usedFields = new Set<string>();
   readonly #positions: Readonly<Record<string, number>>;
   readonly #subject: Words;
 
@@ -90,7 +94,7 @@ class Checker {
     if (name !== variable) {
       this.#fail(expr, `there is no "${name}"; a ${word} is about "${variable}"`);
     }
-    this.usesMetadata = true;
+    for (const field of this.#subject.fields) this.usedFields.add(field);
   }
 
   #select(
@@ -105,7 +109,7 @@ class Checker {
     if (!fields.includes(field)) {
       this.#fail(expr, `${article} ${variable} has no "${field}"; it has ${fields.join(", ")}`);
     }
-    this.usesMetadata ||= field === "metadata";
+    this.usedFields.add(field);
     return 2;
   }
 

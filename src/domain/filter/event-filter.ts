@@ -19,8 +19,8 @@ const subject: Subject<EventOf> = {
   fields: ["session_id", ...eventSubject.fields],
   sample: { sessionId: "", event: eventSubject.sample },
   view: ({ sessionId, event }) => {
-    const { fields, metadata } = eventSubject.view(event);
-    return { fields: new Map([["session_id", sessionId], ...fields]), metadata };
+    const { field, metadata } = eventSubject.view(event);
+    return { field: (name) => (name === "session_id" ? sessionId : field(name)), metadata };
   },
 };
 

@@ -5,7 +5,7 @@ import { SessionHeadSchema } from "@sessiond/contract/store";
 import { limits } from "../../limits.ts";
 import type { StoredSession } from "../../store/store.ts";
 import { metadataView } from "../cel/metadata-view.ts";
-import type { FieldValue, Subject } from "../cel/subject.ts";
+import { type FieldValue, lookAt, type Subject } from "../cel/subject.ts";
 import { ageMs, idleMs } from "../lifecycle/elapsed.ts";
 
 /** A session at a time, as a filter looks at it. */
@@ -79,7 +79,7 @@ export const sessionSubject: Subject<SessionAt> = {
     nowMs: 0,
   },
   view: (at) => ({
-    fields: new Map(Object.entries(fields).map(([name, read]) => [name, read(at)])),
+    field: lookAt(fields, at),
     metadata: metadataView(at.stored.session.metadata),
   }),
 };

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { type Event, EventSchema, Role } from "@sessiond/contract";
 import { limits } from "../../limits.ts";
 import { metadataView } from "../cel/metadata-view.ts";
-import type { FieldValue, Subject } from "../cel/subject.ts";
+import { type FieldValue, lookAt, type Subject } from "../cel/subject.ts";
 import { textOf, traitsOf } from "../payloads.ts";
 
 /**
@@ -56,7 +56,7 @@ export const eventSubject: Subject<Event> = {
   fields: [...Object.keys(fields), "metadata"],
   sample: create(EventSchema),
   view: (event) => ({
-    fields: new Map(Object.entries(fields).map(([name, read]) => [name, read(event)])),
+    field: lookAt(fields, event),
     metadata: metadataView(event.metadata),
   }),
 };
