@@ -100,6 +100,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       clock,
       ids,
       shutdown: shutdown.signal,
+      hasSinks: Object.keys(config.sinks ?? {}).length > 0,
       ...(await httpSummariser(config, tokens)),
       ...ofNamespaces(config),
       metricLabels,

@@ -186,6 +186,8 @@ export const limits = {
   /** How long running calls may take to fail when the store has failed. */
   failureDrainMs: 1_000,
 
+  /** Newest commits that are kept in memory where there are sinks. */
+  recentCommitBytes: 4 * MiB,
   /** Sinks of a server. */
   sinks: 32,
   /** Events and bytes of one batch of a sink; the bytes unless one commit alone is larger. */
@@ -195,9 +197,9 @@ export const limits = {
    * How long sinks let events come together before they read them: for a pipe, for a file, which is synced
    * to disk for each batch, as the store's own is, and for a request over HTTP.
    */
-  sinkLingerMs: 20,
-  fileSinkLingerMs: 200,
-  httpSinkLingerMs: 100,
+  sinkLingerMs: 50,
+  fileSinkLingerMs: 500,
+  httpSinkLingerMs: 200,
   /** While the thread is busy a sink rests so many times as long as it worked, at most so long. */
   sinkRestFactor: 9,
   sinkRestMs: 1_000,

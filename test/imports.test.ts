@@ -12,6 +12,7 @@ const allowed = {
   sinks: [
     "domain",
     "store/store.ts",
+    "store/encoded.ts",
     "completions",
     "errors.ts",
     "limits.ts",

@@ -49,6 +49,7 @@ import { State } from "./state/state.ts";
 import { StepList } from "./steps/step-list.ts";
 import { Consumers } from "./stream/consumers.ts";
 import { Hub } from "./stream/hub.ts";
+import { RecentCommits } from "./stream/recent-commits.ts";
 import { ServerConsumers } from "./stream/server-consumers.ts";
 import { Watches } from "./stream/watches.ts";
 import type { TokenCounter } from "./tokens/counter.ts";
@@ -118,6 +119,8 @@ export interface DomainOptions {
   readonly onSweepError?: (error: unknown, name: SessionName) => void;
   /** Hears of sessions whose requests begin to fail more often than their policy likes. */
   readonly onHealthWarning?: (warning: Hint, name: SessionName) => void;
+  /** Sinks will read: what was committed last is kept in memory for them. Default false. */
+  readonly hasSinks?: boolean;
   /** Hears why places of consumers could not be written; they are tried again. */
   readonly onConsumerError?: (error: unknown) => void;
   /** Hears of rules that failed on an event, which is then protected. */
@@ -171,7 +174,11 @@ export function wireDomain(options: DomainOptions): Domain {
   };
   const state = new State({ ...shared, scopes });
   const consumers = new Consumers(shared);
-  const watches = new Watches({ ...shared, consumers, hub: new Hub({ store }) });
+  const recent = options.hasSinks
+    ? new RecentCommits({ limitBytes: limits.recentCommitBytes })
+    : undefined;
+  if (recent !== undefined) store.onCommit((committed) => recent.add(committed));
+  const watches = new Watches({ ...shared, consumers, recent, hub: new Hub({ store }) });
   const sweeper = new Sweeper({ ...shared, onError: options.onSweepError ?? (() => {}) });
   return {
     sessions: new Sessions(shared),

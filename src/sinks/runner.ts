@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { limits } from "../limits.ts";
+import { sizeOf } from "../store/encoded.ts";
 import { pauseMs } from "./backoff.ts";
 import { Behind } from "./behind.ts";
 import type { DeadLetters } from "./dead-letters.ts";
@@ -15,7 +16,6 @@ import {
   type SinkMessage,
 } from "./sink.ts";
 import type { Source, SourceReader } from "./source.ts";
-import { weightOf } from "./weight.ts";
 
 /** What of a logger is used. */
 export interface SinkLog {
@@ -224,13 +224,15 @@ export class SinkRunner {
     const startMs = performance.now();
     const messages: SinkMessage[] = [];
     let cursor: string | undefined;
-    let weight = 0;
-    while (messages.length < batch.events && weight < batch.bytes) {
+    let bytes = 0;
+    while (messages.length < batch.events && bytes < batch.bytes) {
       const part = await reader.next();
       if (part === undefined) break;
       cursor = part.cursor;
       messages.push(...part.messages);
-      weight += weightOf(part.messages);
+      for (const message of part.messages) {
+        if (message.kind === "event") bytes += sizeOf(message.event);
+      }
     }
     this.#workedMs += performance.now() - startMs;
     if (cursor === undefined) return undefined;

@@ -4,7 +4,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { EventService } from "@sessiond/contract";
+import { EventService, IfExists } from "@sessiond/contract";
+import { connect } from "../robustness/connection.ts";
 import { scrape } from "../support/scrape.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { buildBundle } from "./support/bundle.ts";
@@ -18,8 +19,9 @@ import { tempFolder } from "./support/temp-folder.ts";
 const path = pathOf(EventService.method.appendEvents);
 const receiverFile = fileURLToPath(new URL("./support/webhook-receiver.ts", import.meta.url));
 const warmUpMs = 1_000;
-const durationMs = 500;
-const rounds = 20;
+/** Many and short, so that what else the machine does weighs on both servers alike. */
+const durationMs = 400;
+const rounds = 25;
 const sessions = 16;
 
 /** What is appended: so many calls under way, of so many events. */
@@ -105,6 +107,15 @@ async function compare(args: {
   const bytes = Array.from({ length: sessions }, (_, index) =>
     appendBytes({ sessionId: `${events}-${index}`, events: batch }),
   );
+  // Compactions would take more than the appends, with sinks and without.
+  const contextPolicy = { compaction: { manual: true } };
+  for (const { address } of [on, off]) {
+    const { sessions: service } = connect(address);
+    for (let n = 0; n < sessions; n++) {
+      const session = { sessionId: `${events}-${n}`, contextPolicy };
+      await service.createSession({ session, ifExists: IfExists.RETURN });
+    }
+  }
   const run = async (server: ServerProcess, forMs: number): Promise<Round> => {
     using client = new RawClient(server.address);
     const call = (index: number) => client.call(path, bytes[index % sessions] as Buffer);

@@ -1,4 +1,6 @@
 import { readFile } from "node:fs/promises";
+import { create, toJson } from "@bufbuild/protobuf";
+import { type Event, EventSchema, ForkSessionRequestSchema } from "@sessiond/contract";
 import { describe, expect, it, vi } from "vitest";
 import { linesOf } from "../../src/sinks/lines.ts";
 import { Redaction } from "../../src/sinks/redaction/redaction.ts";
@@ -32,6 +34,34 @@ it("a sink gets what is there and what comes, each session in order and once", a
   await vi.waitFor(() =>
     expect(runner.stats).toMatchObject({ events: 9, failures: 0, refused: 0, lag: 0 }),
   );
+});
+
+it.each([
+  ["memory", true],
+  ["the store", false],
+])("what it gets from %s is what the log has", async (_where, hasSinks) => {
+  const domain = await openDomain({ hasSinks });
+  const { collector } = await runSink(domain);
+  for (let n = 0; n < 5; n++) {
+    await append(domain, "a", `a ${n}`);
+    await append(domain, "b", "b".repeat(n * 10_000 + 1));
+  }
+  await domain.append({ sessionId: "a", events: Array.from({ length: 200 }, () => userText("x")) });
+  await domain.forks.fork(
+    create(ForkSessionRequestSchema, { sessionId: "a", newSessionId: "f", revision: 3 }),
+  );
+  await append(domain, "f");
+  await deleteSession(domain, "b");
+  await collector.until(() => collector.received.at(-1)?.kind === "session_deleted");
+  for (const sessionId of ["a", "f"]) {
+    const events = collector.received.flatMap((message) =>
+      message.kind === "event" && message.sessionId === sessionId ? [message.event] : [],
+    );
+    const log = await domain.log(sessionId);
+    const from = events[0]?.revision ?? 0;
+    const json = (all: readonly Event[]) => all.map((event) => toJson(EventSchema, event));
+    expect(json(events)).toEqual(json(log.slice(from - 1)));
+  }
 });
 
 it("it goes on where it stopped, for each namespace", async () => {

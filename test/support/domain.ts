@@ -67,6 +67,7 @@ export async function openTestDomain(
       | "store"
       | "ids"
       | "progressIntervalMs"
+      | "hasSinks"
       | "tokens"
       | "costPer1000"
       | "namespaceRules"

@@ -10,9 +10,11 @@ import {
 import type { CursorCodec, CursorPlace } from "../../cursor.ts";
 import { DataLossError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
+import { sizeOf } from "../../store/encoded.ts";
 import { uidText } from "../../store/keys.ts";
 import type { Store } from "../../store/store.ts";
 import type { Channel, Step } from "./channel.ts";
+import type { NamespaceCommit, RecentCommits } from "./recent-commits.ts";
 import { deletionsGone, type Feed } from "./session-feed.ts";
 
 interface Log {
@@ -20,13 +22,13 @@ interface Log {
   readonly channel: Channel;
   readonly cursor: CursorCodec;
   readonly namespace: string;
+  /** Where the newest commits may be had without reading. Absent: everything is read. */
+  readonly recent?: RecentCommits | undefined;
 }
-
-type Commit = Awaited<ReturnType<Store["readNamespaceLog"]>>[number];
 
 /** Commits that were found, and how far the log was durable then. */
 interface Found {
-  readonly entries: readonly Commit[];
+  readonly entries: readonly NamespaceCommit[];
   readonly end: number;
 }
 
@@ -37,7 +39,7 @@ const commitsPerStep = 16;
  * The events of all sessions of a namespace, by the offsets of their commits. Commits of sessions that
  * were deleted since are passed over; their deletion follows.
  */
-export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed {
+export function namespaceFeed({ store, channel, cursor, namespace, recent }: Log): Feed {
   let left: Found & { readonly after: number } = { after: 0, entries: [], end: 0 };
   return {
     channel,
@@ -81,7 +83,7 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
     if (events[0]?.revision !== firstRevision || covered === undefined) {
       return { place: head.offset };
     }
-    const value = create(EventBatchSchema, { sessionId, sessionUid, events });
+    const value = create(EventBatchSchema, { sessionId, sessionUid, events: [...events] });
     return step(covered.offset, { case: "events", value });
   }
 
@@ -96,6 +98,11 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
     }
     const end = channel.place;
     const limit = commitsPerStep;
+    const known = recent?.after({ namespace, place, end, limit }) ?? [];
+    if (known.length > 0) {
+      left = { after: place, entries: known, end };
+      return left;
+    }
     const found = await store.readNamespaceLog({ namespace, afterOffset: place, limit });
     // Those behind the end may not be on disk yet.
     const entries = found.filter(({ offset }) => offset <= end);
@@ -106,8 +113,10 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
   /** Events of commits that follow each other, if need be of the first alone; undefined: damaged. */
   async function readBatches(
     uid: string,
-    commits: readonly Commit[],
-  ): Promise<Event[] | undefined> {
+    commits: readonly NamespaceCommit[],
+  ): Promise<readonly Event[] | undefined> {
+    const known = eventsInMemory(commits);
+    if (known.length > 0) return known;
     try {
       return await store.readEvents({
         uid,
@@ -122,6 +131,21 @@ export function namespaceFeed({ store, channel, cursor, namespace }: Log): Feed 
       return commits.length > 1 ? readBatches(uid, commits.slice(0, 1)) : undefined;
     }
   }
+}
+
+/** Events of the first commits, as far as they are in memory and make one message. */
+function eventsInMemory(commits: readonly NamespaceCommit[]): readonly Event[] {
+  const all: Event[] = [];
+  let bytes = 0;
+  for (const { events } of commits) {
+    if (events === undefined) break;
+    bytes += events.reduce((sum, event) => sum + sizeOf(event), 0);
+    const isTooMuch =
+      all.length + events.length > limits.watchBatchEvents || bytes > limits.watchBatchBytes;
+    if (all.length > 0 && isTooMuch) break;
+    all.push(...events);
+  }
+  return all;
 }
 
 /** Tells apart readers that come to a place with different knowledge, as long as it matters. */

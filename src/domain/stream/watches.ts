@@ -26,6 +26,7 @@ import { follow, type Reader } from "./follow.ts";
 import { restoredGap } from "./gaps.ts";
 import type { Hub } from "./hub.ts";
 import { namespaceFeed } from "./namespace-feed.ts";
+import type { RecentCommits } from "./recent-commits.ts";
 import { deletionsGone, type Feed, sessionFeed } from "./session-feed.ts";
 
 /** A watch that is ready to run. */
@@ -52,6 +53,7 @@ export class Watches {
   readonly #clock: Clock;
   readonly #shutdown: AbortSignal;
   readonly #progressIntervalMs: number;
+  readonly #recent: RecentCommits | undefined;
   readonly #readers = new Set<Reader>();
   #open = 0;
 
@@ -65,7 +67,10 @@ export class Watches {
     shutdown: AbortSignal;
     /** How often a quiet watch says it is current. Default from `limits.ts`. */
     progressIntervalMs?: number;
+    /** The newest commits, for readers of the server's own. Default: everything is read. */
+    recent?: RecentCommits | undefined;
   }) {
+    this.#recent = args.recent;
     this.#store = args.store;
     this.#cells = args.cells;
     this.#hub = args.hub;
@@ -128,7 +133,9 @@ export class Watches {
     try {
       consumer = await this.#openConsumer(request);
       const passes = await eventFilterOf(consumer?.record.filter ?? request.filter);
-      const { feed, created } = await this.#openFeed(request, consumer);
+      // The server's own readers follow closely, and several read the same.
+      const recent = untilCurrent ? this.#recent : undefined;
+      const { feed, created } = await this.#openFeed(request, { consumer, recent });
       channel = feed.channel;
       const isOfSession = created.earliestRevision > 0;
       if (request.untilEnded && !isOfSession) throw needsSession();
@@ -171,13 +178,14 @@ export class Watches {
 
   async #openFeed(
     request: WatchEventsRequest,
-    consumer: OpenConsumer | undefined,
+    args: { consumer: OpenConsumer | undefined; recent: RecentCommits | undefined },
   ): Promise<Opened> {
+    const { consumer, recent } = args;
     const namespace = namespaceOf(request.namespace);
     const uid = consumer?.record.sessionUid ?? new Uint8Array();
     if (consumer === undefined || uid.length === 0) {
       return request.sessionId === ""
-        ? this.#openNamespace(namespace)
+        ? this.#openNamespace(namespace, recent)
         : (this.#openSession({ namespace, sessionId: request.sessionId }) as Promise<Opened>);
     }
     for (;;) {
@@ -188,12 +196,12 @@ export class Watches {
     }
   }
 
-  #openNamespace(namespace: string): Opened {
+  #openNamespace(namespace: string, recent: RecentCommits | undefined): Opened {
     const store = this.#store;
     const cursor = cursorCodec("namespace", scopeOf(store.capabilities.storeId, namespace));
     const channel = this.#hub.openNamespace(namespace);
     return {
-      feed: namespaceFeed({ store, channel, cursor, namespace }),
+      feed: namespaceFeed({ store, channel, cursor, namespace, recent }),
       created: create(WatchCreatedSchema),
     };
   }

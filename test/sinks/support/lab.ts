@@ -19,7 +19,7 @@ export async function folder(): Promise<string> {
 
 /** A domain, until the test is over. */
 export async function domain(options: Parameters<typeof openTestDomain>[0] = {}) {
-  const opened = await openTestDomain(options);
+  const opened = await openTestDomain({ hasSinks: true, ...options });
   onTestFinished(() => opened[Symbol.asyncDispose]());
   return opened;
 }

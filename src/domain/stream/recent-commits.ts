@@ -1,0 +1,99 @@
+import { create } from "@bufbuild/protobuf";
+import type { Event } from "@sessiond/contract";
+import { type NamespaceLogEntry, NamespaceLogEntrySchema } from "@sessiond/contract/store";
+import { sizeOf } from "../../store/encoded.ts";
+import { uidBytes } from "../../store/keys.ts";
+import type { Committed } from "../../store/store.ts";
+
+/** An entry in the log of a namespace, and its events if they are in memory. */
+export interface NamespaceCommit {
+  readonly offset: number;
+  readonly entry: NamespaceLogEntry;
+  readonly events?: readonly Event[];
+}
+
+/** What an event takes in memory beside its bytes, about. */
+const overheadBytes = 512;
+
+interface Kept {
+  readonly namespace: string;
+  readonly committed: Committed;
+  readonly bytes: number;
+}
+
+/**
+ * The newest commits of all namespaces, as they were handed to the store, within a bound of bytes: readers
+ * that follow closely need not read and decode them, and several get the same events.
+ */
+export class RecentCommits {
+  readonly #limitBytes: number;
+  /** By namespace and offset, the oldest first. */
+  readonly #kept = new Map<string, Map<number, Kept>>();
+  readonly #order: Kept[] = [];
+  /** Of the order, how many are gone; they are cut off together. */
+  #gone = 0;
+  #bytes = 0;
+
+  constructor({ limitBytes }: { readonly limitBytes: number }) {
+    this.#limitBytes = limitBytes;
+  }
+
+  add(committed: Committed): void {
+    const { change, offset } = committed;
+    const { events, key } = change;
+    // Deletions, imports and forks have other entries; they are read from the store.
+    if (offset === 0 || events.length === 0 || change.after === undefined) return;
+    if (change.staged !== undefined || change.copies !== undefined) return;
+    const bytes = events.reduce((sum, event) => sum + sizeOf(event) + overheadBytes, 0);
+    const kept = { namespace: key.namespace, committed, bytes };
+    let ofNamespace = this.#kept.get(key.namespace);
+    if (ofNamespace === undefined) {
+      ofNamespace = new Map();
+      this.#kept.set(key.namespace, ofNamespace);
+    }
+    ofNamespace.set(offset, kept);
+    this.#order.push(kept);
+    this.#bytes += bytes;
+    while (this.#bytes > this.#limitBytes) this.#forgetOldest();
+  }
+
+  /** Commits that follow a place without a hole, up to an end; none when the next one is not known. */
+  after(args: {
+    readonly namespace: string;
+    readonly place: number;
+    readonly end: number;
+    readonly limit: number;
+  }): NamespaceCommit[] {
+    const { namespace, place, end, limit } = args;
+    const kept = this.#kept.get(namespace);
+    const found: NamespaceCommit[] = [];
+    for (let offset = place + 1; offset <= end && found.length < limit; offset++) {
+      const { committed } = kept?.get(offset) ?? {};
+      if (committed === undefined) break;
+      found.push({ offset, entry: entryOf(committed), events: committed.change.events });
+    }
+    return found;
+  }
+
+  #forgetOldest(): void {
+    const oldest = this.#order[this.#gone++];
+    if (oldest === undefined) return;
+    this.#bytes -= oldest.bytes;
+    const ofNamespace = this.#kept.get(oldest.namespace);
+    ofNamespace?.delete(oldest.committed.offset);
+    if (ofNamespace?.size === 0) this.#kept.delete(oldest.namespace);
+    if (this.#gone < 1_024) return;
+    this.#order.splice(0, this.#gone);
+    this.#gone = 0;
+  }
+}
+
+/** As the store writes it, see `store/indexes.ts`. */
+function entryOf({ change: { key, events } }: Committed): NamespaceLogEntry {
+  return create(NamespaceLogEntrySchema, {
+    sessionId: key.sessionId,
+    sessionUid: Uint8Array.from(uidBytes(key.uid)),
+    firstRevision: events[0]?.revision ?? 0,
+    lastRevision: events.at(-1)?.revision ?? 0,
+  });
+}
