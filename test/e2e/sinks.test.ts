@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { IfExists } from "@sessiond/contract";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { anonymousBytes } from "../bench/support/process-stats.ts";
+import { collectable, liveMemory } from "../bench/support/live-memory.ts";
 import { connect } from "../robustness/connection.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 
@@ -132,15 +132,16 @@ describe("a collector that is down for ten thousand events", () => {
     await collector.up();
     await collector.down();
     const args = await withSinks({ hook: { type: "webhook", url: collector.url } });
-    await using control = await startServer({ data: join(folder, "control") });
+    const env = collectable;
+    await using control = await startServer({ data: join(folder, "control"), env });
     const data = join(folder, "data");
     {
-      await using server = await startServer({ data, args });
+      await using server = await startServer({ data, args, env });
       await Promise.all([appendAll(server, load), appendAll(control, load)]);
       expect(server.stderr()).toContain("a sink fails; it is tried again and again");
       // Kept in memory, the events would take more than 20 MB in texts alone.
-      const more = anonymousBytes(server.pid) - anonymousBytes(control.pid);
-      expect(more).toBeLessThan(16 * 1024 ** 2);
+      const [live, without] = [await liveMemory(server), await liveMemory(control)];
+      expect(live.liveBytes - without.liveBytes).toBeLessThan(8 * 1024 ** 2);
       expect(
         server
           .stderr()

@@ -3,7 +3,7 @@ import type { Event } from "@sessiond/contract";
 import { type NamespaceLogEntry, NamespaceLogEntrySchema } from "@sessiond/contract/store";
 import { sizeOf } from "../../store/encoded.ts";
 import { uidBytes } from "../../store/keys.ts";
-import type { Committed } from "../../store/store.ts";
+import type { Committed, SessionKey } from "../../store/store.ts";
 
 /** An entry in the log of a namespace, and its events if they are in memory. */
 export interface NamespaceCommit {
@@ -12,18 +12,22 @@ export interface NamespaceCommit {
   readonly events?: readonly Event[];
 }
 
+/** Who reads from it comes again within this time; when nobody does, nothing is kept. */
+const unusedMs = 2_000;
 /** What an event takes in memory beside its bytes, about. */
 const overheadBytes = 512;
 
 interface Kept {
-  readonly namespace: string;
-  readonly committed: Committed;
+  readonly key: SessionKey;
+  readonly offset: number;
+  readonly events: readonly Event[];
   readonly bytes: number;
 }
 
 /**
  * The newest commits of all namespaces, as they were handed to the store, within a bound of bytes: readers
- * that follow closely need not read and decode them, and several get the same events.
+ * that follow closely need not read and decode them, and several get the same events. While nobody reads,
+ * for example because what sinks send to is away, nothing is kept.
  */
 export class RecentCommits {
   readonly #limitBytes: number;
@@ -33,6 +37,7 @@ export class RecentCommits {
   /** Of the order, how many are gone; they are cut off together. */
   #gone = 0;
   #bytes = 0;
+  #usedMs = Number.NEGATIVE_INFINITY;
 
   constructor({ limitBytes }: { readonly limitBytes: number }) {
     this.#limitBytes = limitBytes;
@@ -41,11 +46,16 @@ export class RecentCommits {
   add(committed: Committed): void {
     const { change, offset } = committed;
     const { events, key } = change;
+    if (performance.now() - this.#usedMs > unusedMs) {
+      this.#clear();
+      return;
+    }
     // Deletions, imports and forks have other entries; they are read from the store.
     if (offset === 0 || events.length === 0 || change.after === undefined) return;
     if (change.staged !== undefined || change.copies !== undefined) return;
     const bytes = events.reduce((sum, event) => sum + sizeOf(event) + overheadBytes, 0);
-    const kept = { namespace: key.namespace, committed, bytes };
+    // Not the rest of the change: heads are large.
+    const kept = { key, offset, events, bytes };
     let ofNamespace = this.#kept.get(key.namespace);
     if (ofNamespace === undefined) {
       ofNamespace = new Map();
@@ -65,23 +75,32 @@ export class RecentCommits {
     readonly limit: number;
   }): NamespaceCommit[] {
     const { namespace, place, end, limit } = args;
+    this.#usedMs = performance.now();
     const kept = this.#kept.get(namespace);
     const found: NamespaceCommit[] = [];
     for (let offset = place + 1; offset <= end && found.length < limit; offset++) {
-      const { committed } = kept?.get(offset) ?? {};
-      if (committed === undefined) break;
-      found.push({ offset, entry: entryOf(committed), events: committed.change.events });
+      const commit = kept?.get(offset);
+      if (commit === undefined) break;
+      found.push({ offset, entry: entryOf(commit), events: commit.events });
     }
     return found;
+  }
+
+  #clear(): void {
+    this.#kept.clear();
+    this.#order.length = 0;
+    this.#gone = 0;
+    this.#bytes = 0;
   }
 
   #forgetOldest(): void {
     const oldest = this.#order[this.#gone++];
     if (oldest === undefined) return;
     this.#bytes -= oldest.bytes;
-    const ofNamespace = this.#kept.get(oldest.namespace);
-    ofNamespace?.delete(oldest.committed.offset);
-    if (ofNamespace?.size === 0) this.#kept.delete(oldest.namespace);
+    const { namespace } = oldest.key;
+    const ofNamespace = this.#kept.get(namespace);
+    ofNamespace?.delete(oldest.offset);
+    if (ofNamespace?.size === 0) this.#kept.delete(namespace);
     if (this.#gone < 1_024) return;
     this.#order.splice(0, this.#gone);
     this.#gone = 0;
@@ -89,7 +108,7 @@ export class RecentCommits {
 }
 
 /** As the store writes it, see `store/indexes.ts`. */
-function entryOf({ change: { key, events } }: Committed): NamespaceLogEntry {
+function entryOf({ key, events }: Kept): NamespaceLogEntry {
   return create(NamespaceLogEntrySchema, {
     sessionId: key.sessionId,
     sessionUid: Uint8Array.from(uidBytes(key.uid)),

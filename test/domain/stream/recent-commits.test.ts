@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { EventSchema, SessionSchema } from "@sessiond/contract";
 import { SessionHeadSchema } from "@sessiond/contract/store";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { RecentCommits } from "../../../src/domain/stream/recent-commits.ts";
 import type { Committed } from "../../../src/store/store.ts";
 
@@ -20,11 +20,18 @@ function commit(offset: number, more: Partial<Committed["change"]> = {}): Commit
   };
 }
 
+/** One that somebody reads. */
+function open(limitBytes: number): RecentCommits {
+  const recent = new RecentCommits({ limitBytes });
+  offsets(recent, 0);
+  return recent;
+}
+
 const offsets = (recent: RecentCommits, place: number, end = 100) =>
   recent.after({ namespace: "n", place, end, limit: 16 }).map(({ offset }) => offset);
 
 it("gives what follows a place, up to the end and the limit", () => {
-  const recent = new RecentCommits({ limitBytes: 1e6 });
+  const recent = open(1e6);
   for (let offset = 1; offset <= 20; offset++) recent.add(commit(offset));
   expect(offsets(recent, 17)).toEqual([18, 19, 20]);
   expect(offsets(recent, 0)).toHaveLength(16);
@@ -36,7 +43,7 @@ it("gives what follows a place, up to the end and the limit", () => {
 });
 
 it("passes over nothing: behind a deletion, an import or a copy the store is asked", () => {
-  const recent = new RecentCommits({ limitBytes: 1e6 });
+  const recent = open(1e6);
   recent.add(commit(1));
   recent.add({ offset: 2, change: { ...commit(2).change, events: [] } });
   recent.add(commit(3, { staged: [3] }));
@@ -48,7 +55,7 @@ it("passes over nothing: behind a deletion, an import or a copy the store is ask
 });
 
 it("forgets the oldest beyond its bound, however many come", () => {
-  const recent = new RecentCommits({ limitBytes: 10_000 });
+  const recent = open(10_000);
   for (let offset = 1; offset <= 5_000; offset++) recent.add(commit(offset));
   const kept = offsets(recent, 4_994, 5_000);
   expect(kept).toEqual([4_995, 4_996, 4_997, 4_998, 4_999, 5_000]);
@@ -56,4 +63,17 @@ it("forgets the oldest beyond its bound, however many come", () => {
   // One that is larger than the bound is not kept, and nothing else is either.
   recent.add(commit(5_001, { events: [create(EventSchema, { author: "x".repeat(20_000) })] }));
   expect(offsets(recent, 5_000, 5_001)).toEqual([]);
+});
+
+it("keeps nothing while nobody reads", () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const recent = new RecentCommits({ limitBytes: 1e6 });
+  recent.add(commit(1));
+  expect(offsets(recent, 0)).toEqual([]);
+  recent.add(commit(2));
+  expect(offsets(recent, 1)).toEqual([2]);
+  vi.advanceTimersByTime(2_001);
+  recent.add(commit(3));
+  expect(offsets(recent, 1)).toEqual([]);
 });
