@@ -1,3 +1,6 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import {
   CreateSessionRequestSchema,
@@ -13,6 +16,7 @@ import {
   ConsumerExistsError,
   ConsumerNotFoundError,
   CursorInvalidError,
+  DataLossError,
   InvalidFieldError,
   PageTokenInvalidError,
   RequestIdReusedError,
@@ -20,7 +24,9 @@ import {
   SessionNotFoundError,
   TooManyConsumersError,
 } from "../../../src/errors.ts";
-
+import { consumerKey } from "../../../src/store/keys.ts";
+import { DEFAULT_MAP_BYTES, openEnvironment } from "../../../src/store/lmdb/environment.ts";
+import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
 import { withoutSession } from "../../store/support.ts";
 import { openTestDomain, type TestDomain } from "../../support/domain.ts";
 import { cancel } from "../lifecycle/support.ts";
@@ -199,6 +205,30 @@ describe("a consumer", () => {
     await expect(createConsumer(domain, { name: "a", filter: "event." })).rejects.toThrow(
       /^consumer\.filter: does not compile at 1:6/,
     );
+  });
+
+  test("whose record is damaged says so, is left out of lists, and can be deleted", async () => {
+    const path = await mkdtemp(join(tmpdir(), "sessiond-consumers-"));
+    const names = ["audit", "billing"];
+    {
+      await using domain = await openTestDomain({ store: await LmdbStore.open({ path }) });
+      for (const name of names) await createConsumer(domain, { name });
+    }
+    const environment = await openEnvironment({ path, mapSizeBytes: DEFAULT_MAP_BYTES, nowMs: 0 });
+    const key = consumerKey({ namespace: "default", name: "audit" });
+    await environment.write([{ table: "consumers", key, value: Buffer.from("nonsense") }]);
+    await environment.close();
+    {
+      await using domain = await openTestDomain({ store: await LmdbStore.open({ path }) });
+      await expect(getConsumer(domain, "audit")).rejects.toThrow(DataLossError);
+      await expect(domain.watch({ consumer: "audit" }).next()).rejects.toThrow(DataLossError);
+      const list = await domain.consumers.list(create(ListConsumersRequestSchema));
+      expect(list.consumers.map(({ name }) => name)).toEqual(["billing"]);
+      await deleteConsumer(domain, "audit");
+      await createConsumer(domain, { name: "audit" });
+      expect(domain.consumers.stats().inMemory).toBe(0);
+    }
+    await rm(path, { recursive: true });
   });
 
   test("has what a watch would otherwise say itself", async () => {

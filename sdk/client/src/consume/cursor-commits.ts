@@ -17,6 +17,8 @@ export class CursorCommits {
   readonly #name: { readonly namespace: string; readonly name: string };
   readonly #onFailure: () => void;
   #lease = "";
+  /** What is committed, as far as this watch knows from its beginning. */
+  #kept = "";
   #newest = "";
   #wanted: string | undefined;
   #running: Promise<void> | undefined;
@@ -39,10 +41,13 @@ export class CursorCommits {
   /** The watch is open, behind what is committed. */
   begin({ lease, cursor }: { lease: string; cursor: string }): void {
     this.#lease = lease;
-    this.#newest = cursor;
+    this.#kept = cursor;
   }
 
-  /** All up to the cursor is done with. */
+  /**
+   * All up to the cursor is done with. The first is committed also when it is the one that is kept: a gap may
+   * have it, and is told until it is committed.
+   */
   add(cursor: string): void {
     if (cursor === this.#newest) return;
     this.#newest = cursor;
@@ -52,7 +57,7 @@ export class CursorCommits {
   /** Commits what is committed already, again and again while work goes on: so the name is kept. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     const timer = setInterval(() => {
-      if (this.#running === undefined) this.#commit(this.#newest);
+      if (this.#running === undefined) this.#commit(this.#newest || this.#kept);
     }, touchMs);
     try {
       return await work();
