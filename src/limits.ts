@@ -169,6 +169,8 @@ export const limits = {
   rollupTtlMs: 400 * 24 * 60 * 60 * 1000,
   /** Rollup records kept in memory between commits. */
   cachedRollups: 10_000,
+  /** Records of hours that were read for an aggregate, kept in memory: about 250 bytes each. */
+  cachedRollupRecords: 60_000,
   /** Labels by which sessions are counted. */
   metricLabels: 4,
   /** Groups of an aggregate, in the answer and while it is made; numbers in an answer. */

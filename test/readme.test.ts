@@ -75,6 +75,7 @@ test("the README shows code with what it prints", () => {
     "rewind",
     "window",
     "a-run",
+    "aggregates",
     "first-event",
     "stream",
     "error",

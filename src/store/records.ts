@@ -15,6 +15,7 @@ const HEADER_BYTES = 5;
 const FORMAT = 1;
 const CONTINUES = 0x20;
 const COMPRESSED = 0x40;
+const NO_FORMAT = Buffer.of(0);
 
 /**
  * Contents from this size on are compressed when that makes them smaller: about 20 microseconds
@@ -40,7 +41,7 @@ export function encodeRecord(key: Uint8Array, content: Uint8Array, continues = f
   const value = Buffer.allocUnsafe(HEADER_BYTES + stored.length);
   value[0] = FORMAT | (compressed === undefined ? 0 : COMPRESSED) | (continues ? CONTINUES : 0);
   value.set(stored, HEADER_BYTES);
-  value.writeUInt32BE(checksum(key, value), 1);
+  value.writeUInt32BE(checksum(key, value[0] ?? 0, stored), 1);
   return value;
 }
 
@@ -51,13 +52,13 @@ export function encodeRecord(key: Uint8Array, content: Uint8Array, continues = f
  */
 export function decodeRecord(key: Uint8Array, value: Buffer, name: () => RecordName): Uint8Array {
   const format = value[0] ?? 0;
-  if (value.length < HEADER_BYTES || checksum(key, value) !== value.readUInt32BE(1)) {
+  const stored = value.subarray(HEADER_BYTES);
+  if (value.length < HEADER_BYTES || checksum(key, format, stored) !== value.readUInt32BE(1)) {
     throw new DataLossError(name());
   }
   if ((format & ~(CONTINUES | COMPRESSED)) !== FORMAT) {
     throw new DataLossError({ ...name(), cause: new Error(`unknown format ${format}`) });
   }
-  const stored = value.subarray(HEADER_BYTES);
   if ((format & COMPRESSED) === 0) return plain(stored);
   try {
     return plain(zstdDecompressSync(stored, { maxOutputLength: MAX_CONTENT_BYTES }));
@@ -76,9 +77,11 @@ function plain(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }
 
-function checksum(key: Uint8Array, value: Buffer): number {
-  const ofKey = crc32(value.subarray(0, 1), crc32(key));
-  return crc32(value.subarray(HEADER_BYTES), ofKey);
+/** A format alone, made once: a walk through many small records would make as many parts of them. */
+const formatBytes = Array.from({ length: 256 }, (_, format) => Buffer.of(format));
+
+function checksum(key: Uint8Array, format: number, stored: Uint8Array): number {
+  return crc32(stored, crc32(formatBytes[format] ?? NO_FORMAT, crc32(key)));
 }
 
 function compress(content: Uint8Array): Buffer | undefined {

@@ -25,6 +25,7 @@ import { validate } from "../validation/validate.ts";
 import { hourMs } from "./log-facts.ts";
 import { metricValue, partsOf } from "./metric-values.ts";
 import { type Period, periodOf } from "./period.ts";
+import { RollupCache } from "./rollup-cache.ts";
 import { readRollups } from "./rollup-reader.ts";
 import { scanSessions } from "./session-scan.ts";
 import { Tallies, Tally } from "./tallies.ts";
@@ -66,6 +67,7 @@ export class Aggregates {
   readonly #cells: SessionCells;
   readonly #clock: Clock;
   readonly #labels: readonly string[];
+  readonly #cache: RollupCache;
 
   constructor(args: {
     store: Store;
@@ -78,6 +80,7 @@ export class Aggregates {
     this.#cells = args.cells;
     this.#clock = args.clock;
     this.#labels = args.metricLabels ?? [];
+    this.#cache = new RollupCache({ onCommit: (listener) => args.store.onCommit(listener) });
   }
 
   /** Errors: as documented at the rpc. */
@@ -137,7 +140,7 @@ export class Aggregates {
     return isCounted ? { namespace, dimension: "label", label: labelKey } : undefined;
   }
 
-  /** Reads what was counted. Buckets of groups only for those that are in the answer. */
+  /** Reads what was counted; where that is much, once more for the groups that are in the answer. */
   async #read(
     query: Query,
     series: { total: RollupSeries; groups?: Omit<RollupSeries, "value"> },
@@ -146,10 +149,10 @@ export class Aggregates {
     const turns = new Turns();
     const parts = partsOf([...metrics, orderBy]);
     const store = this.#store;
-    const undivided = { ...period, buckets: 0 };
+    const cache = this.#cache;
     const totals = new Tallies(period);
     const isTotalWhole = await readRollups(
-      { store, series: series.total, parts, period, turns },
+      { store, cache, series: series.total, parts, period, turns },
       totals,
     );
     const [[, total] = ["", new Tally()]] = totals.entries;
@@ -159,12 +162,12 @@ export class Aggregates {
       const groups = totals.entries.map(() => [series.total.value, total] as const);
       return { total, groups, partial: !isTotalWhole, ...facts };
     }
-    const tallies = new Tallies(undivided);
-    const source = { store, series: series.groups, turns };
-    const areGroupsWhole = await readRollups({ ...source, parts, period: undivided }, tallies);
+    const tallies = new Tallies(period);
+    const source = { store, cache, series: series.groups, turns, period };
+    const areGroupsWhole = await readRollups({ ...source, parts }, tallies);
     const partial = !isTotalWhole || !areGroupsWhole || tallies.isFull;
     const found = { total, groups: tallies.entries, partial, ...facts };
-    if (period.buckets === 0) return found;
+    if (tallies.isDivided) return found;
     const chosen = new Set(
       inOrder(found, query)
         .slice(0, query.maxGroups)
@@ -172,7 +175,7 @@ export class Aggregates {
     );
     const divided = new Tallies(period);
     const takes = (value: string) => chosen.has(value);
-    await readRollups({ ...source, parts: partsOf(metrics), period, takes }, divided);
+    await readRollups({ ...source, parts: partsOf(metrics), takes }, divided);
     const byValue = new Map(divided.entries);
     // The order is that of the first look; what was counted since is in the second.
     const groups = tallies.entries.map(
@@ -197,14 +200,15 @@ export class Aggregates {
       maxSessions: request.maxSessions,
       take: (session, hour, add) => {
         if (!matches(session, request)) return;
-        total.add("", hour, add);
+        for (const sums of total.of("", hour)) add(sums);
         const value = valueIn(session, request);
-        if (value !== undefined && value !== "") tallies.add(value, hour, add);
+        if (value === undefined || value === "") return;
+        for (const sums of tallies.of(value, hour)) add(sums);
       },
     });
     const [[, whole] = ["", new Tally()]] = total.entries;
     const groups = tallies.entries;
-    const isPartial = partial || tallies.isFull;
+    const isPartial = partial || tallies.isFull || !tallies.isDivided;
     return { total: whole, groups, basis: MetricBasis.SESSIONS, partial: isPartial, scanned };
   }
 }

@@ -18,6 +18,14 @@ export class Sums {
     addCounters(this.counters, counters);
   }
 
+  /** Places of counters, each before what is added to it. */
+  addNumbers(numbers: readonly number[]): void {
+    for (let i = 0; i < numbers.length; i += 2) {
+      const at = numbers[i] ?? 0;
+      this.counters[at] = (this.counters[at] ?? 0) + (numbers[i + 1] ?? 0);
+    }
+  }
+
   get(name: Counter): number {
     return this.counters[counterAt[name]] ?? 0;
   }

@@ -22,10 +22,14 @@ export class Tally {
   }
 }
 
+/** Parts of periods that groups are divided into at once; beyond it the largest alone are, later. */
+const maxCells = 20_000;
+
 /** Groups by their value, while they are put together. */
 export class Tallies {
   readonly #period: Period;
   readonly #tallies = new Map<string, Tally>();
+  #cells = 0;
   /** Groups beyond the limit were left out. */
   isFull = false;
 
@@ -37,15 +41,20 @@ export class Tallies {
     return [...this.#tallies];
   }
 
-  /**
-   * Has `add` add something of an hour to the group of a value. `hour` undefined: it is of now.
-   */
-  add(value: string, hour: number | undefined, add: (sums: Sums) => void): void {
+  /** Every group has the sums of every part of the period. */
+  get isDivided(): boolean {
+    return this.#cells <= maxCells;
+  }
+
+  /** The sums that something of an hour goes into. `hour` undefined: it is of now, and of no part. */
+  of(value: string, hour: number | undefined): readonly Sums[] {
     const tally = this.#of(value);
-    if (tally === undefined) return;
-    add(tally.whole);
-    if (hour !== undefined && this.#period.buckets > 0)
-      add(tally.bucket(this.#period.bucketOf(hour)));
+    if (tally === undefined) return [];
+    const { buckets } = this.#period;
+    if (hour === undefined || buckets === 0 || !this.isDivided) return [tally.whole];
+    const at = this.#period.bucketOf(hour);
+    if (tally.bucketIfAny(at) === undefined) this.#cells += 1;
+    return [tally.whole, tally.bucket(at)];
   }
 
   #of(value: string): Tally | undefined {

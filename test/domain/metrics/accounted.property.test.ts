@@ -15,7 +15,12 @@ const timeout = 120_000 * times;
 interface Stage {
   readonly real: Real;
   readonly ledger: Ledger;
+  /** Things that have happened. */
+  happened: number;
 }
+
+/** So often the account is looked at while things happen: what was read before may be out of date. */
+const lookEvery = 8;
 
 type Command = fc.AsyncCommand<World, Stage>;
 
@@ -23,12 +28,15 @@ type Command = fc.AsyncCommand<World, Stage>;
 function command(happening: Happening): Command {
   return {
     check: (world) => happening.canRun?.(world) ?? true,
-    async run(world, { real, ledger }) {
+    async run(world, stage) {
+      const { real, ledger } = stage;
       // A restart opens another store.
       ledger.attach(real.domain.store);
       await happening.run(world, real);
       await real.domain.settled();
       await ledger.settle(real.domain.store);
+      stage.happened += 1;
+      if (stage.happened % lookEvery === 0) await checkAccount(real.domain, ledger);
     },
     toString: happening.toString,
   };
@@ -40,7 +48,7 @@ async function run(engine: Engine, numRuns: number): Promise<number> {
   const commands = fc.commands(all, { maxCommands: 40, size: "max" });
   await fc.assert(
     fc.asyncProperty(commands, async (commands) => {
-      const stage = { real: await Real.open(engine), ledger: new Ledger() };
+      const stage = { real: await Real.open(engine), ledger: new Ledger(), happened: 0 };
       const { real, ledger } = stage;
       try {
         await fc.asyncModelRun(() => ({ model: new World(), real: stage }), commands);
