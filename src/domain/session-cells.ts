@@ -120,14 +120,19 @@ export class SessionCell {
     const uid = (change.after ?? before)?.session.uid ?? noUid;
     const key: SessionKey = { ...this.name, uid };
     const deletes = before !== undefined && change.after === undefined;
-    const whole = {
-      ...change,
-      key,
+    const ofSession = {
       ...(before === undefined ? {} : { before }),
       ...(deletes && { deleteTimeMs: this.#clock() }),
     };
-    const rollups = change.rollups ?? this.#contributions.of(whole);
-    const commit = this.#store.commit(rollups === undefined ? whole : { ...whole, rollups });
+    const { after, events } = change;
+    const rollups =
+      change.rollups ?? this.#contributions.of({ ...ofSession, ...(after && { after }), events });
+    const commit = this.#store.commit({
+      ...change,
+      key,
+      ...ofSession,
+      ...(rollups && { rollups }),
+    });
     return this.#follow(commit, latest);
   }
 

@@ -27,6 +27,13 @@ interface Page {
   underWay: number;
 }
 
+/** The pages that facts of some series went to, in one hour. */
+interface Recent {
+  readonly hour: number;
+  readonly era: number;
+  readonly pages: readonly Page[];
+}
+
 /**
  * Adds facts to rollup records: reads each once, and hands out the newest of those that changed, so that
  * commits of one moment write it once.
@@ -38,6 +45,10 @@ export class RollupBook {
   readonly #read: (key: Buffer) => Uint8Array | undefined;
   readonly #limit: number;
   readonly #pages = new Map<string, Page>();
+  /** Pages that facts of a session went to last: an append need not look for them by name. */
+  readonly #recent = new WeakMap<readonly RollupSeries[], Recent>();
+  /** Counts the times that pages were forgotten. */
+  #era = 0;
   #changed: Page[] = [];
 
   constructor(args: {
@@ -56,14 +67,18 @@ export class RollupBook {
 
   add({ series, facts, active, removes = [] }: RollupChange): void {
     for (const { hour, counters, sessionsUs, stepsUs } of facts) {
+      for (const page of this.#countersOf(series, hour)) {
+        addCounters(page.record as Counters, counters);
+        this.#note(page);
+      }
+      if (sessionsUs.length + stepsUs.length === 0) continue;
       for (const one of series) {
-        addCounters(this.#counters(one, "counters", hour), counters);
         if (sessionsUs.length > 0) addAll(this.#histogram(one, "sessions", hour), sessionsUs);
         if (stepsUs.length > 0) addAll(this.#histogram(one, "steps", hour), stepsUs);
       }
     }
     for (const { series: one, by } of active) {
-      count(this.#counters(one, "active", 0), "active", by);
+      count(this.#record(one, "active", 0) as Counters, "active", by);
     }
     for (const key of removes) this.#clear(key);
   }
@@ -88,8 +103,13 @@ export class RollupBook {
     };
   }
 
-  #counters(series: RollupSeries, part: "counters" | "active", hour: number): Counters {
-    return this.#record(series, part, hour) as Counters;
+  /** The pages of an hour, one for each series. */
+  #countersOf(series: readonly RollupSeries[], hour: number): readonly Page[] {
+    const recent = this.#recent.get(series);
+    if (recent?.hour === hour && recent.era === this.#era) return recent.pages;
+    const pages = series.map((one) => this.#page(one, "counters", hour));
+    this.#recent.set(series, { hour, era: this.#era, pages });
+    return pages;
   }
 
   #histogram(series: RollupSeries, part: "sessions" | "steps", hour: number): Histogram {
@@ -98,6 +118,12 @@ export class RollupBook {
 
   /** A record that is about to change. */
   #record(series: RollupSeries, part: RollupKey["part"], hour: number): Counters | Histogram {
+    const page = this.#page(series, part, hour);
+    this.#note(page);
+    return page.record;
+  }
+
+  #page(series: RollupSeries, part: RollupKey["part"], hour: number): Page {
     const name = nameOf(series, part, hour);
     let page = this.#pages.get(name);
     if (page === undefined) {
@@ -106,8 +132,7 @@ export class RollupBook {
       page = { key, record: decoded(part, this.#read(key)), isChanged: false, underWay: 0 };
       this.#pages.set(name, page);
     }
-    this.#note(page);
-    return page.record;
+    return page;
   }
 
   #clear(rollup: RollupKey): void {
@@ -129,6 +154,7 @@ export class RollupBook {
   /** Forgets the longest known records that nobody waits for. */
   #makeRoom(): void {
     if (this.#pages.size <= this.#limit) return;
+    this.#era += 1;
     for (const [name, page] of this.#pages) {
       if (this.#pages.size <= this.#limit) return;
       if (!page.isChanged && page.underWay === 0) this.#pages.delete(name);
