@@ -415,6 +415,12 @@ namespaces:
     });
   });
 
+  test("are labels that sessions are counted by", async () => {
+    const { config, tableSources } = await load(file("metrics: { labels: [tier, region] }"));
+    expect(config.metrics).toEqual({ labels: ["tier", "region"] });
+    expect(tableSources.metrics.from).toBe("file sessiond.yaml");
+  });
+
   test("are defaults of agents, in the words of the contract", async () => {
     const { config, tableSources } = await load(
       file(`
@@ -468,6 +474,14 @@ agents:
     ["costs: { m: { input_per_1000: -1 } }", /costs\.m\.input_per_1000: must be at least 0$/],
     ["costs: { m: { input_per_1000: free } }", /costs\.m\.input_per_1000: must be a number$/],
     ["costs: { m: 1 }", /is wrong at costs\.m: must be a table$/],
+    ["metrics: { labels: tier }", /is wrong at metrics\.labels: must be a list$/],
+    [
+      "metrics: { labels: [a, b, c, d, e] }",
+      /is wrong at metrics\.labels: names more than 4 labels; each is counted with every event, so leave some out$/,
+    ],
+    ["metrics: { labels: [a, a] }", /metrics\.labels: names a label twice; leave one out$/],
+    ["metrics: { labels: [''] }", /metrics\.labels\[0\]: must have 1 to 63 bytes$/],
+    ["metrics: { period: 7d }", /metrics: has the unknown key "period"; known are labels$/],
     ["agents: { a: 1 }", /is wrong at agents\.a: must be a table$/],
     [
       "agents: { a: { model: .nan } }",
