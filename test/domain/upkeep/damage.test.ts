@@ -13,7 +13,14 @@ import {
   SessionHeadSchema,
 } from "@sessiond/contract/store";
 import { describe, expect, it, test } from "vitest";
-import { eventKey, indexKey, logKey, sessionKey, uidBytes } from "../../../src/store/keys.ts";
+import {
+  eventKey,
+  indexKey,
+  logKey,
+  rollupKey,
+  sessionKey,
+  uidBytes,
+} from "../../../src/store/keys.ts";
 import {
   DEFAULT_MAP_BYTES,
   type Environment,
@@ -22,6 +29,12 @@ import {
 import { LmdbStore } from "../../../src/store/lmdb/lmdb-store.ts";
 import type { TableName, Write } from "../../../src/store/lmdb/tables.ts";
 import { decodeRecord, encodeRecord } from "../../../src/store/records.ts";
+import {
+  addEncodedCounters,
+  count,
+  encodeCounters,
+  newCounters,
+} from "../../../src/store/rollup-counters.ts";
 import { temporaryFolders } from "../../store/lmdb/folders.ts";
 import { openTestDomain, userText } from "../../support/domain.ts";
 import { codesOf, type Verified, verify } from "./support.ts";
@@ -95,6 +108,11 @@ function toolsOf({ tables }: Environment, uid: string, writes: Write[]): Tools {
 }
 
 const event = (uid: string, revision: number) => eventKey({ uid, revision });
+/** What was counted in the hour in which the domain's clock begins. */
+const rollup = rollupKey({
+  ...{ namespace, dimension: "all", label: "", value: "", part: "counters" },
+  hour: Date.UTC(2030, 0, 1) / 3_600_000,
+});
 const position = { createTimeMs: 1, sessionId: "bad" };
 
 /** One case for each code: how to break it, and what is said of it. */
@@ -336,6 +354,29 @@ const cases: readonly {
       changeHead(({ metrics }) => {
         if (metrics?.tokens) metrics.tokens.input += 1;
       }),
+  },
+  {
+    code: "RECORD_DAMAGED",
+    what: "a rollup",
+    says: /a rollup is not what was written/,
+    breakIt: ({ putRaw }) => putRaw("rollups", rollup, Buffer.from("nonsense")),
+  },
+  {
+    code: "ROLLUP_WRONG",
+    what: "a rollup that is gone",
+    says: /sessions is 0, logs have 2; events is 0, logs have 10; /,
+    breakIt: ({ remove }) => remove("rollups", rollup),
+  },
+  {
+    code: "ROLLUP_WRONG",
+    what: "a rollup that has more than the logs, where nothing was deleted",
+    says: /^errors is 7, logs have 0$/,
+    breakIt: ({ put, read }) => {
+      const counters = newCounters();
+      addEncodedCounters(counters, read("rollups", rollup) ?? Buffer.of());
+      count(counters, "errors", 7);
+      put("rollups", rollup, encodeCounters(counters));
+    },
   },
   {
     code: "CONTEXT_WRONG",
