@@ -3,7 +3,8 @@ import { ConsumerRecordSchema } from "@sessiond/contract/store";
 import type { Clock } from "../../ids.ts";
 import { parseConsumerKey } from "../../store/keys.ts";
 import type { ConsumerName, Store, StoredRecord } from "../../store/store.ts";
-import { type Consumers, serverPrefix } from "../stream/consumers.ts";
+import { serverPrefix } from "../stream/consumer-names.ts";
+import type { Consumers } from "../stream/consumers.ts";
 import { Turns } from "../turns.ts";
 
 /** Consumers that are looked at together. */

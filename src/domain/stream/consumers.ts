@@ -26,9 +26,7 @@ import { type ConsumerRecord, ConsumerRecordSchema } from "@sessiond/contract/st
 import { type CursorPlace, decodePageToken, encodePageToken, scopeOf } from "../../cursor.ts";
 import {
   ConsumerExistsError,
-  ConsumerInUseError,
   ConsumerNotFoundError,
-  ConsumerTakenOverError,
   CursorInvalidError,
   DataLossError,
   InvalidFieldError,
@@ -46,13 +44,12 @@ import type { Remember, Requests } from "../requests.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
 import { type ConsumerCell, ConsumerCells, withoutSession } from "./consumer-cells.ts";
+import { callersName, requestName } from "./consumer-names.ts";
 import { codecOf, isOf, lagBehind, movedTo, placeOf, recordedPlace } from "./consumer-place.ts";
 import { ConsumerSources } from "./consumer-sources.ts";
 import { consumerView } from "./consumer-view.ts";
-import { ReaderLease } from "./reader-lease.ts";
-
-/** What names of the server's own consumers begin with. */
-export const serverPrefix = "sink.";
+import { checkLease, takeLease } from "./leases.ts";
+import type { ReaderLease } from "./reader-lease.ts";
 
 /** A consumer that a watch has begun to read. */
 export interface OpenConsumer {
@@ -184,7 +181,7 @@ export class Consumers {
       const newest = await this.#sources.newest(name, recordOf(cell));
       // From here on nothing waits: the lease that was checked is the one that commits.
       const record = recordOf(cell);
-      this.#checkLease(cell, record, request.lease);
+      checkLease(cell, record, { id: request.lease, nowMs: this.#clock() });
       const to = this.#decoded(name, record, request.cursor);
       assertWithin(to, newest);
       const moved = this.#move(cell, record, to);
@@ -238,14 +235,8 @@ export class Consumers {
   ): Promise<OpenConsumer> {
     return this.#cells.use(name, (cell) => {
       const record = recordOf(cell);
-      const nowMs = this.#clock();
-      if (cell.lease !== undefined) {
-        if (!takeOver && this.#isActive(cell.lease)) throw inUse(name, cell.lease);
-        cell.lease.end(new ConsumerTakenOverError({ name: name.name, reader }));
-      }
       const id = `${uidText(record.uid)}.${this.#ids.uid()}`;
-      const lease = new ReaderLease({ id, reader, nowMs });
-      cell.lease = lease;
+      const lease = takeLease(cell, { id, reader, takeOver, nowMs: this.#clock() });
       return {
         name,
         record,
@@ -373,23 +364,6 @@ export class Consumers {
     });
   }
 
-  /** Errors: ConsumerInUseError, ConsumerTakenOverError. */
-  #checkLease({ name, lease }: ConsumerCell, { uid }: ConsumerRecord, id: string): void {
-    if (id === "") {
-      if (lease !== undefined && this.#isActive(lease)) throw inUse(name, lease);
-      return;
-    }
-    const isOther = lease !== undefined && lease.id !== id;
-    if (isOther || !id.startsWith(`${uidText(uid)}.`)) {
-      throw new ConsumerTakenOverError({ name: name.name, reader: lease?.reader ?? "" });
-    }
-    lease?.touch(this.#clock());
-  }
-
-  #isActive({ activeMs }: ReaderLease): boolean {
-    return this.#clock() - activeMs < limits.consumerLeaseMs;
-  }
-
   #move(cell: ConsumerCell, record: ConsumerRecord, to: CursorPlace): ConsumerRecord {
     const { storeId } = this.#store.capabilities;
     cell.record = movedTo(record, { ...to, storeId, nowMs: this.#clock() });
@@ -433,33 +407,8 @@ function recordOf({ name, record }: ConsumerCell): ConsumerRecord {
   return record;
 }
 
-/** The name in a request that changes a consumer. Errors: InvalidFieldError for one of the server's. */
-function callersName(
-  { namespace, name }: { namespace: string; name: string },
-  field: string,
-): ConsumerName {
-  assertCallers(name, field);
-  return { namespace: namespaceOf(namespace), name };
-}
-
-/** Errors: InvalidFieldError for the name of a consumer of the server. */
-export function assertCallers(name: string, field: string): void {
-  if (!name.startsWith(serverPrefix)) return;
-  const description = `begins with "${serverPrefix}", as the server's own consumers; choose another`;
-  throw new InvalidFieldError({ field, description });
-}
-
-/** Where the answer to a request about a consumer is kept: no session has such an id. */
-function requestName({ namespace, name }: ConsumerName) {
-  return { namespace, sessionId: `\0${name}` };
-}
-
 /** Errors: CursorInvalidError. */
 function assertWithin({ knownThrough }: CursorPlace, newest: number | undefined): void {
   if (newest === undefined || knownThrough <= newest) return;
   throw new CursorInvalidError("is ahead of the log");
-}
-
-function inUse({ name }: ConsumerName, { reader, openMs }: ReaderLease): ConsumerInUseError {
-  return new ConsumerInUseError({ name, reader, openMs });
 }

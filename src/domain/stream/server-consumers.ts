@@ -1,7 +1,8 @@
 import { type WatchEventsResponse, WatchStart } from "@sessiond/contract";
 import type { ConsumerName, Store } from "../../store/store.ts";
 import { Turns } from "../turns.ts";
-import { type Consumers, serverPrefix } from "./consumers.ts";
+import { serverPrefix } from "./consumer-names.ts";
+import type { Consumers } from "./consumers.ts";
 import type { Watches } from "./watches.ts";
 
 /** Namespaces that are listed at a time. */
