@@ -204,7 +204,7 @@ export const limits = {
   httpSinkLingerMs: 200,
   /** While the thread is busy a sink rests so many times as long as it worked, at most so long. */
   sinkRestFactor: 9,
-  sinkRestMs: 1_000,
+  sinkRestMs: 2_000,
   /** Batches of one namespace before it is the turn of another. */
   sinkTurnBatches: 8,
   /** Pause before a batch is delivered again the first time, and the longest one. */

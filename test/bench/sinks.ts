@@ -19,9 +19,9 @@ import { tempFolder } from "./support/temp-folder.ts";
 const path = pathOf(EventService.method.appendEvents);
 const receiverFile = fileURLToPath(new URL("./support/webhook-receiver.ts", import.meta.url));
 const warmUpMs = 1_000;
-/** Many and short, so that what else the machine does weighs on both servers alike. */
-const durationMs = 400;
-const rounds = 25;
+/** Long enough for sinks that rest to work again. */
+const durationMs = 2_500;
+const rounds = 7;
 const sessions = 16;
 
 /** What is appended: so many calls under way, of so many events. */
