@@ -15,6 +15,7 @@ import { openTestDomain } from "../support/domain.ts";
 import { startServer } from "../support/server-process.ts";
 import { median, quantile } from "./support/load.ts";
 import { uncountedEvent } from "./support/messages.ts";
+import { cpuMs } from "./support/process-stats.ts";
 import { pathOf, RawClient } from "./support/raw-client.ts";
 import type { Bench } from "./support/report.ts";
 import { tempFolder } from "./support/temp-folder.ts";
@@ -59,7 +60,8 @@ const queries: Readonly<Record<string, Request>> = {
 };
 
 /**
- * Aggregates over many sessions, asked over a connection: the first time after a start, and again.
+ * Aggregates over many sessions, asked over a connection: the first time after a start, and again, in turns
+ * with one over a namespace without sessions. CPU is that of all threads of the server.
  *
  * The sessions are spread over the days evenly, each of an agent and a user, with three events, most of
  * them ended. The file is in the page cache of the system. Server and caller share the machine's cores;
@@ -72,22 +74,36 @@ export const aggregatesBench: Bench = async (report) => {
   for (const [what, request] of Object.entries(queries)) {
     await using server = await startServer({ data: data.path });
     using client = new RawClient(server.address);
-    const message = create(AggregateMetricsRequestSchema, request);
-    const bytes = Buffer.from(toBinary(AggregateMetricsRequestSchema, message));
-    const each: number[] = [];
-    let answerBytes = 0;
-    for (let n = 0; n <= repeats; n++) {
+    const ask = async (request: Request) => {
+      const message = create(AggregateMetricsRequestSchema, request);
+      const bytes = Buffer.from(toBinary(AggregateMetricsRequestSchema, message));
+      const beforeMs = cpuMs(server.pid);
       const startMs = performance.now();
-      answerBytes = (await client.call(path, bytes)).length;
-      each.push(performance.now() - startMs);
+      const { length } = await client.call(path, bytes);
+      const ms = performance.now() - startMs;
+      return { ms, cpu: cpuMs(server.pid) - beforeMs, length };
+    };
+    // What a call takes by itself on this machine now, and before it is warm.
+    const nothing = { namespace: "empty", period: durationFromMs(hourMs) };
+    await ask(nothing);
+    const first = await ask(request);
+    const again: number[] = [];
+    const empty: number[] = [];
+    let cpu = 0;
+    for (let n = 0; n < repeats; n++) {
+      empty.push((await ask(nothing)).ms);
+      const answer = await ask(request);
+      again.push(answer.ms);
+      cpu += answer.cpu;
     }
-    const [first = Number.NaN, ...again] = each;
     rows.push({
       what,
-      "first ms": first.toFixed(1),
+      "first ms": first.ms.toFixed(1),
       "p50 ms": median(again).toFixed(1),
       "p99 ms": quantile(again, 0.99).toFixed(1),
-      KiB: (answerBytes / 1_024).toFixed(1),
+      "CPU ms": (cpu / repeats).toFixed(1),
+      "p50 ms of nothing": median(empty).toFixed(1),
+      KiB: (first.length / 1_024).toFixed(1),
     });
   }
   const what = `${sessions} sessions over ${days} days, ${agents} agents, ${users} users`;

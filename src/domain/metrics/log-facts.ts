@@ -13,9 +13,12 @@ export const hourMs = 3_600_000;
 interface Hour {
   readonly hour: number;
   readonly counters: Counters;
-  readonly sessionsUs: number[];
-  readonly stepsUs: number[];
+  sessionsUs: number[];
+  stepsUs: number[];
 }
+
+/** Shared by all hours without durations: every append makes an hour. */
+const none: number[] = [];
 
 /** Ends by the state that they lead to. */
 const ends: Partial<Record<SessionState, Counter>> = {
@@ -123,8 +126,9 @@ export class LogFacts {
     while (at > 0 && (this.#hours[at - 1]?.hour ?? 0) > hour) at--;
     const known = this.#hours[at - 1];
     if (known?.hour === hour) return known;
-    const added = { hour, counters: newCounters(), sessionsUs: [], stepsUs: [] };
-    this.#hours.splice(at, 0, added);
+    const added = { hour, counters: newCounters(), sessionsUs: none, stepsUs: none };
+    if (at === this.#hours.length) this.#hours.push(added);
+    else this.#hours.splice(at, 0, added);
     return added;
   }
 
@@ -138,7 +142,8 @@ export class LogFacts {
     }
   }
 
-  #answered({ counters, stepsUs }: Hour, event: Event, isError: boolean, atUs: number): void {
+  #answered(hour: Hour, event: Event, isError: boolean, atUs: number): void {
+    const { counters } = hour;
     const begunUs = this.#calls?.get(event.callRevision) ?? atUs;
     this.#calls?.delete(event.callRevision);
     const { duration } = event;
@@ -146,16 +151,18 @@ export class LogFacts {
     count(counters, "toolResults");
     if (isError) count(counters, "toolErrors");
     count(counters, "toolUs", us);
-    stepsUs.push(us);
+    if (hour.stepsUs === none) hour.stepsUs = [];
+    hour.stepsUs.push(us);
   }
 
-  #ended({ counters, sessionsUs }: Hour, state: SessionState, atUs: number): void {
+  #ended(hour: Hour, state: SessionState, atUs: number): void {
     const name = ends[state];
     if (name === undefined) return;
     const us = Math.max(0, atUs - (this.#startUs ?? atUs));
-    count(counters, name);
-    count(counters, "sessionUs", us);
-    sessionsUs.push(us);
+    count(hour.counters, name);
+    count(hour.counters, "sessionUs", us);
+    if (hour.sessionsUs === none) hour.sessionsUs = [];
+    hour.sessionsUs.push(us);
   }
 }
 
