@@ -1905,7 +1905,8 @@ export declare const SessionService: GenService<{
    * Sessions are deleted one by one, up to 10,000 in a call; those that the user gets meanwhile are
    * deleted as well. Repeating the call finds what is left, so it needs no `request_id`. The
    * sessions are gone when the call returns; their bytes are freed in the background, and answers
-   * kept for repeated request ids go within 24 hours.
+   * kept for repeated request ids go within 24 hours. What was counted by the user for AggregateMetrics goes
+   * as well; the sums of the namespace, of agents and of labels stay.
    *
    * Errors: none of its own. One that ends the call leaves the rest for the next call.
    *
