@@ -79,12 +79,15 @@ it("a compaction that was made is counted with its tokens", async () => {
 });
 
 it("a sink is counted under its name", async () => {
-  await vi.waitFor(async () => {
-    const metrics = await scrape(app.probe);
-    const { session } = await app.clients.sessions.getSession({ sessionId: "s" });
-    expect(metrics.value('sessiond_sink_events_total{sink="audit"}')).toBe(session?.headRevision);
-    expect(metrics.value('sessiond_sink_lag_commits{sink="audit"}')).toBe(0);
-  });
+  await vi.waitFor(
+    async () => {
+      const metrics = await scrape(app.probe);
+      const { session } = await app.clients.sessions.getSession({ sessionId: "s" });
+      expect(metrics.value('sessiond_sink_events_total{sink="audit"}')).toBe(session?.headRevision);
+      expect(metrics.value('sessiond_sink_lag_commits{sink="audit"}')).toBe(0);
+    },
+    { timeout: 20_000 },
+  );
 });
 
 it("alerts and panels ask for series that are there", async () => {
