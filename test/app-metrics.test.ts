@@ -9,8 +9,9 @@ import {
   GetSessionRequestSchema,
   SessionService,
 } from "@sessiond/contract";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { doors, type Engine, openTestApp, type TestApp } from "./support/app.ts";
+import { eventually } from "./support/eventually.ts";
 import { scrape } from "./support/scrape.ts";
 import { startServer } from "./support/server-process.ts";
 
@@ -38,8 +39,8 @@ function message(text: string) {
 }
 
 /** A stream's end is noticed when its client has already gone on. */
-function eventually<T>(read: () => Promise<T>, expected: T): Promise<void> {
-  return vi.waitFor(async () => expect(await read()).toEqual(expected), { interval: 20 });
+function becomes<T>(read: () => Promise<T>, expected: T): Promise<void> {
+  return eventually(async () => expect(await read()).toEqual(expected));
 }
 
 describe.each(doors)("over %s", (door) => {
@@ -77,11 +78,11 @@ it("streams count when they end, and have no duration", async () => {
   expect(await value('sessiond_calls_running{kind="stream"}')()).toBe(1);
   expect(await value(calls("canceled"))()).toBeUndefined();
   left.abort();
-  await eventually(value(calls("canceled")), 1);
+  await becomes(value(calls("canceled")), 1);
 
   await app.clients.sessions.endSession({ sessionId: "s" });
   for await (const _ of app.clients.events.watchEvents({ sessionId: "s", untilEnded: true }));
-  await eventually(value(calls("ok")), 1);
+  await becomes(value(calls("ok")), 1);
   expect(await value('sessiond_calls_running{kind="stream"}')()).toBe(0);
   expect((await scrape(app.probe)).text).not.toContain(
     'sessiond_call_duration_seconds_count{service="EventService",method="WatchEvents"',
@@ -128,7 +129,7 @@ describe.each(["memory", "lmdb"] as const)("with %s", (engine) => {
         metrics.value(`sessiond_sessions{state="${state}"}`),
       );
     };
-    await eventually(states, [1, 1, 1, 1, 0]);
+    await becomes(states, [1, 1, 1, 1, 0]);
     await sessions.reopenSession({ sessionId: "a" });
     await sessions.deleteSession({ sessionId: "b" });
     expect(await states()).toEqual([1, 2, 0, 0, 0]);
@@ -147,7 +148,7 @@ it("sessions of before the start are counted, too", async () => {
       metrics.value(`sessiond_sessions{state="${state}"}`),
     );
   };
-  await eventually(states, [149, 1]);
+  await becomes(states, [149, 1]);
   await app.clients.sessions.endSession({ sessionId: "s8" });
   expect(await states()).toEqual([148, 2]);
 });
@@ -194,10 +195,7 @@ it("watches are counted while they are open", async () => {
   expect(metrics.value('sessiond_watches{of="session"}')).toBe(1);
   expect(metrics.value('sessiond_watches{of="namespace"}')).toBe(1);
   left.abort();
-  await eventually(
-    async () => (await scrape(app.probe)).value('sessiond_watches{of="session"}'),
-    0,
-  );
+  await becomes(async () => (await scrape(app.probe)).value('sessiond_watches{of="session"}'), 0);
 });
 
 it("consumers are counted, with the lag of the one furthest behind, read or not", async () => {
@@ -217,9 +215,9 @@ it("consumers are counted, with the lag of the one furthest behind, read or not"
   };
   const { headRevision: events } = await app.clients.events.appendEvents(appendRequest(["c"]));
   // They are looked at behind the first scrape.
-  await eventually(async () => (await figures()).join(), `1,2,${events}`);
+  await becomes(async () => (await figures()).join(), `1,2,${events}`);
   left.abort();
-  await eventually(async () => (await figures())[0], 0);
+  await becomes(async () => (await figures())[0], 0);
 });
 
 it("caches tell what they did", async () => {

@@ -2,10 +2,11 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { dashboard, dashboardQueries } from "../../deploy/grafana/dashboard.ts";
 import { openTestApp, type TestApp } from "../support/app.ts";
+import { eventually } from "../support/eventually.ts";
 import { needs } from "../support/needs.ts";
 import { type Scrape, scrape } from "../support/scrape.ts";
 import { alertCase } from "./alert-cases.ts";
@@ -46,7 +47,7 @@ beforeAll(async () => {
   }
   await context.compactSession({ sessionId: "s", targetRatio: 0.01 });
   await sessions.getSession({ sessionId: "nothing" }).catch(() => {});
-  await vi.waitFor(async () =>
+  await eventually(async () =>
     expect((await scrape(app.probe)).value('sessiond_sessions{state="active"}')).toBe(1),
   );
 });
@@ -79,7 +80,7 @@ it("a compaction that was made is counted with its tokens", async () => {
 });
 
 it("a sink is counted under its name", async () => {
-  await vi.waitFor(
+  await eventually(
     async () => {
       const metrics = await scrape(app.probe);
       const { session } = await app.clients.sessions.getSession({ sessionId: "s" });
@@ -138,9 +139,9 @@ describe.runIf(can)("with Debian's Prometheus", () => {
     try {
       await using prometheus = await startPrometheus(folder, app.probe ?? "");
       const first = async (expr: string) => (await prometheus.query(expr))[0]?.value;
-      await vi.waitFor(
+      await eventually(
         async () => expect(await first('sessiond_events_total{payload="message"}')).toBe(5),
-        { timeout: 20_000, interval: 100 },
+        { timeout: 20_000 },
       );
       expect(await first('up{job="sessiond"}')).toBe(1);
       expect(await first('sessiond_sessions{state="active"}')).toBe(1);
@@ -155,11 +156,11 @@ describe.runIf(can)("with Debian's Prometheus", () => {
       }
 
       await app.clients.sessions.endSession({ sessionId: "s" });
-      await vi.waitFor(
+      await eventually(
         async () => expect(await first('sessiond_sessions{state="completed"}')).toBe(1),
-        { timeout: 20_000, interval: 100 },
+        { timeout: 20_000 },
       );
-      await vi.waitFor(
+      await eventually(
         async () => {
           const { groups } = (await prometheus.get("rules")) as {
             groups: { rules: { name: string; health: string }[] }[];
@@ -169,7 +170,7 @@ describe.runIf(can)("with Debian's Prometheus", () => {
             rules.map(({ alert }) => ({ name: alert, health: "ok" })),
           );
         },
-        { timeout: 20_000, interval: 100 },
+        { timeout: 20_000 },
       );
     } finally {
       await rm(folder, { recursive: true });

@@ -8,9 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { IfExists } from "@sessiond/contract";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { collectable, liveMemory } from "../bench/support/live-memory.ts";
 import { connect } from "../robustness/connection.ts";
+import { eventually } from "../support/eventually.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 
 let folder: string;
@@ -155,14 +156,14 @@ describe("a collector that is down for ten thousand events", () => {
     let before: Line[];
     {
       await using server = await startServer({ data, args });
-      await vi.waitFor(() => expect(collector.batches).toBeGreaterThan(12), { timeout: 30_000 });
+      await eventually(() => expect(collector.batches).toBeGreaterThan(12), { timeout: 30_000 });
       await server.kill("SIGKILL");
       before = [...collector.received];
     }
     collector.delayMs = 0;
     await using server = await startServer({ data, args });
     const last = lengthOf(load);
-    await vi.waitFor(
+    await eventually(
       () => expect(new Set(collector.received.map(keyOf)).size).toBe(load.sessions * last),
       { timeout: 30_000 },
     );
@@ -244,7 +245,7 @@ describe("--sink-stdout", () => {
     await using _ = server;
     await reader.close();
     await appendAll(server, { sessions: 1, batches: 1, events: 1 });
-    await vi.waitFor(
+    await eventually(
       () => expect(server.stderr()).toContain("nobody reads stdout any more (EPIPE)"),
       { timeout: 20_000 },
     );
@@ -260,7 +261,7 @@ it("a file is whole after a kill, and SIGHUP begins it anew", async () => {
   {
     await using server = await startServer({ data: join(folder, "data"), args });
     const appended = appendAll(server, load).catch(() => {});
-    await vi.waitFor(async () => expect((await readFile(path)).length).toBeGreaterThan(100_000), {
+    await eventually(async () => expect((await readFile(path)).length).toBeGreaterThan(100_000), {
       timeout: 20_000,
     });
     await server.kill("SIGKILL");
@@ -275,14 +276,14 @@ it("a file is whole after a kill, and SIGHUP begins it anew", async () => {
       .split("\n")
       .map((line) => JSON.parse(line) as Line);
   const patience = { timeout: 20_000 };
-  await vi.waitFor(
+  await eventually(
     async () => expect(new Set((await linesIn(path)).map(keyOf)).size).toBe(count),
     patience,
   );
   const old = join(folder, "log/old");
   await rename(path, old);
   process.kill(server.pid, "SIGHUP");
-  await vi.waitFor(
+  await eventually(
     async () => expect(await readdir(join(folder, "log"))).toHaveLength(2),
     patience,
   );
@@ -290,7 +291,7 @@ it("a file is whole after a kill, and SIGHUP begins it anew", async () => {
   await appendAll(server, { sessions: 1, batches: 1, events: 1 });
   // What the kill has it deliver again may still come before.
   const newest = { sessionId: "s0", event: { revision: headRevision + 1 } };
-  await vi.waitFor(
+  await eventually(
     async () => expect((await linesIn(path)).at(-1)).toMatchObject(newest),
     patience,
   );

@@ -17,6 +17,7 @@ import { DataLossError as Damage } from "../../src/errors.ts";
 import { MemoryStore } from "../../src/store/memory/memory-store.ts";
 import { withoutSession } from "../store/support.ts";
 import { openTestApp, type TestApp } from "../support/app.ts";
+import { eventually } from "../support/eventually.ts";
 
 let store: MemoryStore;
 let app: TestApp;
@@ -73,7 +74,7 @@ function consuming(name: string, options: ConsumeOptions = {}, client = sessiond
 
 /** Resolves when the consumer has committed everything. */
 async function current(name: string): Promise<void> {
-  await vi.waitFor(async () => expect((await sessiond.consumers.get(name)).lag).toBe(0));
+  await eventually(async () => expect((await sessiond.consumers.get(name)).lag).toBe(0));
 }
 
 describe("consume", () => {
@@ -142,7 +143,7 @@ describe("consume", () => {
     const from = options.from === "now" ? "now" : { cursor: watch.cursor };
     const waiting = new Sessiond(app.address);
     const reader = consuming("audit", { from }, waiting);
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect((await sessiond.consumers.get("audit")).reader).toBeDefined();
     });
     await append("demo", "after");
@@ -179,7 +180,7 @@ describe("consume", () => {
     const readers: string[] = [];
     const onStandby = (why: { reader: string }) => readers.push(why.reader);
     const second = consuming("audit", { onStandby });
-    await vi.waitFor(() => expect(readers.length).toBeGreaterThan(2));
+    await eventually(() => expect(readers.length).toBeGreaterThan(2));
     expect(new Set(readers)).toEqual(new Set(["first"]));
     expect(second.seen).toEqual([]);
     await first.stop();
@@ -199,7 +200,7 @@ describe("consume", () => {
     await first.until(2);
     await current("audit");
     const second = consuming("audit", { takeOver: true, reader: "second" });
-    await vi.waitFor(() => expect(waits).toBeGreaterThan(2));
+    await eventually(() => expect(waits).toBeGreaterThan(2));
     await append("demo", "2");
     await second.until(1);
     expect(first.seen).toEqual(["demo:1", "demo:2"]);
@@ -222,10 +223,10 @@ describe("consume", () => {
     });
     await begun.promise;
     const before = (await sessiond.consumers.get("audit")).reader?.activeTime.getTime() ?? 0;
-    await vi.waitFor(() => expect(Date.now()).toBeGreaterThan(before));
+    await eventually(() => expect(Date.now()).toBeGreaterThan(before));
     await vi.advanceTimersByTimeAsync(10_000);
     vi.useRealTimers();
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const { reader, lag } = await sessiond.consumers.get("audit");
       expect(reader?.activeTime.getTime()).toBeGreaterThan(before);
       expect(lag).toBeGreaterThan(0);
@@ -283,7 +284,7 @@ describe("consume", () => {
     await expect(sessiond.consume("restored", {}, () => {})).rejects.toThrow(ConsumerGapError);
     const gaps: unknown[] = [];
     const knowing = consuming("restored", { onGap: ({ reason }) => gaps.push(reason) });
-    await vi.waitFor(() => expect(gaps).toEqual(["storeRestored"]));
+    await eventually(() => expect(gaps).toEqual(["storeRestored"]));
     await knowing.stop();
     // It was committed, though nothing came behind it.
     const again = consuming("restored");

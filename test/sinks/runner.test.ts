@@ -7,6 +7,7 @@ import { Redaction } from "../../src/sinks/redaction/redaction.ts";
 import { DeliveryError, RefusedBatchError, SinkEndedError } from "../../src/sinks/sink.ts";
 import { MemoryStore } from "../../src/store/memory/memory-store.ts";
 import { type TestDomain, userText } from "../support/domain.ts";
+import { eventually } from "../support/eventually.ts";
 import { CollectingSink } from "./support/collecting-sink.ts";
 import { deleteSession } from "./support/delete.ts";
 import { domain as openDomain, runSink } from "./support/lab.ts";
@@ -31,7 +32,7 @@ it("a sink gets what is there and what comes, each session in order and once", a
   await collector.until(() => collector.received.length === 9);
   expect(collector.revisions("a")).toEqual(upTo(6));
   expect(collector.revisions("b")).toEqual(upTo(3));
-  await vi.waitFor(() =>
+  await eventually(() =>
     expect(runner.stats).toMatchObject({ events: 9, failures: 0, refused: 0, lag: 0 }),
   );
 });
@@ -92,7 +93,7 @@ it("what fails is delivered again, the same batch, and is logged when it begins 
   const { log, runner } = await runSink(domain, { collector });
   await append(domain, "s");
   await collector.until(() => collector.batches.length === 1);
-  await vi.waitFor(() => expect(runner.stats).toMatchObject({ events: 2, isFailing: false }));
+  await eventually(() => expect(runner.stats).toMatchObject({ events: 2, isFailing: false }));
   expect(tried).toHaveLength(4);
   expect(new Set(tried).size).toBe(1);
   expect(runner.stats.failures).toBe(3);
@@ -109,7 +110,7 @@ it("during an outage nothing more is read, and the lag says what is missing", as
   collector.answer = () => back.promise;
   const { runner } = await runSink(domain, { collector });
   await append(domain, "s");
-  await vi.waitFor(() => expect(collector.tries).toBe(1));
+  await eventually(() => expect(collector.tries).toBe(1));
   const read = vi.spyOn(domain.store, "readEvents");
   await appendTimes(domain, "s", 50);
   domain.now += 90_000;
@@ -131,7 +132,7 @@ it("a batch that is refused goes into the file of dead letters, and the next is 
     batch: { events: 1, bytes: 1 },
   });
   await append(domain, "s", "poison");
-  await vi.waitFor(() => expect(runner.stats.refused).toBe(2));
+  await eventually(() => expect(runner.stats.refused).toBe(2));
   await append(domain, "s", "water");
   await collector.until(() => collector.revisions("s").includes(3));
   const letters = (await readFile(deadLetters.path, "utf8")).trimEnd().split("\n");
@@ -164,7 +165,7 @@ it("a sink without a receiver ends alone, and goes on after the next start", asy
   };
   const { log, runner } = await runSink(domain, { collector });
   await append(domain, "s");
-  await vi.waitFor(() => expect(runner.stats.isFailing).toBe(true));
+  await eventually(() => expect(runner.stats.isFailing).toBe(true));
   await append(domain, "s");
   expect(log).toEqual([
     [
@@ -189,7 +190,7 @@ it("it gets its namespaces and what its filter lets pass, and is not behind for 
   await append(domain, "s", "drop this too", "clinic");
   await collector.until(() => collector.received.length === 1);
   expect(collector.revisions("s", "clinic")).toEqual([3]);
-  await vi.waitFor(() => expect(runner.stats.lag).toBe(0));
+  await eventually(() => expect(runner.stats.lag).toBe(0));
 });
 
 it("what must not leave does not reach the sink, nor the dead letters", async () => {
@@ -207,7 +208,7 @@ it("what must not leave does not reach the sink, nor the dead letters", async ()
     createIfMissing: true,
     events: [{ ...userText("secret text"), author: "secret author", kind: "secret-17" }],
   });
-  await vi.waitFor(() => expect(runner.stats.refused).toBe(2));
+  await eventually(() => expect(runner.stats.refused).toBe(2));
   const letters = await readFile(deadLetters.path, "utf8");
   expect(letters).toContain('"kind":"[redacted]"');
   expect(letters).not.toContain("secret");
@@ -248,7 +249,7 @@ describe("stop", () => {
     };
     const { runner } = await runSink(domain, { collector });
     await append(domain, "s");
-    await vi.waitFor(() => expect(runner.stats.isFailing).toBe(true));
+    await eventually(() => expect(runner.stats.isFailing).toBe(true));
     await runner.stop();
     expect(collector.isClosed).toBe(true);
   });
@@ -260,7 +261,7 @@ describe("stop", () => {
       new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
     const { runner } = await runSink(domain, { collector, drainMs: 10 });
     await append(domain, "s");
-    await vi.waitFor(() => expect(collector.tries).toBe(1));
+    await eventually(() => expect(collector.tries).toBe(1));
     await runner.stop();
     expect(collector.isClosed).toBe(true);
     expect(collector.batches).toEqual([]);
@@ -285,9 +286,9 @@ it("thousands of quiet namespaces cost no open watch, and each is heard when it 
   for (const namespace of namespaces) await append(domain, "s", "x", namespace);
   const { collector, runner } = await runSink(domain, { lingerMs: 0 });
   const all = { events: 4_000, lag: 0 };
-  await vi.waitFor(() => expect(runner.stats).toMatchObject(all), { timeout: 90_000 });
+  await eventually(() => expect(runner.stats).toMatchObject(all), { timeout: 90_000 });
   expect(domain.watches.stats("namespace").open).toBe(0);
   await append(domain, "s", "y", "n777");
-  await vi.waitFor(() => expect(runner.stats.events).toBe(4_001));
+  await eventually(() => expect(runner.stats.events).toBe(4_001));
   expect(collector.revisions("s", "n777")).toEqual([1, 2, 3]);
 }, 120_000);
