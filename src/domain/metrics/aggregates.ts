@@ -256,8 +256,7 @@ function defaultGroups(numbersEach: number): number {
 }
 
 function checkMetrics(metrics: readonly Metric[]): void {
-  // A list may hold numbers that the contract has no name for.
-  const unsaid = metrics.findIndex((metric) => !metric || Metric[metric] === undefined);
+  const unsaid = metrics.indexOf(Metric.UNSPECIFIED);
   const again = metrics.findIndex((metric, index) => metrics.indexOf(metric) !== index);
   const wrong = unsaid >= 0 ? unsaid : again;
   if (wrong < 0) return;

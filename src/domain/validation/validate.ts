@@ -1,4 +1,4 @@
-import type { DescField, DescMessage, JsonObject, Message } from "@bufbuild/protobuf";
+import type { DescEnum, DescField, DescMessage, JsonObject, Message } from "@bufbuild/protobuf";
 import {
   type Duration,
   FeatureSet_FieldPresence,
@@ -112,16 +112,8 @@ class Compiler {
     switch (field.fieldKind) {
       case "message":
         return this.#message(field.message, rule);
-      case "enum": {
-        const { values } = field.enum;
-        const known = new Set(values.map(({ number }) => number));
-        const names = values.map(({ name }) => name).join(", ");
-        return (value, path, report) => {
-          if (!known.has(value as number)) {
-            report(path, `has no value ${String(value)}; it has ${names}`);
-          }
-        };
-      }
+      case "enum":
+        return enumCheck(field.enum);
       case "list":
         return this.#list(field, rule);
       case "map":
@@ -145,11 +137,19 @@ class Compiler {
     };
   }
 
+  #item(field: DescField & { fieldKind: "list" }): ValueCheck {
+    switch (field.listKind) {
+      case "message":
+        return this.#message(field.message, {});
+      case "enum":
+        return enumCheck(field.enum);
+      case "scalar":
+        return (value, path, report) => checkScalar(value, {}, path, report);
+    }
+  }
+
   #list(field: DescField & { fieldKind: "list" }, rule: FieldRule): ValueCheck {
-    const item: ValueCheck =
-      field.listKind === "message"
-        ? this.#message(field.message, {})
-        : (value, path, report) => checkScalar(value, {}, path, report);
+    const item = this.#item(field);
     return (value, path, report) => {
       const items = value as readonly unknown[];
       if (rule.maxItems !== undefined && items.length > rule.maxItems) {
@@ -159,6 +159,17 @@ class Compiler {
       for (const [index, entry] of items.entries()) item(entry, `${path}[${index}]`, report);
     };
   }
+}
+
+/** A list of enums may hold numbers that the contract has no name for, as a field may. */
+function enumCheck({ values }: DescEnum): ValueCheck {
+  const known = new Set(values.map(({ number }) => number));
+  const names = values.map(({ name }) => name).join(", ");
+  return (value, path, report) => {
+    if (!known.has(value as number)) {
+      report(path, `has no value ${String(value)}; it has ${names}`);
+    }
+  };
 }
 
 const compilers = { caller: new Compiler("caller"), server: new Compiler("server") };
