@@ -1,6 +1,9 @@
 import type { Event, SessionParentKind } from "@sessiond/contract";
 
-/** What a trace needs to know of a session beside its events. Plain, because it goes to a thread. */
+/**
+ * What a trace needs to know of a session beside its events, as the sink may have it. Plain, because it
+ * goes to a thread.
+ */
 export interface SessionFacts {
   readonly agentId: string;
   readonly model: string;

@@ -1,4 +1,5 @@
-import { type Event, type Session, SessionParentKind } from "@sessiond/contract";
+import { create } from "@bufbuild/protobuf";
+import { type Event, EventSchema, type Session, SessionParentKind } from "@sessiond/contract";
 import { DataLossError } from "../../errors.ts";
 import { limits } from "../../limits.ts";
 import type { Store, StoredSession } from "../../store/store.ts";
@@ -16,7 +17,9 @@ export function storeSource(
   return {
     session: async (name) => {
       const stored = await find(name);
-      return stored && factsOf(stored, await parentOf(stored.session, name.namespace));
+      if (stored === undefined) return undefined;
+      const [told] = await leaving(name.sessionId, [toldOf(stored)]);
+      return factsOf(stored.session, told, await parentOf(stored.session, name.namespace));
     },
     events: async (range) => leaving(range.sessionId, await read(store, range)),
   };
@@ -30,15 +33,29 @@ export function storeSource(
   }
 }
 
-function factsOf({ session, head }: StoredSession, parent: SessionFacts["parent"]): SessionFacts {
+/** What facts say of a session as an event, so that nothing leaves in them that would not in its log. */
+function toldOf({ session, head }: StoredSession): Event {
+  const { agentId, model } = session;
   const { reportedInput = 0, reportedOutput = 0 } = head.metrics?.tokens ?? {};
+  return create(EventSchema, {
+    payload: { case: "sessionStarted", value: { agentId, model } },
+    usage: { inputTokens: reportedInput, outputTokens: reportedOutput },
+  });
+}
+
+function factsOf(
+  session: Session,
+  told: Event | undefined,
+  parent: SessionFacts["parent"],
+): SessionFacts {
+  const started = told?.payload.case === "sessionStarted" ? told.payload.value : undefined;
   return {
-    agentId: session.agentId,
-    model: session.model,
+    agentId: started?.agentId ?? "",
+    model: started?.model ?? "",
     firstRevision: firstOf(session),
     ...(parent && { parent }),
-    inputTokens: reportedInput,
-    outputTokens: reportedOutput,
+    inputTokens: told?.usage?.inputTokens ?? 0,
+    outputTokens: told?.usage?.outputTokens ?? 0,
   };
 }
 
