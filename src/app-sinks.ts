@@ -1,5 +1,5 @@
-import { join } from "node:path";
 import type { Event } from "@sessiond/contract";
+import { checkFiles, deadLettersOf } from "./app-sink-files.ts";
 import type { Config } from "./config.ts";
 import type { SinkConfig } from "./config-sinks.ts";
 import { StartError } from "./errors.ts";
@@ -31,6 +31,7 @@ export async function openSinks(parts: Parts): Promise<Sinks> {
   const { config, log, source, now } = parts;
   const runners: SinkRunner[] = [];
   const configs = Object.entries(config.sinks ?? {});
+  await checkFiles(config.sinks ?? {}, config.data);
   const pace = new Pace({ sinks: configs.length });
   try {
     for (const [name, sinkConfig] of configs) {
@@ -46,7 +47,7 @@ export async function openSinks(parts: Parts): Promise<Sinks> {
           lingerMs: lingerMs[sinkConfig.type],
           ...(namespaces && { namespaces }),
           redaction,
-          deadLetters: new DeadLetters({ path: deadLettersOf(name, sinkConfig, config) }),
+          deadLetters: new DeadLetters({ path: deadLettersOf(name, sinkConfig, config.data) }),
           log,
           pace,
           now,
@@ -81,14 +82,15 @@ async function openSink(
     }
     case "file": {
       const { FileSink } = await import("./sinks/file/file-sink.ts");
+      const { ForeignFileError } = await import("./sinks/file/own-lines.ts");
       const sink = new FileSink({ ...config, now });
       try {
         await sink.open();
       } catch (error) {
-        throw new StartError(
-          `sinks.${name}: ${(error as Error).message}; give it a path of its own that can be written`,
-          error,
-        );
+        const { message } = error as Error;
+        const advice = "; give it a path of its own that can be written";
+        const what = error instanceof ForeignFileError ? message : `${message}${advice}`;
+        throw new StartError(`sinks.${name}: ${what}`, error);
       }
       return sink;
     }
@@ -131,10 +133,4 @@ async function leavingOf(text: string, redaction: Redaction) {
       return shows(sessionId, event) ? own : withoutContent(own);
     });
   };
-}
-
-/** Where what a receiver never takes is kept. */
-function deadLettersOf(name: string, sink: SinkConfig, { data }: Config): string {
-  const given = "deadLetters" in sink ? sink.deadLetters : undefined;
-  return given ?? join(data, "dead-letters", `${name}.jsonl`);
 }

@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { EventSchema } from "@sessiond/contract";
 import { expect, it, onTestFinished } from "vitest";
 import { FileSink, type FileSinkOptions } from "../../src/sinks/file/file-sink.ts";
+import { ForeignFileError } from "../../src/sinks/file/own-lines.ts";
 import { DeliveryError, type SinkBatch } from "../../src/sinks/sink.ts";
 import { needs } from "../support/needs.ts";
 import { canMount, mountSmallDisk } from "../support/small-disk.ts";
@@ -56,7 +57,9 @@ it("events are appended as lines of JSON, and the folder is made", async () => {
 
 it.each([
   ["a part of a line", '{"namespace":"default","event":{"rev'],
-  ["a long one", `{"x":"${"y".repeat(200_000)}`],
+  ["a long one", `{"namespace":"${"y".repeat(200_000)}`],
+  ["a few bytes", '{"na'],
+  ["a stretch of zeros", "\0".repeat(4_096)],
 ])("%s that a kill left behind is cut off", async (_what, rest) => {
   const path = join(await folder(), "events.jsonl");
   const before = await openSink({ path });
@@ -70,10 +73,27 @@ it.each([
 
 it("a file without a whole line begins anew", async () => {
   const path = join(await folder(), "events.jsonl");
-  await writeFile(path, '{"a":');
+  await writeFile(path, '{"namespace":"de');
   const sink = await openSink({ path });
   await sink.deliver(batch(1));
   expect(await revisionsIn(path)).toEqual([1]);
+});
+
+const line = '{"namespace":"default","sessionId":"s","sessionUid":"u","event":{"revision":1}}\n';
+
+it.each([
+  ["JSON without an end of line", '{"a":1}'],
+  ["lines of somebody else", '{"level":30}\n{"level":30}\n'],
+  ["a store", "\0".repeat(8_192)],
+  ["a last line of somebody else", `${line}# mine`],
+])("a file that holds %s is refused and stays as it is", async (_what, content) => {
+  const path = join(await folder(), "events.jsonl");
+  await writeFile(path, content);
+  const sink = new FileSink({ path, maxBytes: 1, keep: 0, now: () => 0 });
+  const message = `${path} holds something that no sink wrote; give it a path of its own`;
+  await expect(sink.open()).rejects.toThrow(ForeignFileError);
+  await expect(sink.deliver(batch(1))).rejects.toThrow(message);
+  expect(await readFile(path, "utf8")).toBe(content);
 });
 
 it("a file that would be too large gives way, and so many are kept", async () => {

@@ -3,7 +3,7 @@ import { mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { linesOf } from "../lines.ts";
 import { DeliveryError, type Sink, type SinkBatch } from "../sink.ts";
-import { endOfLastLine } from "./last-line.ts";
+import { endOfOwnLines, ForeignFileError } from "./own-lines.ts";
 import { rotate } from "./rotation.ts";
 
 export interface FileSinkOptions {
@@ -42,7 +42,10 @@ export class FileSink implements Sink {
     this.#options = options;
   }
 
-  /** Opens the file. Errors: DeliveryError when it cannot be written. */
+  /**
+   * Opens the file. Errors: ForeignFileError when somebody else wrote it, which leaves it as it is;
+   * DeliveryError when it cannot be written.
+   */
   open(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#open();
@@ -99,7 +102,7 @@ export class FileSink implements Sink {
     const handle = await open(path, "a+", 0o640);
     try {
       const { size, birthtimeMs } = await handle.stat();
-      const bytes = await endOfLastLine(handle, size);
+      const bytes = await endOfOwnLines(handle, { path, size });
       if (bytes < size) await handle.truncate(bytes);
       // Not every file system knows when a file was made.
       const beginMs = size > 0 && birthtimeMs > 0 ? birthtimeMs : now();
@@ -123,6 +126,7 @@ export class FileSink implements Sink {
     try {
       await turn;
     } catch (cause) {
+      if (cause instanceof ForeignFileError) throw cause;
       const { path } = this.#options;
       const code = cause instanceof Error && "code" in cause ? String(cause.code) : String(cause);
       throw new DeliveryError(`${path} cannot be written (${code})`, { cause });
