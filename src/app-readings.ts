@@ -127,6 +127,12 @@ function ofSinks({ sinks }: Readable): Family[] {
       ({ refused }) => refused,
     ),
     each(
+      "counter",
+      "sessiond_sink_missed_events_total",
+      "Events of sessions that were deleted before a sink came to them, at least; before its filter.",
+      ({ missed }) => missed,
+    ),
+    each(
       "gauge",
       "sessiond_sink_failing",
       "1 while the last delivery of a sink has failed, or the sink has ended.",

@@ -50,11 +50,12 @@ export const rows: Readonly<Record<string, readonly Panel[]>> = {
     gauge("Commits not delivered", "short", "sessiond_sink_lag_commits", "sink"),
     gauge("Age of what is delivered", "s", "sessiond_sink_lag_seconds", "sink"),
     {
-      title: "Failures and refused events",
+      title: "Failures, refused and missed events",
       unit: "ops",
       queries: [
         { expr: sum("sessiond_sink_failures_total", "sink"), legend: "{{sink}} tried again" },
         { expr: sum("sessiond_sink_refused_events_total", "sink"), legend: "{{sink}} refused" },
+        { expr: sum("sessiond_sink_missed_events_total", "sink"), legend: "{{sink}} missed" },
       ],
     },
   ],

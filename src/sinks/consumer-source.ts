@@ -32,8 +32,12 @@ export class ConsumerSource implements Source {
     const { namespace, sink, filter } = args;
     const consumer = { namespace, name: nameOf(sink) };
     const closed = new AbortController();
+    let missed = 0;
+    const onMissed = (events: number) => {
+      missed += events;
+    };
     const messages = this.#consumers.read(
-      { ...consumer, filter, untilCurrent: true },
+      { ...consumer, filter, untilCurrent: true, onMissed },
       closed.signal,
     );
     try {
@@ -45,6 +49,7 @@ export class ConsumerSource implements Source {
         closed,
         cursor,
         codec: cursorCodec("namespace", scope),
+        missed: () => missed,
         newest: () => this.#store.namespaceOffset(namespace),
         commit: (at) => this.#consumers.commit({ ...consumer, cursor: at }),
       });
@@ -59,6 +64,7 @@ class ConsumerReader implements SourceReader {
   readonly #messages: AsyncGenerator<WatchEventsResponse>;
   readonly #closed: AbortController;
   readonly #codec: CursorCodec;
+  readonly #missed: () => number;
   readonly #newest: () => number;
   readonly #commit: (cursor: string) => Promise<void>;
   #cursor: string;
@@ -68,6 +74,7 @@ class ConsumerReader implements SourceReader {
     closed: AbortController;
     cursor: string;
     codec: CursorCodec;
+    missed: () => number;
     newest: () => number;
     commit: (cursor: string) => Promise<void>;
   }) {
@@ -75,12 +82,17 @@ class ConsumerReader implements SourceReader {
     this.#closed = args.closed;
     this.#cursor = args.cursor;
     this.#codec = args.codec;
+    this.#missed = args.missed;
     this.#newest = args.newest;
     this.#commit = args.commit;
   }
 
   get lag(): number {
     return Math.max(0, this.#newest() - this.#codec.decode(this.#cursor).place);
+  }
+
+  get missed(): number {
+    return this.#missed();
   }
 
   async next(): Promise<SourcePart | undefined> {

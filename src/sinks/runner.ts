@@ -31,6 +31,8 @@ export interface SinkStats {
   readonly failures: number;
   /** Events that the receiver will never take. */
   readonly refused: number;
+  /** Events that it was not given, see `SourceReader.missed`. */
+  readonly missed: number;
   /** Commits that were not delivered. */
   readonly lag: number;
   /** How old the oldest event is that is being delivered; 0 when there is none. */
@@ -68,6 +70,8 @@ export interface SinkRunnerOptions {
 /** A part of a log that goes out together, and the cursor behind it. */
 interface Collected extends SinkBatch {
   readonly cursor: string;
+  /** As of the reader, there. */
+  readonly missed: number;
   readonly oldestMs: number | undefined;
 }
 
@@ -92,6 +96,7 @@ export class SinkRunner {
   #failures = 0;
   #failuresInARow = 0;
   #refused = 0;
+  #missed = 0;
   #isRefusing = false;
   #oldestMs: number | undefined;
   /** Time of this turn that it read and encoded. */
@@ -114,6 +119,7 @@ export class SinkRunner {
       events: this.#events,
       failures: this.#failures,
       refused: this.#refused,
+      missed: this.#missed,
       lag: this.#behind.commits,
       ageSeconds: Math.max(0, this.#options.now() - oldestMs) / 1_000,
       isFailing: this.#failuresInARow > 0 || this.#hasEnded,
@@ -208,11 +214,15 @@ export class SinkRunner {
     const startMs = performance.now();
     await using reader = await source.open({ namespace, sink: this.name, filter });
     this.#workedMs += performance.now() - startMs;
+    let missed = 0;
     for (let turn = 0; turn < (pace.isBusy ? 1 : limits.sinkTurnBatches); turn++) {
       const batch = await this.#collect(namespace, reader);
       if (batch === undefined) break;
       if (batch.messages.length > 0) await this.#deliver(batch);
       await reader.commit(batch.cursor);
+      // Only now: what is read again is not counted again.
+      this.#missed += batch.missed - missed;
+      missed = batch.missed;
       this.#behind.lacks(reader.lag);
     }
     this.#behind.lacks(reader.lag);
@@ -238,7 +248,8 @@ export class SinkRunner {
     if (cursor === undefined) return undefined;
     const first = messages.find((message) => message.kind === "event");
     const time = first?.event.createTime;
-    return { namespace, messages, cursor, oldestMs: time && timestampMs(time) };
+    const oldestMs = time && timestampMs(time);
+    return { namespace, messages, cursor, missed: reader.missed, oldestMs };
   }
 
   /** Tries until it is delivered, or refused. Errors: SinkEndedError; any when it is stopped. */

@@ -11,6 +11,11 @@ export interface SourcePart {
 export interface SourceReader extends AsyncDisposable {
   /** Commits of the namespace that it has not read. */
   readonly lag: number;
+  /**
+   * Events that it passed over, because their sessions were deleted before it came to them. Commits that
+   * are gone from the log, too, count as one each.
+   */
+  readonly missed: number;
   /** The next part; undefined at the end of the log as it is now. */
   next(): Promise<SourcePart | undefined>;
   /** All up to the cursor was delivered. */

@@ -32,6 +32,7 @@ const counters: Readonly<Record<string, Readonly<Record<Condition, number>>>> = 
   sessiond_compaction_tokens_before_total: { well: 1_000, ill: 1_000 },
   sessiond_compaction_tokens_after_total: { well: 500, ill: 900 },
   'sessiond_sink_refused_events_total{sink="audit"}': { well: 0, ill: 5 },
+  'sessiond_sink_missed_events_total{sink="audit"}': { well: 0, ill: 5 },
   sessiond_event_tokens_total: { well: 1_000, ill: 1_000 },
   sessiond_protected_event_tokens_total: { well: 100, ill: 800 },
 };

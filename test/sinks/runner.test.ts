@@ -229,6 +229,76 @@ it("deletions are told", async () => {
   });
 });
 
+describe("events of a session that is deleted before the sink comes", () => {
+  /** A session of four events in three commits that is gone, and one that is there. */
+  async function domainWithGone(maintain: (domain: TestDomain) => Promise<unknown>) {
+    const domain = await openDomain({ hasSinks: false });
+    await appendTimes(domain, "gone", 3);
+    await deleteSession(domain, "gone");
+    await append(domain, "there");
+    await maintain(domain);
+    return domain;
+  }
+
+  it("are counted while the log has its commits", async () => {
+    const domain = await domainWithGone(async () => {});
+    const log = await domain.store.readNamespaceLog({
+      namespace: "default",
+      afterOffset: 0,
+      limit: 9,
+    });
+    expect(log.map(({ offset }) => offset)).toEqual(upTo(5));
+    const { collector, runner } = await runSink(domain);
+    await collector.until(() => collector.revisions("there").length === 2);
+    expect(collector.received.map(({ kind }) => kind)).toEqual([
+      "session_deleted",
+      "event",
+      "event",
+    ]);
+    await eventually(() => expect(runner.stats).toMatchObject({ events: 2, missed: 4, lag: 0 }));
+  });
+
+  it("count one for each commit that is gone, too, also with a filter", async () => {
+    const domain = await domainWithGone(async ({ store, now }) => {
+      while (await store.maintain({ nowMs: now, limit: 500 }));
+    });
+    const { runner } = await runSink(domain, { filter: "false" });
+    await eventually(() => expect(runner.stats).toMatchObject({ events: 0, missed: 3, lag: 0 }));
+    await append(domain, "there");
+    await eventually(() => expect(runner.stats.lag).toBe(0));
+    expect(runner.stats.missed).toBe(3);
+  });
+
+  it("are not counted again when the batch is delivered again", async () => {
+    const domain = await domainWithGone(async () => {});
+    const collector = new CollectingSink();
+    collector.answer = async () => {
+      if (collector.tries < 3) throw new DeliveryError("away");
+    };
+    const { runner } = await runSink(domain, { collector });
+    await eventually(() => expect(runner.stats).toMatchObject({ failures: 2, missed: 4, lag: 0 }));
+  });
+
+  it("come all the same while they are in memory", async () => {
+    const domain = await openDomain();
+    const collector = new CollectingSink();
+    const { promise: isOpen, resolve: open } = Promise.withResolvers<void>();
+    collector.answer = () => isOpen;
+    const { runner } = await runSink(domain, { collector });
+    await append(domain, "there");
+    await eventually(() => expect(collector.tries).toBe(1));
+    for (const sessionId of ["a", "b"]) {
+      await append(domain, sessionId);
+      await deleteSession(domain, sessionId);
+    }
+    const { store, now } = domain;
+    await store.maintain({ nowMs: now, limit: 5 });
+    open();
+    await collector.until(() => collector.received.at(-1)?.kind === "session_deleted");
+    await eventually(() => expect(runner.stats).toMatchObject({ events: 6, missed: 0, lag: 0 }));
+  });
+});
+
 describe("stop", () => {
   it("delivers what is there, also when calls and watches were sent away already", async () => {
     const domain = await openDomain();

@@ -5,6 +5,11 @@ export interface Step {
   readonly place: number;
   /** Undefined: nothing of it can be shown any more. */
   readonly message?: WatchEventsResponse;
+  /**
+   * Events of deleted sessions that it passes over, because they are gone. Commits that are gone from the
+   * log, too, count as one each. Absent: none.
+   */
+  readonly missed?: number;
 }
 
 /** Watches that follow a log closely ask for a step within this time of one another. */

@@ -34,6 +34,8 @@ export interface Following {
   readonly untilEnded: boolean;
   /** End when all there is was shown. */
   readonly untilCurrent: boolean;
+  /** Hears of events that were passed over, see `Step.missed`. */
+  readonly onMissed?: ((events: number) => void) | undefined;
   readonly signal: AbortSignal;
   readonly shutdown: AbortSignal;
   readonly progressIntervalMs: number;
@@ -75,6 +77,7 @@ export async function* follow(following: Following): AsyncGenerator<WatchEventsR
       let step: ReaderStep | undefined = await (consumer ? readStepOrGap : readStep)(feed, from);
       ({ place, knownThrough } = step);
       let { message } = step;
+      if (step.missed) following.onMissed?.(step.missed);
       // Nothing here holds the message while its reader takes its time: the transport has bytes.
       step = undefined;
       if (passes !== undefined) {

@@ -56,10 +56,12 @@ export function namespaceFeed({ store, channel, cursor, namespace, recent }: Log
     }
     const { entries, end } = found;
     const [head] = entries;
-    if (head === undefined) return { place: end };
+    if (head === undefined) return { place: end, missed: end - from.place };
+    // What is not in the log any more was of deleted sessions.
+    const missed = head.offset - from.place - 1;
     const step = (place: number, message: WatchEventsResponse["message"]): Step => {
       const at = cursor.encode(place, from.knownThrough);
-      return { place, message: create(WatchEventsResponseSchema, { cursor: at, message }) };
+      return { place, message: create(WatchEventsResponseSchema, { cursor: at, message }), missed };
     };
     const { sessionId, deleted, firstRevision, lastRevision } = head.entry;
     const sessionUid = uidText(head.entry.sessionUid);
@@ -81,7 +83,7 @@ export function namespaceFeed({ store, channel, cursor, namespace, recent }: Log
     const covered = same.findLast(({ entry }) => entry.lastRevision === events.at(-1)?.revision);
     // The log of a session that was deleted since may be freed in part: its deletion follows.
     if (events[0]?.revision !== firstRevision || covered === undefined) {
-      return { place: head.offset };
+      return { place: head.offset, missed: missed + lastRevision - firstRevision + 1 };
     }
     const value = create(EventBatchSchema, { sessionId, sessionUid, events: [...events] });
     return step(covered.offset, { case: "events", value });
@@ -105,7 +107,9 @@ export function namespaceFeed({ store, channel, cursor, namespace, recent }: Log
     }
     const found = await store.readNamespaceLog({ namespace, afterOffset: place, limit });
     // Those behind the end may not be on disk yet.
-    const entries = found.filter(({ offset }) => offset <= end);
+    const durable = found.filter(({ offset }) => offset <= end);
+    const near = { namespace, place, end: Math.min(end, place + limit) };
+    const entries = recent?.completed(durable, near) ?? durable;
     left = { after: place, entries, end };
     return left;
   }

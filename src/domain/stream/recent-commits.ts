@@ -81,9 +81,30 @@ export class RecentCommits {
     for (let offset = place + 1; offset <= end && found.length < limit; offset++) {
       const commit = kept?.get(offset);
       if (commit === undefined) break;
-      found.push({ offset, entry: entryOf(commit), events: commit.events });
+      found.push(commitOf(commit));
     }
     return found;
+  }
+
+  /**
+   * Commits that were read from the store behind a place, with the events that are in memory. Next to the
+   * place it finds also what the store has no more, because the session was deleted.
+   */
+  completed(
+    stored: readonly NamespaceCommit[],
+    args: { readonly namespace: string; readonly place: number; readonly end: number },
+  ): readonly NamespaceCommit[] {
+    const { namespace, place, end } = args;
+    const kept = this.#kept.get(namespace);
+    if (kept === undefined) return stored;
+    const byOffset = new Map(stored.map((commit) => [commit.offset, commit]));
+    const found: NamespaceCommit[] = [];
+    for (let offset = place + 1; offset <= end; offset++) {
+      const commit = kept.get(offset);
+      const known = commit === undefined ? byOffset.get(offset) : commitOf(commit);
+      if (known !== undefined) found.push(known);
+    }
+    return found.length > 0 ? found : stored;
   }
 
   #clear(): void {
@@ -105,6 +126,11 @@ export class RecentCommits {
     this.#order.splice(0, this.#gone);
     this.#gone = 0;
   }
+}
+
+function commitOf(kept: Kept): NamespaceCommit {
+  const { offset, events } = kept;
+  return { offset, entry: entryOf(kept), events };
 }
 
 /** As the store writes it, see `store/indexes.ts`. */

@@ -41,14 +41,20 @@ export class ServerConsumers {
        * message has the cursor behind everything. Default: goes on for ever.
        */
       readonly untilCurrent?: boolean;
+      /**
+       * Hears of events that are not shown, because their sessions were deleted before the read came to
+       * them, whether the filter shows them or not. Commits that are gone from the log, too, count as one each.
+       */
+      readonly onMissed?: (events: number) => void;
     },
     signal: AbortSignal,
   ): AsyncGenerator<WatchEventsResponse> {
     const { namespace, name, filter = "", from = "beginning", untilCurrent = false } = options;
+    const { onMissed } = options;
     assertOwn(name);
     const start = from === "now" ? WatchStart.NOW : WatchStart.BEGINNING;
     await this.#consumers.ensureOwn({ namespace, name }, { filter, start });
-    yield* this.#watches.readOwn({ namespace, name }, { signal, untilCurrent });
+    yield* this.#watches.readOwn({ namespace, name }, { signal, untilCurrent, onMissed });
   }
 
   /**

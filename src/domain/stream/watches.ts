@@ -45,6 +45,13 @@ export interface WatchStats {
   readonly maxLag: number;
 }
 
+/** How a watch is read inside the server. */
+interface OwnReading {
+  readonly signal: AbortSignal;
+  readonly untilCurrent: boolean;
+  readonly onMissed?: ((events: number) => void) | undefined;
+}
+
 /** Streams the events of a session or a namespace to those who watch it. */
 export class Watches {
   readonly #store: Store;
@@ -113,11 +120,11 @@ export class Watches {
 
   /**
    * Reads as a consumer of the server itself, which has the name for itself. With `untilCurrent` it ends
-   * when all there is was shown.
+   * when all there is was shown; `onMissed` hears of events that were passed over.
    */
   async *readOwn(
     { namespace, name }: ConsumerName,
-    options: { signal: AbortSignal; untilCurrent: boolean },
+    options: OwnReading,
   ): AsyncGenerator<WatchEventsResponse> {
     const own = { namespace, consumer: name, takeOver: true, reader: "sessiond" };
     yield* this.#read(create(WatchEventsRequestSchema, own), options);
@@ -125,7 +132,7 @@ export class Watches {
 
   async *#read(
     request: WatchEventsRequest,
-    { signal, untilCurrent }: { signal: AbortSignal; untilCurrent: boolean },
+    { signal, untilCurrent, onMissed }: OwnReading,
   ): AsyncGenerator<WatchEventsResponse> {
     this.#open++;
     let consumer: OpenConsumer | undefined;
@@ -157,6 +164,7 @@ export class Watches {
         sessionId: consumer?.record.sessionId ?? request.sessionId,
         untilEnded: request.untilEnded,
         untilCurrent,
+        onMissed,
         signal,
         // A sink still reads when everybody else was sent away.
         shutdown: untilCurrent ? signal : this.#shutdown,

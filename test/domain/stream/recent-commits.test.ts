@@ -54,6 +54,31 @@ it("passes over nothing: behind a deletion, an import or a copy the store is ask
   expect(offsets(recent, 4)).toEqual([5]);
 });
 
+it("adds to what the store has what the store has no more", () => {
+  const recent = open(1e6);
+  for (const offset of [1, 2, 4]) recent.add(commit(offset));
+  const [{ entry } = {}] = recent.after({ namespace: "n", place: 0, end: 1, limit: 1 });
+  if (entry === undefined) throw new Error("no entry");
+  const stored = [3, 4, 9].map((offset) => ({ offset, entry }));
+  const completed = (place: number, end: number, namespace = "n") =>
+    recent
+      .completed(stored, { namespace, place, end })
+      .map(({ offset, events }) => [offset, events?.[0]?.revision]);
+  const found = [
+    [2, 2],
+    [3, undefined],
+    [4, 4],
+  ];
+  expect(completed(1, 8)).toEqual(found);
+  expect(completed(1, 3)).toEqual(found.slice(0, 2));
+  for (const [place, namespace] of [
+    [4, "n"],
+    [1, "other"],
+  ] as const) {
+    expect(completed(place, 8, namespace)).toEqual([3, 4, 9].map((offset) => [offset, undefined]));
+  }
+});
+
 it("forgets the oldest beyond its bound, however many come", () => {
   const recent = open(10_000);
   for (let offset = 1; offset <= 5_000; offset++) recent.add(commit(offset));
