@@ -1,8 +1,18 @@
-import { appendFile, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import {
+  appendFile,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { EventSchema } from "@sessiond/contract";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { FileSink, type FileSinkOptions } from "../../src/sinks/file/file-sink.ts";
 import { ForeignFileError } from "../../src/sinks/file/own-lines.ts";
 import { DeliveryError, type SinkBatch } from "../../src/sinks/sink.ts";
@@ -38,6 +48,22 @@ async function revisionsIn(path: string): Promise<number[]> {
   expect(text === "" || text.endsWith("\n")).toBe(true);
   const lines = text.split("\n").slice(0, -1);
   return lines.map((line) => (JSON.parse(line) as { event: { revision: number } }).event.revision);
+}
+
+/** Has the file removed behind the next syncs of a file. */
+async function removeAfterSync(path: string, times: number) {
+  await using handle = await open(path, "a");
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  const { datasync } = prototype;
+  const spy = vi.spyOn(prototype, "datasync");
+  onTestFinished(() => spy.mockRestore());
+  for (let n = 0; n < times; n++) {
+    spy.mockImplementationOnce(async function (this: FileHandle) {
+      await datasync.call(this);
+      await rm(path);
+    });
+  }
+  return spy;
 }
 
 it("events are appended as lines of JSON, and the folder is made", async () => {
@@ -147,7 +173,7 @@ it("a file that is too old gives way, also when it was begun before the start", 
   expect(await revisionsIn(path)).toEqual([3]);
 });
 
-it("whoever has renamed the file gets a new one when it is opened anew", async () => {
+it("whoever has renamed the file gets it whole, and what comes then is in a new one", async () => {
   const at = await folder();
   const path = join(at, "events.jsonl");
   const sink = await openSink({ path });
@@ -157,8 +183,46 @@ it("whoever has renamed the file gets a new one when it is opened anew", async (
   await sink.reopen();
   await during;
   await sink.deliver(batch(3));
-  expect(await revisionsIn(join(at, "old"))).toEqual([1, 2]);
-  expect(await revisionsIn(path)).toEqual([3]);
+  expect(await revisionsIn(join(at, "old"))).toEqual([1]);
+  expect(await revisionsIn(path)).toEqual([2, 3]);
+});
+
+it("a file that was removed with its folder is begun anew", async () => {
+  const at = join(await folder(), "out");
+  const path = join(at, "events.jsonl");
+  const sink = await openSink({ path });
+  await sink.deliver(batch(1));
+  await rm(at, { recursive: true });
+  await sink.deliver(batch(2));
+  expect(await revisionsIn(path)).toEqual([2]);
+});
+
+it("a batch that is written while the file is removed is in the next one", async () => {
+  const path = join(await folder(), "events.jsonl");
+  const sink = await openSink({ path });
+  const removed = await removeAfterSync(path, 1);
+  await sink.deliver(batch(1));
+  expect(removed).toHaveBeenCalledTimes(2);
+  expect(await revisionsIn(path)).toEqual([1]);
+});
+
+it("a file that is removed again and again fails the delivery", async () => {
+  const path = join(await folder(), "events.jsonl");
+  const sink = await openSink({ path });
+  await removeAfterSync(path, 2);
+  await expect(sink.deliver(batch(1))).rejects.toThrow(DeliveryError);
+  await sink.deliver(batch(1));
+  expect(await revisionsIn(path)).toEqual([1]);
+});
+
+it("another's file at the path is left alone when the own one is full", async () => {
+  const path = join(await folder(), "events.jsonl");
+  const sink = await openSink({ path, maxBytes: 1, keep: 0 });
+  await sink.deliver(batch(1));
+  await rm(path);
+  await writeFile(path, "mine");
+  await expect(sink.deliver(batch(2))).rejects.toThrow(ForeignFileError);
+  expect(await readFile(path, "utf8")).toBe("mine");
 });
 
 it.runIf(needs("mount", () => mountable))(

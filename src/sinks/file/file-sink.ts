@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { mkdir, open } from "node:fs/promises";
+import { mkdir, open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { linesOf } from "../lines.ts";
 import { DeliveryError, type Sink, type SinkBatch } from "../sink.ts";
@@ -31,6 +31,9 @@ interface Current {
  * A file that has become too large or too old is renamed, by the time, and a new one begun. What a kill left
  * of a line is cut off at the next start, and what an error left of a batch at once, so the file has whole
  * lines only.
+ *
+ * A file that was removed or renamed meanwhile is begun anew, and what went into it at that moment is written
+ * again: nobody may ever see it there.
  */
 export class FileSink implements Sink {
   readonly #options: FileSinkOptions;
@@ -71,7 +74,20 @@ export class FileSink implements Sink {
   }
 
   async #append(bytes: Buffer): Promise<void> {
-    let current = this.#current ?? (await this.#open());
+    const written = await this.#write(bytes);
+    if (await this.#isInPlace(written)) return;
+    await this.#letGo();
+    if (await this.#isInPlace(await this.#write(bytes))) return;
+    throw new Error("it is removed again and again");
+  }
+
+  async #write(bytes: Buffer): Promise<Current> {
+    let current = this.#current;
+    if (current !== undefined && !(await this.#isInPlace(current))) {
+      await this.#letGo();
+      current = undefined;
+    }
+    current ??= await this.#open();
     if (this.#isDone(current, bytes.length)) {
       await this.#letGo();
       await rotate({ ...this.#options, timeMs: this.#options.now() });
@@ -82,6 +98,7 @@ export class FileSink implements Sink {
       await handle.appendFile(bytes);
       await handle.datasync();
       current.bytes = before + bytes.length;
+      return current;
     } catch (error) {
       // Nobody else writes it, so what is behind is a part of this batch. Should that fail, too, the next
       // opening cuts at least the last line.
@@ -89,6 +106,15 @@ export class FileSink implements Sink {
       await this.#letGo();
       throw error;
     }
+  }
+
+  /** The path still leads to it. */
+  async #isInPlace({ handle }: Current): Promise<boolean> {
+    const [own, found] = await Promise.all([
+      handle.stat(),
+      stat(this.#options.path).catch(() => undefined),
+    ]);
+    return found !== undefined && found.ino === own.ino && found.dev === own.dev;
   }
 
   #isDone({ bytes, beginMs }: Current, more: number): boolean {
