@@ -2,7 +2,10 @@ import { createHash, createHmac } from "node:crypto";
 
 /** Headers that say what a request is and whose, by the names of https://www.standardwebhooks.com. */
 export interface WebhookHeaders {
-  /** The same for every try of one body, also after a restart, so that receivers can drop repeats. */
+  /**
+   * The same for every try of one body, while the server runs. After a restart a batch may have grown, and
+   * what was sent before comes under another id: receivers drop repeats by the session's uid and the revision.
+   */
   readonly "webhook-id": string;
   /** When it was sent, in seconds. */
   readonly "webhook-timestamp": string;
