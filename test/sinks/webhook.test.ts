@@ -96,7 +96,7 @@ it("a signature is the one that other libraries make", () => {
 });
 
 describe("an answer with status", () => {
-  it.each([400, 405, 410, 422])("%d refuses the batch for ever", async (status) => {
+  it.each([400, 409, 410, 422])("%d refuses the batch for ever", async (status) => {
     const receiver = await openReceiver();
     receiver.answer = (_posted, response) => void response.writeHead(status).end("why");
     const error = await failure(open(receiver)(batch(1)));
@@ -104,7 +104,7 @@ describe("an answer with status", () => {
     expect((error as Error).message).toBe(`the receiver answered with HTTP status ${status}`);
   });
 
-  it.each([401, 403, 404, 408, 425, 429, 500, 503])(
+  it.each([401, 403, 404, 405, 408, 421, 425, 429, 500, 503])(
     "%d means again, when it says so",
     async (status) => {
       const receiver = await openReceiver();
@@ -115,6 +115,13 @@ describe("an answer with status", () => {
       expect(error).toMatchObject({ retryAfterMs: 7_000 });
     },
   );
+
+  /** For `fetch` it is a failure of the network, which has no headers. */
+  it("407 means again", async () => {
+    const receiver = await openReceiver();
+    receiver.answer = (_posted, response) => void response.writeHead(407).end();
+    expect(await failure(open(receiver)(batch(1)))).toBeInstanceOf(DeliveryError);
+  });
 
   it("301 is not followed", async () => {
     const receiver = await openReceiver();

@@ -1,7 +1,8 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { toFailure } from "../../completions/failure.ts";
-import { retryAfterMs } from "../webhook/retry-after.ts";
+import { isRefusal } from "../http-status.ts";
+import { retryAfterMs } from "../retry-after.ts";
 import type { OtlpSettings, Signal } from "./settings.ts";
 
 const compressed = promisify(gzip);
@@ -76,12 +77,9 @@ export class Sender {
   }
 }
 
-/** Statuses of the four hundreds that somebody can mend without changing what is sent, or that pass. */
-const mendable: ReadonlySet<number> = new Set([401, 403, 404, 405, 407, 408, 421, 425, 429]);
-
 function failureOf(signal: Signal, { status, headers }: Response): SendError {
   return new SendError(`the receiver of ${signal} answered with HTTP status ${status}`, {
-    isRefused: status >= 400 && status < 500 && !mendable.has(status),
+    isRefused: isRefusal(status),
     isTooLarge: status === 413,
     retryAfterMs: retryAfterMs(headers.get("retry-after"), Date.now()),
   });

@@ -1,7 +1,9 @@
 import { toFailure } from "../../completions/failure.ts";
 import type { KeySource } from "../../completions/key.ts";
 import { version } from "../../version.ts";
+import { isRefusal } from "../http-status.ts";
 import { lineOf } from "../lines.ts";
+import { retryAfterMs } from "../retry-after.ts";
 import {
   DeliveryError,
   RefusedBatchError,
@@ -9,7 +11,6 @@ import {
   type SinkBatch,
   type SinkMessage,
 } from "../sink.ts";
-import { retryAfterMs } from "./retry-after.ts";
 import { webhookHeaders } from "./signature.ts";
 
 export interface WebhookSinkOptions {
@@ -102,15 +103,9 @@ function bodyOf({ namespace, messages }: SinkBatch): string {
   return `{"type":"sessiond.events","data":[${lines.join(",")}]}`;
 }
 
-/**
- * Later it may be taken, or with another key or URL: a mistake in these would turn a day's events into dead
- * letters.
- */
-const notAboutTheBatch: readonly number[] = [401, 403, 404, 408, 425, 429];
-
 function outcomeOf({ status, ok, headers }: Response, nowMs: number): number | undefined {
   if (ok) return undefined;
-  if (status >= 400 && status < 500 && !notAboutTheBatch.includes(status)) return status;
+  if (isRefusal(status)) return status;
   if (status >= 300 && status < 400) {
     throw new DeliveryError(
       `the receiver answered with a redirect (${status}), which is not followed`,

@@ -52,7 +52,7 @@ test("a batch without a span is one request, and a signal that is not wanted non
   expect(receiver.spans[0]?.resource).toMatchObject({ "service.name": "agents" });
 });
 
-test.each([429, 500, 502, 503, 504, 401, 404, 302])(
+test.each([429, 500, 502, 503, 504, 401, 404, 405, 302])(
   "a receiver that answers with %s is asked again, and gets what it has not",
   async (status) => {
     const harness = await openHarness();
