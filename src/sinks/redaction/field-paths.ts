@@ -3,6 +3,7 @@ import {
   type DescField,
   type DescMessage,
   fromJson,
+  type JsonObject,
   type JsonValue,
   ScalarType,
   toJson,
@@ -105,12 +106,25 @@ function withoutKey(json: JsonValue, path: readonly string[]): JsonValue {
   );
 }
 
+/** The same for a path that begins anywhere in the JSON. */
+export function withoutKeyAnywhere(json: JsonValue, path: readonly string[]): JsonValue {
+  if (typeof json === "string") return withoutKeyOfText(json, path, withoutKeyAnywhere);
+  if (Array.isArray(json)) return json.map((one) => withoutKeyAnywhere(one, path));
+  if (typeof json !== "object" || json === null) return json;
+  return Object.fromEntries(
+    Object.entries(withoutKey(json, path) as JsonObject).map(([name, value]) => [
+      name,
+      withoutKeyAnywhere(value, path),
+    ]),
+  );
+}
+
 /** A text that is no JSON has no keys to look for. What is malformed JSON could hide them. */
-function withoutKeyOfText(text: string, path: readonly string[]): string {
+function withoutKeyOfText(text: string, path: readonly string[], without = withoutKey): string {
   const json = parsedJson(text);
   if (json === undefined) return looksLikeJson(text) ? redacted : text;
   const before = JSON.stringify(json);
-  const after = JSON.stringify(withoutKey(json, path));
+  const after = JSON.stringify(without(json, path));
   return before === after ? text : after;
 }
 

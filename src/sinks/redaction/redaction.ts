@@ -1,6 +1,7 @@
 import { clone } from "@bufbuild/protobuf";
 import { type Event, EventSchema } from "@sessiond/contract";
-import { compileFieldPath } from "./field-paths.ts";
+import { compileCopies } from "./copies.ts";
+import { compileFieldPath, type TakeOut } from "./field-paths.ts";
 import { PatternThread } from "./pattern-thread.ts";
 import { textsOf } from "./texts.ts";
 import { withoutContent } from "./without-content.ts";
@@ -9,7 +10,7 @@ import { withoutContent } from "./without-content.ts";
 export interface RedactionConfig {
   /** What people, models and tools said may leave. */
   readonly content: boolean;
-  /** Paths of fields that are taken out, as `compileFieldPath` has them. */
+  /** Paths of fields that are taken out, as `compileFieldPath` has them, with their copies. */
   readonly fields: readonly string[];
   /** Patterns of what is taken out wherever it stands, as `compilePatterns` has them. */
   readonly patterns: readonly string[];
@@ -21,13 +22,15 @@ export interface RedactionConfig {
  */
 export class Redaction {
   readonly #content: boolean;
-  readonly #takeOut: readonly ReturnType<typeof compileFieldPath>[];
+  readonly #takeOut: readonly TakeOut[];
   readonly #patterns: PatternThread | undefined;
 
   /** Errors: FieldPathError. */
   constructor({ content, fields, patterns }: RedactionConfig) {
     this.#content = content;
-    this.#takeOut = fields.map(compileFieldPath);
+    // Copies are content: where it stays here, they do.
+    const copies = content ? fields.flatMap(compileCopies) : [];
+    this.#takeOut = [...fields.map(compileFieldPath), ...copies];
     this.#patterns = patterns.length > 0 ? new PatternThread({ patterns }) : undefined;
   }
 

@@ -1,5 +1,12 @@
-import { create, type MessageInitShape, toJson } from "@bufbuild/protobuf";
-import { type Event, EventSchema } from "@sessiond/contract";
+import {
+  create,
+  fromJson,
+  type JsonValue,
+  type MessageInitShape,
+  toJson,
+} from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { type Event, EventSchema, StepType } from "@sessiond/contract";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { compileFieldPath } from "../../../src/sinks/redaction/field-paths.ts";
 import { compilePatterns } from "../../../src/sinks/redaction/patterns.ts";
@@ -111,6 +118,60 @@ describe("fields", () => {
     ["constructor", /^an event has no field "constructor"/],
   ])("a path %s that leads nowhere is refused", (path, message) => {
     expect(() => compileFieldPath(path)).toThrow(message);
+  });
+});
+
+describe("what events repeat of a field is taken out with it", () => {
+  const secret = "HUNTER2";
+  const password = "toolCall.arguments.password";
+  const args = JSON.stringify({ user: "ann", password: secret });
+  const begun = (type: StepType, input: JsonValue): Init => ({
+    payload: { case: "stepStarted", value: { type, input: fromJson(ValueSchema, input) } },
+  });
+  const done = (type: StepType, output: JsonValue): Init => ({
+    payload: { case: "stepCompleted", value: { type, output: fromJson(ValueSchema, output) } },
+  });
+  const raw = { format: "openai-chat", json: JSON.stringify({ arguments: args }) };
+
+  test.each<[string, string, Init]>([
+    ["a raw item", password, { raw }],
+    ["a raw item", "metadata.ssn", { metadata: { ssn: "1" }, raw }],
+    ["an amendment", password, { payload: { case: "amendment", value: { arguments: args } } }],
+    ["an amendment", "tool_call", { payload: { case: "amendment", value: { arguments: args } } }],
+    ["a step's input", password, begun(StepType.TOOL_CALL, JSON.parse(args))],
+    ["a step's input", password, begun(StepType.UNSPECIFIED, args)],
+    ["a step's input", password, begun(StepType.TOOL_CALL, { call: [{ arguments: args }] })],
+    ["a step's input", "toolCall.arguments", begun(StepType.TOOL_CALL, [secret])],
+    ["a step's output", password, done(StepType.TOOL_CALL, { given: { password: secret } })],
+    ["a step's output", "toolResult.content", done(StepType.TOOL_CALL, secret)],
+    ["a step's output", "toolResult.parts.text", done(StepType.TOOL_RESULT, secret)],
+    ["a step's output", "output.value.a", done(StepType.OUTPUT, { a: secret })],
+    ["a step's output", "thinking", done(StepType.THINKING, secret)],
+    [
+      "an output's text",
+      "output.value.password",
+      { payload: { case: "output", value: { text: args } } },
+    ],
+    ["a summary", password, { payload: { case: "compaction", value: { summary: args } } }],
+    [
+      "the summary before",
+      "message.text",
+      { payload: { case: "compactionDue", value: { previousSummary: secret } } },
+    ],
+  ])("%s has no more of %s", async (_what, path, init) => {
+    expect(JSON.stringify(await redact({}, init))).toContain(secret);
+    expect(JSON.stringify(await redact({ fields: [path] }, init))).not.toContain(secret);
+  });
+
+  test.each<[string, Init]>([
+    [password, begun(StepType.TOOL_CALL, { user: "ann", call: { a: ["x"] } })],
+    [password, begun(StepType.THINKING, { password: "of a riddle" })],
+    ["toolCall.arguments", done(StepType.TOOL_CALL, "fine")],
+    ["toolCall.name", { payload: { case: "compaction", value: { summary: "s" } } }],
+    ["metadata.ssn", { payload: { case: "compaction", value: { summary: "s" } } }],
+    ["raw.json.key", { raw: { format: "adk", json: '{"a":1}' } }],
+  ])("nothing else is, by %s", async (path, init) => {
+    expect(await redact({ fields: [path] }, init)).toEqual(await redact({}, init));
   });
 });
 
