@@ -36,6 +36,8 @@ export async function openSinks(parts: Parts): Promise<Sinks> {
   try {
     for (const [name, sinkConfig] of configs) {
       const { namespaces, filter } = sinkConfig;
+      // They name sessions of which the filter may hold back every event.
+      const { deletions = filter === "" } = sinkConfig;
       const redaction = new Redaction(sinkConfig.redaction);
       const sink = await openSink(name, sinkConfig, { ...parts, redaction });
       runners.push(
@@ -44,6 +46,7 @@ export async function openSinks(parts: Parts): Promise<Sinks> {
           sink,
           source,
           filter,
+          deletions,
           lingerMs: lingerMs[sinkConfig.type],
           ...(namespaces && { namespaces }),
           redaction,

@@ -21,6 +21,8 @@ interface AnySink {
   readonly filter: string;
   /** Namespaces it is for. Absent: all. */
   readonly namespaces?: readonly string[];
+  /** Whether it is told of deletions and damage. Absent: unless it has a filter. */
+  readonly deletions?: boolean;
   readonly redaction: RedactionConfig;
 }
 
@@ -80,6 +82,7 @@ const text = (most: number) =>
 const common = (content: boolean) => ({
   filter: text(limits.ruleBytes).optional(),
   namespaces: z.array(text(limits.namespaceBytes)).min(1).optional(),
+  deletions: z.boolean().optional(),
   content: z.boolean().default(content),
   redact: z
     .strictObject({
@@ -272,10 +275,11 @@ async function toConfig(
   given: Given,
   { env, folder }: Surroundings,
 ): Promise<SinkConfig> {
-  const { filter = "", namespaces, content, redact } = given;
+  const { filter = "", namespaces, deletions, content, redact } = given;
   const common: AnySink = {
     filter,
     ...(namespaces && { namespaces }),
+    ...(deletions !== undefined && { deletions }),
     redaction: { content, ...redact },
   };
   switch (given.type) {

@@ -60,7 +60,7 @@ test("everything can be said", async () => {
     `{ f: { type: file, path: /e, max_bytes: 1MiB, max_age: 24h, keep: 3, content: false },
        h: { type: webhook, url: "http://10.0.0.1/", allow_plain_http: true, key_file: key, timeout: 2s,
             dead_letters: dead, content: true, filter: "event.kind == 'fraud_alert'", namespaces: [clinic],
-            redact: { fields: [metadata.ssn, toolCall.arguments.password], patterns: ['\\b\\d{16}\\b'] } } }`,
+            deletions: true, redact: { fields: [metadata.ssn, toolCall.arguments.password], patterns: ['\\b\\d{16}\\b'] } } }`,
   );
   expect(config.sinks).toMatchObject({
     f: { maxBytes: 2 ** 20, maxAgeMs: 86_400_000, keep: 3, redaction: { content: false } },
@@ -70,6 +70,7 @@ test("everything can be said", async () => {
       timeoutMs: 2_000,
       filter: "event.kind == 'fraud_alert'",
       namespaces: ["clinic"],
+      deletions: true,
       redaction: {
         content: true,
         fields: ["metadata.ssn", "toolCall.arguments.password"],
@@ -157,7 +158,7 @@ describe("a mistake is said with its place", () => {
     ["{ a: { type: file } }", "sinks.a.path: is required; set it"],
     [
       "{ a: { type: stdout, path: /e } }",
-      'sinks.a: has the unknown key "path"; known are type, filter, namespaces, content, redact',
+      'sinks.a: has the unknown key "path"; known are type, filter, namespaces, deletions, content, redact',
     ],
     [
       `{ a: { ${hook}, redact: { field: [] } } }`,

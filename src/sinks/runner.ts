@@ -48,6 +48,8 @@ export interface SinkRunnerOptions {
   readonly redaction: Redaction;
   /** Events it gets, in CEL over `event`; empty: all. */
   readonly filter: string;
+  /** It is told of deletions and damage, which name sessions whatever the filter shows. Default true. */
+  readonly deletions?: boolean;
   /** Namespaces it is for. Absent: all. */
   readonly namespaces?: readonly string[] | undefined;
   /** Where batches go that are refused. */
@@ -239,8 +241,9 @@ export class SinkRunner {
       const part = await reader.next();
       if (part === undefined) break;
       cursor = part.cursor;
-      messages.push(...part.messages);
       for (const message of part.messages) {
+        if (!this.#shows(message)) continue;
+        messages.push(message);
         if (message.kind === "event") bytes += sizeOf(message.event);
       }
     }
@@ -250,6 +253,11 @@ export class SinkRunner {
     const time = first?.event.createTime;
     const oldestMs = time && timestampMs(time);
     return { namespace, messages, cursor, missed: reader.missed, oldestMs };
+  }
+
+  #shows({ kind }: SinkMessage): boolean {
+    const { deletions = true } = this.#options;
+    return deletions || (kind !== "session_deleted" && kind !== "events_damaged");
   }
 
   /** Tries until it is delivered, or refused. Errors: SinkEndedError; any when it is stopped. */

@@ -229,6 +229,22 @@ it("deletions are told", async () => {
   });
 });
 
+it("deletions and damage are not told to a sink that is not to hear of them", async () => {
+  const domain = await openDomain();
+  const { collector, runner } = await runSink(domain, {
+    filter: 'event.text == "fraud"',
+    deletions: false,
+  });
+  await append(domain, "innocent");
+  await deleteSession(domain, "innocent");
+  await append(domain, "s", "fraud");
+  await collector.until(() => collector.received.length > 0);
+  await deleteSession(domain, "s");
+  await eventually(() => expect(runner.stats.lag).toBe(0));
+  expect(collector.received.map(({ kind }) => kind)).toEqual(["event"]);
+  expect(collector.revisions("s")).toEqual([2]);
+});
+
 describe("events of a session that is deleted before the sink comes", () => {
   /** A session of four events in three commits that is gone, and one that is there. */
   async function domainWithGone(maintain: (domain: TestDomain) => Promise<unknown>) {
