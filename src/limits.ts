@@ -210,6 +210,9 @@ export const limits = {
   /** Pause before a batch is delivered again the first time, and the longest one. */
   sinkRetryMs: 500,
   sinkRetryMaxMs: 60_000,
+  /** Dead letters of a sink: bytes of a file, unless one batch alone is larger, and files kept beside it. */
+  deadLetterBytes: 100 * MiB,
+  deadLetterFiles: 10,
   /** What an `otlp` sink remembers of sessions that run: about 30,000 that do nothing. */
   otlpMemoryBytes: 32 * MiB,
   /** How long sinks may take at a shutdown to deliver what is there, and then to give up. */

@@ -1,18 +1,37 @@
 import { mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
+import { limits } from "../limits.ts";
+import { rotate } from "./file/rotation.ts";
 import { lineOf } from "./lines.ts";
 import type { SinkBatch } from "./sink.ts";
 
-/**
- * A file of JSON lines with what a sink's receiver will never take, one message each, as sinks write them,
- * behind when and why: `{"time":"…","reason":"…","namespace":…}`. It is made at the first, readable for its owner only.
- */
-export class DeadLetters {
+export interface DeadLettersOptions {
   /** Absolute. */
   readonly path: string;
+  /** As of a file sink. Default from `limits.ts`. */
+  readonly maxBytes?: number;
+  /** Files kept beside the one that is written. Default from `limits.ts`. */
+  readonly keep?: number;
+}
 
-  constructor({ path }: { readonly path: string }) {
+/**
+ * A file of JSON lines with what a sink's receiver will never take, one message each, as sinks write them,
+ * behind when and why: `{"time":"…","reason":"…","namespace":…}`. It is made at the first, readable for its
+ * owner only.
+ *
+ * One that would be too large is renamed, by the time, as a file sink's is. Of the renamed the newest are
+ * kept: a receiver that refuses everything must not fill the disk that the store is on.
+ */
+export class DeadLetters {
+  readonly path: string;
+  readonly #maxBytes: number;
+  readonly #keep: number;
+
+  constructor(options: DeadLettersOptions) {
+    const { path, maxBytes = limits.deadLetterBytes, keep = limits.deadLetterFiles } = options;
     this.path = path;
+    this.#maxBytes = maxBytes;
+    this.#keep = keep;
   }
 
   /** Adds a batch; on disk when it resolves. Errors: those of the file system. */
@@ -21,9 +40,23 @@ export class DeadLetters {
     const lines = batch.messages.map(
       (message) => `${head},${lineOf(batch.namespace, message).slice(1)}\n`,
     );
+    const bytes = Buffer.from(lines.join(""));
     await mkdir(dirname(this.path), { recursive: true });
-    await using file = await open(this.path, "a", 0o600);
-    await file.appendFile(lines.join(""));
+    if (await this.#isFullWith(bytes.length)) {
+      await rotate({ path: this.path, keep: this.#keep, timeMs: time.getTime() });
+    }
+    await using file = await this.#open();
+    await file.appendFile(bytes);
     await file.sync();
+  }
+
+  async #isFullWith(more: number): Promise<boolean> {
+    await using file = await this.#open();
+    const { size } = await file.stat();
+    return size > 0 && size + more > this.#maxBytes;
+  }
+
+  #open() {
+    return open(this.path, "a", 0o600);
   }
 }
