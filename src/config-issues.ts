@@ -18,9 +18,10 @@ export function wordsOf(issue: z.core.$ZodRawIssue): string {
       if (issue.input === undefined) return "is required; set it";
       return `must be ${kinds[issue.expected] ?? issue.expected}`;
     case "too_small":
-      return `must be at least ${issue.minimum}`;
+      if (issue.minimum === 1 && units[issue.origin]) return "must not be empty";
+      return `must ${measure(issue.origin, "least", issue.minimum)}`;
     case "too_big":
-      return `must be at most ${issue.maximum}`;
+      return `must ${measure(issue.origin, "most", issue.maximum)}`;
     case "invalid_value":
       return `must be ${issue.values.map((value) => JSON.stringify(value)).join(" or ")}`;
     case "unrecognized_keys":
@@ -32,6 +33,14 @@ export function wordsOf(issue: z.core.$ZodRawIssue): string {
     default:
       return "cannot be used here";
   }
+}
+
+/** What texts and lists are measured in. */
+const units: Readonly<Record<string, string>> = { string: "characters", array: "elements" };
+
+function measure(origin: string, bound: "least" | "most", value: number | bigint): string {
+  const unit = units[origin];
+  return unit === undefined ? `be at ${bound} ${value}` : `have at ${bound} ${value} ${unit}`;
 }
 
 function known(schema: unknown): string {

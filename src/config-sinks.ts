@@ -81,7 +81,10 @@ const text = (most: number) =>
 /** What all sinks have; content leaves the machine only where somebody has said so. */
 const common = (content: boolean) => ({
   filter: text(limits.ruleBytes).optional(),
-  namespaces: z.array(text(limits.namespaceBytes)).min(1).optional(),
+  namespaces: z
+    .array(text(limits.namespaceBytes))
+    .min(1, { error: "must not be empty; leave it out for all namespaces" })
+    .optional(),
   deletions: z.boolean().optional(),
   content: z.boolean().default(content),
   redact: z

@@ -70,12 +70,14 @@ export const byteSize = z
   })
   .optional();
 
+const noDuration = `must be a time from "1ms" to "10m", such as "30s"`;
+
 /** A time, as `500ms`, `30s` or `2m`, in milliseconds. From 1 ms to 10 minutes. */
-export const duration = z.string().transform((value, context) => {
+export const duration = z.string({ error: noDuration }).transform((value, context) => {
   const match = /^(\d{1,7}) ?(ms|s|m)$/.exec(value);
   const ms = Number(match?.[1]) * { ms: 1, s: 1_000, m: 60_000 }[(match?.[2] ?? "s") as "s"];
   if (ms >= 1 && ms <= 600_000) return ms;
-  context.addIssue("not a time");
+  context.addIssue(noDuration);
   return z.NEVER;
 });
 
@@ -99,7 +101,9 @@ export const apiUrl = z.string().refine((value) => {
   return isPlain && ["http:", "https:"].includes(url.protocol);
 });
 
-export const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/);
+export const variableName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
+  error: "must be the name of a variable",
+});
 
 /** A whole number above 0, also as the text of a variable. */
 export const count = z

@@ -181,6 +181,25 @@ describe("a mistake is said with its place", () => {
       "{ a: { type: webhook, url: 'http://10.0.0.1/' } }",
       "sinks.a.url: is http to another machine, where others can read the events; use https, or set allow_plain_http",
     ],
+    [
+      `{ a: { ${hook}, timeout: 0s } }`,
+      'sinks.a.timeout: must be a time from "1ms" to "10m", such as "30s"',
+    ],
+    [
+      `{ a: { ${hook}, timeout: 5 } }`,
+      'sinks.a.timeout: must be a time from "1ms" to "10m", such as "30s"',
+    ],
+    [`{ a: { ${hook}, key_file: '' } }`, "sinks.a.key_file: must not be empty"],
+    [`{ a: { ${hook}, key_env: 'A B' } }`, "sinks.a.key_env: must be the name of a variable"],
+    [
+      `{ a: { ${hook}, namespaces: [] } }`,
+      "sinks.a.namespaces: must not be empty; leave it out for all namespaces",
+    ],
+    [
+      `{ a: { ${hook}, redact: { fields: [${"a,".repeat(65)}] } } }`,
+      "sinks.a.redact.fields: must have at most 64 elements",
+    ],
+    ["{ a: { type: file, path: /e, keep: -1 } }", "sinks.a.keep: must be at least 0"],
     [`{ a: { ${hook}, key_env: NOT_SET } }`, "sinks.a.key_env: the variable NOT_SET is not set"],
     [
       `{ a: { ${hook}, key_env: A, key_file: b } }`,
@@ -204,7 +223,7 @@ describe("a mistake is said with its place", () => {
       "sinks.a.endpoint: is http to another machine, where others can read the events; use https, or set allow_plain_http",
     ],
     ["{ a: { type: otlp, headers: { 'a b': c } } }", /^sinks\.a\.headers/],
-    ["{ a: { type: otlp, signals: [] } }", /^sinks\.a\.signals: /],
+    ["{ a: { type: otlp, signals: [] } }", "sinks.a.signals: must not be empty"],
     ["{ a: { type: otlp, signals: [metrics] } }", /^sinks\.a\.signals\[0\]: /],
     ["{ 'a b': { type: stdout } }", /^sinks\.a b: its name must be 1 to 50 letters/],
     [
