@@ -1,7 +1,8 @@
 import type { Event } from "@sessiond/contract";
 import { checkFiles, deadLettersOf } from "./app-sink-files.ts";
+import type { KeySource } from "./completions/key.ts";
 import type { Config } from "./config.ts";
-import type { SinkConfig } from "./config-sinks.ts";
+import type { SinkConfig, WebhookSinkConfig } from "./config-sinks.ts";
 import { StartError } from "./errors.ts";
 import { limits } from "./limits.ts";
 import { DeadLetters } from "./sinks/dead-letters.ts";
@@ -99,14 +100,8 @@ async function openSink(
     }
     case "webhook": {
       const { WebhookSink } = await import("./sinks/webhook/webhook-sink.ts");
-      const { fixedKey, keyFromFile } = await import("./completions/key.ts");
-      const { url, timeoutMs, keyFile, key } = config;
-      return new WebhookSink({
-        url,
-        timeoutMs,
-        now,
-        key: keyFile === undefined ? fixedKey(key?.reveal()) : keyFromFile(keyFile),
-      });
+      const { url, timeoutMs } = config;
+      return new WebhookSink({ url, timeoutMs, now, key: await keyOf(name, config) });
     }
     case "otlp": {
       const { OtlpSink } = await import("./sinks/otlp/otlp-sink.ts");
@@ -121,6 +116,22 @@ async function openSink(
       });
     }
   }
+}
+
+/** What a webhook signs with, which is there and can be used. Errors: StartError. */
+async function keyOf(name: string, { keyFile, key }: WebhookSinkConfig): Promise<KeySource> {
+  const { fixedKey, keyFromFile } = await import("./completions/key.ts");
+  const source = keyFile === undefined ? fixedKey(key?.reveal()) : keyFromFile(keyFile);
+  try {
+    await source();
+  } catch (error) {
+    const [field, advice] =
+      keyFile === undefined
+        ? ["key_env", "set the variable to another"]
+        : ["key_file", `write a key into ${keyFile}`];
+    throw new StartError(`sinks.${name}.${field}: ${(error as Error).message}; ${advice}`, error);
+  }
+  return source;
 }
 
 /** What of events that are looked up may leave: of those that a filter holds back no content. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { checkFiles } from "../src/app-sink-files.ts";
 import type { SinkConfig } from "../src/config-sinks.ts";
+import { Secret } from "../src/config-summariser.ts";
 import { StartError } from "../src/errors.ts";
 import { openTestApp } from "./support/app.ts";
 
@@ -137,5 +138,25 @@ describe("a server does not start", () => {
       ),
     );
     expect(await readFile(path, "utf8")).toBe('{ "name": "mine" }');
+  });
+
+  it.each([
+    ["not there", undefined, "the file with its key cannot be read (ENOENT)"],
+    ["empty", "\n", "its key is empty, too long, or holds white space or signs beyond ASCII"],
+  ])("with a webhook whose key file is %s", async (_what, content, said) => {
+    const keyFile = join(at, "key");
+    if (content !== undefined) await writeFile(keyFile, content);
+    await expect(start({ a: { ...hook(), keyFile } as SinkConfig })).rejects.toThrow(
+      new StartError(`sinks.a.key_file: ${said}; write a key into ${keyFile}`),
+    );
+  });
+
+  it("with a webhook whose key in the environment cannot be one", async () => {
+    const key = new Secret("two words");
+    const error = await start({ a: { ...hook(), key } as SinkConfig }).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(StartError);
+    expect((error as Error).message).toMatch(
+      /^sinks\.a\.key_env: its key is empty, .*; set the variable to another$/,
+    );
   });
 });
