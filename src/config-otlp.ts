@@ -54,20 +54,19 @@ export async function readOtlp(
   given: Given,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<OtlpReceiverConfig> {
-  const { OtlpSettingsError, settingsOf } = await import("./sinks/otlp/settings.ts");
+  const { endpointsOf, OtlpSettingsError, settingsOf } = await import("./sinks/otlp/settings.ts");
   const { allow_plain_http: mayBePlain, timeout: timeoutMs } = given;
   const { endpoint, headers: own, signals, compression, resource } = given;
   try {
-    const settings = settingsOf(
-      { endpoint, headers: own, signals, compression, timeoutMs, resource },
-      { env, version, memoryBytes: limits.otlpMemoryBytes },
-    );
-    if (!mayBePlain && !Object.values(settings.urls).every(isPrivate)) {
-      throw new OtlpIssue(
+    const config = { endpoint, headers: own, signals, compression, timeoutMs, resource };
+    const plain = endpointsOf(config, env).find(({ url }) => !isPrivate(url.href));
+    if (!mayBePlain && plain !== undefined) {
+      throw new OtlpSettingsError(
+        plain.from,
         "is http to another machine, where others can read the events; use https, or set allow_plain_http",
-        "endpoint",
       );
     }
+    const settings = settingsOf(config, { env, version, memoryBytes: limits.otlpMemoryBytes });
     const headers = Object.entries(settings.headers).map(
       ([name, value]) => [name, new Secret(value)] as const,
     );

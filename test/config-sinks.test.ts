@@ -121,7 +121,9 @@ test("a variable of OpenTelemetry that makes no sense is named", async () => {
     "file sessiond.yaml is wrong at sinks.a: OTEL_EXPORTER_OTLP_ENDPOINT is no URL",
   );
   const plain = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://10.0.0.1:4318" };
-  expect(await sentence("{ a: { type: otlp } }", { env: plain })).toContain("allow_plain_http");
+  expect(await sentence("{ a: { type: otlp } }", { env: plain })).toBe(
+    "file sessiond.yaml is wrong at sinks.a: OTEL_EXPORTER_OTLP_ENDPOINT is http to another machine, where others can read the events; use https, or set allow_plain_http",
+  );
   const { config } = await load("{ a: { type: otlp, allow_plain_http: true } }", { env: plain });
   const { a } = config.sinks ?? {};
   expect(a).toMatchObject({
@@ -221,6 +223,10 @@ describe("a mistake is said with its place", () => {
     [
       "{ a: { type: otlp, endpoint: 'http://10.0.0.1:4318' } }",
       "sinks.a.endpoint: is http to another machine, where others can read the events; use https, or set allow_plain_http",
+    ],
+    [
+      "{ a: { type: otlp, endpoint: 'http://localhost:4317' } }",
+      "sinks.a.endpoint: has port 4317, which is for gRPC; sinks speak http/protobuf, so use the port for that, 4318",
     ],
     ["{ a: { type: otlp, headers: { 'a b': c } } }", /^sinks\.a\.headers/],
     ["{ a: { type: otlp, signals: [] } }", "sinks.a.signals: must not be empty"],

@@ -39,6 +39,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const defaultEndpoint = "http://localhost:4318";
 const defaultTimeoutMs = 10_000;
+/** Of OTLP over gRPC, which answers HTTP with nothing that helps. */
+const grpcPort = "4317";
 
 /**
  * Settings out of a configuration, and for what it leaves out out of the variables that OpenTelemetry names
@@ -50,7 +52,6 @@ export function settingsOf(
   config: OtlpConfig,
   { env, version, memoryBytes }: { env: Environment; version: string; memoryBytes: number },
 ): OtlpSettings {
-  const wanted = config.signals ?? signals;
   const {
     OTEL_EXPORTER_OTLP_HEADERS: headers,
     OTEL_EXPORTER_OTLP_COMPRESSION: compression,
@@ -59,7 +60,7 @@ export function settingsOf(
     OTEL_SERVICE_NAME: serviceName,
   } = env;
   return {
-    urls: Object.fromEntries(wanted.map((signal) => [signal, urlOf(signal, config, env)])),
+    urls: Object.fromEntries(endpointsOf(config, env).map(({ signal, url }) => [signal, url.href])),
     headers: { ...pairsOf(headers, "OTEL_EXPORTER_OTLP_HEADERS"), ...config.headers },
     compression: config.compression ?? compressionOf(compression),
     timeoutMs: config.timeoutMs ?? timeoutOf(timeout),
@@ -75,17 +76,38 @@ export function settingsOf(
   };
 }
 
+/** Where a signal is sent. */
+export interface Endpoint {
+  readonly signal: Signal;
+  readonly url: URL;
+  /** Where it stands: a field of the configuration, or a variable. */
+  readonly from: string;
+}
+
+/** Endpoints of the signals that are sent. Errors: OtlpSettingsError. */
+export function endpointsOf(config: OtlpConfig, env: Environment): readonly Endpoint[] {
+  return (config.signals ?? signals).map((signal) => ({
+    signal,
+    ...endpointOf(signal, config, env),
+  }));
+}
+
 /** The endpoint of one signal stands as it is; the common one gets the signal's path. */
-function urlOf(signal: Signal, { endpoint }: OtlpConfig, env: Environment): string {
+function endpointOf(
+  signal: Signal,
+  { endpoint }: OtlpConfig,
+  env: Environment,
+): Omit<Endpoint, "signal"> {
   if (endpoint === undefined) checkProtocol(signal, env);
   const variable = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`;
   const own = endpoint === undefined ? env[variable] : undefined;
-  if (own) return checkedUrl(own, variable).href;
+  if (own) return { url: checkedUrl(own, variable), from: variable };
   const { OTEL_EXPORTER_OTLP_ENDPOINT: common } = env;
   const base = endpoint ?? (common || defaultEndpoint);
-  const url = checkedUrl(base, endpoint === undefined ? "OTEL_EXPORTER_OTLP_ENDPOINT" : "endpoint");
+  const from = endpoint === undefined ? "OTEL_EXPORTER_OTLP_ENDPOINT" : "endpoint";
+  const url = checkedUrl(base, from);
   url.pathname = `${url.pathname.replace(/\/+$/, "")}/v1/${signal}`;
-  return url.href;
+  return { url, from };
 }
 
 /** An endpoint that the environment has for another protocol would never answer. */
@@ -109,6 +131,12 @@ function checkedUrl(text: string, name: string): URL {
   }
   if (url.username !== "" || url.password !== "") {
     throw new OtlpSettingsError(name, "has a user or a password in it; use headers");
+  }
+  if (url.port === grpcPort) {
+    throw new OtlpSettingsError(
+      name,
+      `has port ${grpcPort}, which is for gRPC; sinks speak http/protobuf, so use the port for that, 4318`,
+    );
   }
   return url;
 }

@@ -75,6 +75,8 @@ test.each([
   [{ endpoint: "nowhere" }, {}, "endpoint"],
   [{ endpoint: "ftp://o.example" }, {}, "endpoint"],
   [{ endpoint: "http://me:secret@o.example" }, {}, "endpoint"],
+  [{ endpoint: "https://o.example:4317/" }, {}, "endpoint"],
+  [{}, { OTEL_EXPORTER_OTLP_ENDPOINT: "http://o.example:4317" }, "OTEL_EXPORTER_OTLP_ENDPOINT"],
   [{}, { OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "nowhere" }, "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"],
   [{}, { OTEL_EXPORTER_OTLP_HEADERS: "secret" }, "OTEL_EXPORTER_OTLP_HEADERS"],
   [{}, { OTEL_RESOURCE_ATTRIBUTES: "a=%zz" }, "OTEL_RESOURCE_ATTRIBUTES"],
