@@ -5,6 +5,7 @@ import type { Config } from "./config.ts";
 import type { SinkConfig, WebhookSinkConfig } from "./config-sinks.ts";
 import { StartError } from "./errors.ts";
 import { limits } from "./limits.ts";
+import { consumerOf } from "./sinks/consumer-source.ts";
 import { DeadLetters } from "./sinks/dead-letters.ts";
 import { Pace } from "./sinks/pace.ts";
 import { Redaction } from "./sinks/redaction/redaction.ts";
@@ -13,7 +14,7 @@ import type { Sink } from "./sinks/sink.ts";
 import { Sinks } from "./sinks/sinks.ts";
 import type { Source } from "./sinks/source.ts";
 import type { LineOutput } from "./sinks/stdout.ts";
-import type { Store } from "./store/store.ts";
+import type { ConsumerName, Store } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
 
 interface Parts {
@@ -63,6 +64,17 @@ export async function openSinks(parts: Parts): Promise<Sinks> {
     throw error;
   }
   return new Sinks(runners, log);
+}
+
+/** Tells the consumers that sinks of a configuration read under from those of sinks that it had before. */
+export function isOfSink({
+  sinks = {},
+}: Pick<Config, "sinks">): (consumer: ConsumerName) => boolean {
+  return ({ namespace, name }) =>
+    Object.entries(sinks).some(
+      ([sink, { namespaces }]) =>
+        consumerOf(sink) === name && (namespaces === undefined || namespaces.includes(namespace)),
+    );
 }
 
 const lingerMs = {

@@ -11,7 +11,7 @@ import {
 } from "@sessiond/contract";
 import { AppHealth } from "./app-health.ts";
 import { AppMetrics } from "./app-metrics.ts";
-import { openSinks } from "./app-sinks.ts";
+import { isOfSink, openSinks } from "./app-sinks.ts";
 import type { Config } from "./config.ts";
 import type { Address } from "./config-values.ts";
 import { costTable } from "./domain/costs.ts";
@@ -101,6 +101,7 @@ export async function startApp(options: AppOptions): Promise<App> {
       ids,
       shutdown: shutdown.signal,
       hasSinks: Object.keys(config.sinks ?? {}).length > 0,
+      isOfSink: isOfSink(config),
       ...(await httpSummariser(config, tokens)),
       ...ofNamespaces(config),
       metricLabels,

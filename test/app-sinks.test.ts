@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { isOfSink } from "../src/app-sinks.ts";
 import { openTestApp } from "./support/app.ts";
 
 test("sinks with a filter hear of deletions only when they say so", async () => {
@@ -43,4 +44,15 @@ test("sinks with a filter hear of deletions only when they say so", async () => 
   };
   const hears = await Promise.all(Object.keys(sinks).map(heard));
   expect(hears).toEqual([true, false, false, true]);
+});
+
+test("consumers are of the sinks that are configured, in the namespaces that these read", () => {
+  const redaction = { content: true, fields: [], patterns: [] };
+  const stdout = { type: "stdout" as const, filter: "", redaction };
+  const sinks = { all: stdout, some: { ...stdout, namespaces: ["a"] } };
+  const isThere = isOfSink({ sinks });
+  const names = ["sink.all", "sink.some", "sink.other", "all"];
+  const inNamespace = (namespace: string) => names.filter((name) => isThere({ namespace, name }));
+  expect(inNamespace("a")).toEqual(["sink.all", "sink.some"]);
+  expect(inNamespace("b")).toEqual(["sink.all"]);
 });

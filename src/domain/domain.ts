@@ -2,7 +2,7 @@ import type { Hint, ProtectionRule } from "@sessiond/contract";
 import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
 import { readLog } from "../store/log.ts";
-import type { Store } from "../store/store.ts";
+import type { ConsumerName, Store } from "../store/store.ts";
 import { Exports } from "./bundles/export.ts";
 import { Imports } from "./bundles/import.ts";
 import type { Caches } from "./cache-stats.ts";
@@ -121,6 +121,8 @@ export interface DomainOptions {
   readonly onHealthWarning?: (warning: Hint, name: SessionName) => void;
   /** Sinks will read: what was committed last is kept in memory for them. Default false. */
   readonly hasSinks?: boolean;
+  /** Whether a sink reads under a name that begins with "sink.". Default: none does. */
+  readonly isOfSink?: (name: ConsumerName) => boolean;
   /** Hears why places of consumers could not be written; they are tried again. */
   readonly onConsumerError?: (error: unknown) => void;
   /** Hears of rules that failed on an event, which is then protected. */
@@ -173,7 +175,7 @@ export function wireDomain(options: DomainOptions): Domain {
     defaults,
   };
   const state = new State({ ...shared, scopes });
-  const consumers = new Consumers(shared);
+  const consumers = new Consumers({ ...shared, isOfSink: options.isOfSink });
   const recent = options.hasSinks
     ? new RecentCommits({ limitBytes: limits.recentCommitBytes })
     : undefined;

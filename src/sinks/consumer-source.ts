@@ -19,7 +19,7 @@ export class ConsumerSource implements Source {
   }
 
   behind(sink: string, signal: AbortSignal): AsyncIterable<string> {
-    return this.#consumers.storedBehind(nameOf(sink), signal);
+    return this.#consumers.storedBehind(consumerOf(sink), signal);
   }
 
   onGrowth(listener: (namespace: string) => void): () => void {
@@ -30,7 +30,7 @@ export class ConsumerSource implements Source {
 
   async open(args: { namespace: string; sink: string; filter: string }): Promise<SourceReader> {
     const { namespace, sink, filter } = args;
-    const consumer = { namespace, name: nameOf(sink) };
+    const consumer = { namespace, name: consumerOf(sink) };
     const closed = new AbortController();
     let missed = 0;
     const onMissed = (events: number) => {
@@ -112,7 +112,8 @@ class ConsumerReader implements SourceReader {
   }
 }
 
-function nameOf(sink: string): string {
+/** The consumer of a sink, in each of its namespaces. */
+export function consumerOf(sink: string): string {
   return `sink.${sink}`;
 }
 

@@ -139,6 +139,10 @@ test("consumers are listed with their lag, deleted, and completed", { timeout },
     4,
     expect.stringContaining('no consumer "audit" in namespace "listed"'),
   ]);
-  const rest = linesOf<{ name: string }>(await sessiond.ok("consumers", "-o", "jsonl", ...space));
-  expect(rest.map(({ name }) => name)).toEqual(["billing"]);
+  const tail = sessiond.start("tail", "-f", "--consumer", "billing", ...space);
+  await tail.says('"revision":3');
+  tail.child.kill("SIGINT");
+  await tail.ended;
+  const rest = linesOf(await sessiond.ok("consumers", "-o", "jsonl", ...space));
+  expect(rest).toMatchObject([{ name: "billing", lag: 0 }]);
 });

@@ -68,6 +68,7 @@ export async function openTestDomain(
       | "ids"
       | "progressIntervalMs"
       | "hasSinks"
+      | "isOfSink"
       | "tokens"
       | "costPer1000"
       | "namespaceRules"

@@ -1,4 +1,4 @@
-import { toJson } from "@bufbuild/protobuf";
+import { type JsonObject, toJson } from "@bufbuild/protobuf";
 import type { Consumer } from "@sessiond/client";
 import { ConsumerSchema } from "@sessiond/contract";
 import { Argument, type Command } from "commander";
@@ -23,7 +23,7 @@ const pageSize = 500;
 
 const help = `
 LAG is what a consumer has not read: events of its session, or commits of its namespace. Names that
-begin with "sink." are the server's own.
+begin with "sink." are the server's own; those of sinks that are configured no more can be deleted.
 
 Examples:
   sessiond consumers                         all of the namespace, with who reads them
@@ -70,7 +70,11 @@ async function list({ host, sessiond, interruption }: Server, flags: Flags) {
     return undefined;
   }
   const writer = jsonWriter(host.stdout, format);
-  for (const { message } of consumers) await writer.write(toJson(ConsumerSchema, message));
+  for (const { message, lag } of consumers) {
+    const json = toJson(ConsumerSchema, message) as JsonObject;
+    // Also when it is 0.
+    await writer.write({ ...json, lag });
+  }
   writer.end();
   return undefined;
 }

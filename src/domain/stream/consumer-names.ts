@@ -21,6 +21,13 @@ export function assertCallers(name: string, field: string): void {
   throw new InvalidFieldError({ field, description });
 }
 
+/** What to say to who deletes the consumer of a sink. */
+export function ofSink({ name }: ConsumerName): InvalidFieldError {
+  const sink = name.slice(serverPrefix.length);
+  const description = `is read by the server; remove sinks.${sink} from its configuration first`;
+  return new InvalidFieldError({ field: "name", description });
+}
+
 /** Where the answer to a request about a consumer is kept: no session has such an id. */
 export function requestName({ namespace, name }: ConsumerName) {
   return { namespace, sessionId: `\0${name}` };

@@ -10,9 +10,14 @@ import type { ReaderLease } from "./reader-lease.ts";
 export function consumerView(
   { namespace, name }: ConsumerName,
   { sessionId, sessionUid, filter, createTime, commitTime }: ConsumerRecord,
-  now: { readonly cursor: string; readonly lag: number; readonly lease: ReaderLease | undefined },
+  now: {
+    readonly cursor: string;
+    readonly lag: number;
+    readonly lease: ReaderLease | undefined;
+    readonly isOfSink: boolean;
+  },
 ): Consumer {
-  const { cursor, lag, lease } = now;
+  const { cursor, lag, lease, isOfSink } = now;
   return create(ConsumerSchema, {
     namespace,
     name,
@@ -23,12 +28,18 @@ export function consumerView(
     lag,
     ...(createTime && { createTime }),
     ...(commitTime && { commitTime }),
-    ...(lease && {
-      reader: {
-        name: lease.reader,
-        openTime: timestampFromMs(lease.openMs),
-        activeTime: timestampFromMs(lease.activeMs),
-      },
-    }),
+    // A sink reads all the time: it has a lease only while there is something.
+    ...(isOfSink &&
+      createTime && {
+        reader: { name: "server", openTime: createTime, activeTime: commitTime ?? createTime },
+      }),
+    ...(!isOfSink &&
+      lease && {
+        reader: {
+          name: lease.reader,
+          openTime: timestampFromMs(lease.openMs),
+          activeTime: timestampFromMs(lease.activeMs),
+        },
+      }),
   });
 }

@@ -44,7 +44,7 @@ import type { Remember, Requests } from "../requests.ts";
 import type { SessionCells } from "../session-cells.ts";
 import { validate } from "../validation/validate.ts";
 import { type ConsumerCell, ConsumerCells, withoutSession } from "./consumer-cells.ts";
-import { callersName, requestName } from "./consumer-names.ts";
+import { callersName, ofSink, requestName } from "./consumer-names.ts";
 import { codecOf, isOf, lagBehind, movedTo, placeOf, recordedPlace } from "./consumer-place.ts";
 import { ConsumerSources } from "./consumer-sources.ts";
 import { consumerView } from "./consumer-view.ts";
@@ -73,6 +73,7 @@ export class Consumers {
   readonly #ids: Ids;
   readonly #cells: ConsumerCells;
   readonly #sources: ConsumerSources;
+  readonly #isOfSink: (name: ConsumerName) => boolean;
 
   constructor(args: {
     store: Store;
@@ -82,6 +83,8 @@ export class Consumers {
     ids: Ids;
     /** Hears why places could not be written; they are tried again. Default: nobody does. */
     onConsumerError?: (error: unknown) => void;
+    /** Whether a sink reads under a name that begins with "sink.". Default: none does. */
+    isOfSink?: ((name: ConsumerName) => boolean) | undefined;
   }) {
     this.#store = args.store;
     this.#requests = args.requests;
@@ -92,6 +95,7 @@ export class Consumers {
       onError: args.onConsumerError ?? (() => {}),
     });
     this.#sources = new ConsumerSources(args);
+    this.#isOfSink = args.isOfSink ?? (() => false);
   }
 
   /** Errors: as documented at the rpc; so for the others. */
@@ -151,7 +155,8 @@ export class Consumers {
 
   async delete(request: DeleteConsumerRequest): Promise<DeleteConsumerResponse> {
     validate(DeleteConsumerRequestSchema, request);
-    const name = callersName(request, "name");
+    const name = { namespace: namespaceOf(request.namespace), name: request.name };
+    if (this.#isOfSink(name)) throw ofSink(name);
     return this.#requests.once(
       {
         ...requestName(name),
@@ -397,6 +402,7 @@ export class Consumers {
       cursor: this.#cursorOf(name, record),
       lag: await this.lag(name, record),
       lease,
+      isOfSink: this.#isOfSink(name),
     });
   }
 }

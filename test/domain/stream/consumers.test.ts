@@ -181,7 +181,7 @@ describe("a consumer", () => {
   test.each(["", "-x", ".", "a b", "a/b", "ä", "a\0", "x".repeat(64), "sink.file"])(
     "is not called %j",
     async (name) => {
-      await using domain = await openTestDomain();
+      await using domain = await openTestDomain({ isOfSink: () => name === "sink.file" });
       await expect(createConsumer(domain, { name })).rejects.toThrow(InvalidFieldError);
       await expect(deleteConsumer(domain, name)).rejects.toThrow(InvalidFieldError);
       await expect(commit(domain, { name, cursor: "x" })).rejects.toThrow(InvalidFieldError);

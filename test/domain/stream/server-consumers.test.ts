@@ -1,7 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { DeleteSessionRequestSchema, type WatchEventsResponse } from "@sessiond/contract";
 import { expect, test } from "vitest";
-import { ConsumerTakenOverError, InvalidFieldError } from "../../../src/errors.ts";
+import {
+  ConsumerNotFoundError,
+  ConsumerTakenOverError,
+  InvalidFieldError,
+} from "../../../src/errors.ts";
 import { openTestDomain, userText } from "../../support/domain.ts";
 import { appendTexts, deleteConsumer, getConsumer, nextEvents } from "./consumer-support.ts";
 
@@ -33,7 +37,24 @@ test("a consumer of the server is made by its first read and goes on where it co
   await appendTexts(domain, ["b"]);
   const second = await readAll(domain.serverConsumers.read(options, forever));
   expect(second.seen).toEqual(["demo:3"]);
-  await expect(deleteConsumer(domain, name)).rejects.toThrow(InvalidFieldError);
+});
+
+test("a consumer of the server can be deleted when no sink reads under its name any more", async () => {
+  let isThere = true;
+  await using domain = await openTestDomain({ isOfSink: () => isThere });
+  await appendTexts(domain, ["a"]);
+  await readAll(
+    domain.serverConsumers.read({ namespace: "default", name, untilCurrent: true }, forever),
+  );
+  const { reader, createTime } = await getConsumer(domain, name);
+  expect(reader).toMatchObject({ name: "server", openTime: createTime, activeTime: createTime });
+  const deletion = deleteConsumer(domain, name);
+  await expect(deletion).rejects.toThrow(InvalidFieldError);
+  await expect(deletion).rejects.toThrow("remove sinks.file from its configuration first");
+  isThere = false;
+  expect((await getConsumer(domain, name)).reader).toBeUndefined();
+  await deleteConsumer(domain, name);
+  await expect(getConsumer(domain, name)).rejects.toThrow(ConsumerNotFoundError);
 });
 
 test("its last message has the cursor behind what its filter hides", async () => {

@@ -29,7 +29,7 @@ export declare type Consumer = Message<"sessiond.v1.Consumer"> & {
 
   /**
    * Name, unique in the namespace. 1 to 63 letters, digits, '.', '_' and '-', the first a letter or digit.
-   * Names that begin with "sink." are the server's own.
+   * Names that begin with "sink." are the server's own; those of sinks that it has no more can be deleted.
    *
    * @generated from field: string name = 2;
    */
@@ -111,7 +111,7 @@ export declare const ConsumerSchema: GenMessage<Consumer>;
  */
 export declare type ConsumerReader = Message<"sessiond.v1.ConsumerReader"> & {
   /**
-   * What it calls itself, see `WatchEventsRequest.reader`. Absent: nothing.
+   * What it calls itself, see `WatchEventsRequest.reader`; "server" for a sink of the server. Absent: nothing.
    *
    * @generated from field: string name = 1;
    */
