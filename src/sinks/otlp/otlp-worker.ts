@@ -5,10 +5,10 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { fromBinary } from "@bufbuild/protobuf";
 import { type Event, EventBatchSchema } from "@sessiond/contract";
-import { Exporter, type Happening } from "./exporter.ts";
 import type { Found, FromThread, Question, Start, ToThread } from "./protocol.ts";
 import { SendError, Sender } from "./sender.ts";
 import type { OwnRange, SessionFacts, SessionSource } from "./source.ts";
+import { type Happening, ThreadSink } from "./thread-sink.ts";
 import { Traces } from "./traces.ts";
 
 /** Asks the main thread for what only the store knows. */
@@ -48,7 +48,7 @@ function serve(port: MessagePort, settings: Start): void {
   const post = (message: FromThread) => port.postMessage(message);
   const source = new Asked(port);
   const aborts = new Map<number, AbortController>();
-  const exporter = new Exporter({
+  const sink = new ThreadSink({
     settings,
     traces: new Traces({ source, memoryBytes: settings.memoryBytes }),
     sender: new Sender(settings),
@@ -60,7 +60,7 @@ function serve(port: MessagePort, settings: Start): void {
     const abort = new AbortController();
     aborts.set(id, abort);
     try {
-      await exporter.export({ namespace, happenings: happenings.map(read) }, abort.signal);
+      await sink.deliver({ namespace, happenings: happenings.map(read) }, abort.signal);
       post({ kind: "delivered", id });
     } catch (error) {
       const { isRefused = false, retryAfterMs } = error instanceof SendError ? error : {};

@@ -14,8 +14,8 @@ export interface Batch {
   readonly happenings: readonly Happening[];
 }
 
-/** Makes spans and log records of batches, and sends them. */
-export class Exporter {
+/** The part of an `otlp` sink in its thread: makes spans and log records of batches, and sends them. */
+export class ThreadSink {
   readonly #settings: OtlpSettings;
   readonly #traces: Traces;
   readonly #sender: Pick<Sender, "send">;
@@ -47,7 +47,7 @@ export class Exporter {
    *
    * Errors: SendError; that of the signal.
    */
-  async export(batch: Batch, abort: AbortSignal): Promise<void> {
+  async deliver(batch: Batch, abort: AbortSignal): Promise<void> {
     const taken = this.#traces.begin();
     const nowMs = this.#nowMs();
     const spans: SpanRecord[] = [];
