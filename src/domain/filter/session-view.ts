@@ -1,12 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
-import { SessionSchema, SessionState } from "@sessiond/contract";
+import { SessionSchema } from "@sessiond/contract";
 import { SessionHeadSchema } from "@sessiond/contract/store";
 import { limits } from "../../limits.ts";
 import type { StoredSession } from "../../store/store.ts";
 import { metadataView } from "../cel/metadata-view.ts";
 import { type FieldValue, lookAt, type Subject } from "../cel/subject.ts";
 import { ageMs, idleMs } from "../lifecycle/elapsed.ts";
+import { stateWords } from "../lifecycle/state-words.ts";
 
 /** A session at a time, as a filter looks at it. */
 export interface SessionAt {
@@ -23,7 +24,7 @@ const whole = (ms: number) => BigInt(Math.floor(ms));
  */
 const fields = {
   session_id: ({ stored }) => stored.session.sessionId,
-  state: ({ stored }) => states[stored.session.state],
+  state: ({ stored }) => stateWords[stored.session.state],
   preset: ({ stored }) => stored.session.preset,
   agent_id: ({ stored }) => stored.session.agentId,
   user_id: ({ stored }) => stored.session.userId,
@@ -55,18 +56,6 @@ const fields = {
   error_rate: ({ stored }) => stored.head.metrics?.requests?.errorRate ?? 0,
   cost: ({ stored }) => stored.head.metrics?.tokens?.reportedCost ?? 0,
 } satisfies Record<string, (at: SessionAt) => FieldValue>;
-
-const states = {
-  [SessionState.UNSPECIFIED]: "",
-  [SessionState.CREATED]: "created",
-  [SessionState.ACTIVE]: "active",
-  [SessionState.COMPLETED]: "completed",
-  [SessionState.FAILED]: "failed",
-  [SessionState.CANCELLED]: "cancelled",
-  [SessionState.TIMED_OUT]: "timed_out",
-  [SessionState.LIMIT_REACHED]: "limit_reached",
-  [SessionState.EXPIRED]: "expired",
-} satisfies Record<SessionState, string>;
 
 /** What filters are about. */
 export const sessionSubject: Subject<SessionAt> = {

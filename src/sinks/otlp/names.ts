@@ -3,7 +3,6 @@ import {
   type Event,
   Role,
   SessionParentKind,
-  SessionState,
   StepStatus,
   StepType,
 } from "@sessiond/contract";
@@ -141,18 +140,6 @@ export const noticeNames = {
   events_damaged: "sessiond.events_damaged",
   gap: "sessiond.gap",
 } as const;
-
-export const stateWords = {
-  [SessionState.UNSPECIFIED]: "unspecified",
-  [SessionState.CREATED]: "created",
-  [SessionState.ACTIVE]: "active",
-  [SessionState.COMPLETED]: "completed",
-  [SessionState.FAILED]: "failed",
-  [SessionState.CANCELLED]: "cancelled",
-  [SessionState.TIMED_OUT]: "timed_out",
-  [SessionState.LIMIT_REACHED]: "limit_reached",
-  [SessionState.EXPIRED]: "expired",
-} as const satisfies Record<SessionState, string>;
 
 export const stepWords = {
   [StepType.UNSPECIFIED]: "",

@@ -1,11 +1,11 @@
 import type { Compaction, Event, SessionEnded } from "@sessiond/contract";
+import { stateWords } from "../../domain/lifecycle/state-words.ts";
 import { known } from "./attributes.ts";
 import {
   otherError,
   own,
   parentWords,
   standard,
-  stateWords,
   statusWords,
   stepWords,
   strategyWords,

@@ -1,15 +1,8 @@
 import { type Event, SessionState, StepType } from "@sessiond/contract";
+import { stateWords } from "../../domain/lifecycle/state-words.ts";
 import { known, ofEvent, ofModel, ofUsage } from "./attributes.ts";
 import { bodyOf } from "./body.ts";
-import {
-  operations,
-  otherError,
-  own,
-  spanNames,
-  standard,
-  stateWords,
-  stepWords,
-} from "./names.ts";
+import { operations, otherError, own, spanNames, standard, stepWords } from "./names.ts";
 import { ofPayload } from "./payload-attributes.ts";
 import type { Attributes, SpanRecord } from "./records.ts";
 import type { SessionFacts } from "./source.ts";
