@@ -34,7 +34,7 @@ export class DeadLetters {
     this.#keep = keep;
   }
 
-  /** Adds a batch; on disk when it resolves. Errors: those of the file system. */
+  /** Adds a batch; on disk when it resolves. Errors: those of the file system; nothing is added then. */
   async add(batch: SinkBatch, { reason, time }: { reason: string; time: Date }): Promise<void> {
     const head = JSON.stringify({ time: time.toISOString(), reason }).slice(0, -1);
     const lines = batch.messages.map(
@@ -46,8 +46,15 @@ export class DeadLetters {
       await rotate({ path: this.path, keep: this.#keep, timeMs: time.getTime() });
     }
     await using file = await this.#open();
-    await file.appendFile(bytes);
-    await file.sync();
+    const { size } = await file.stat();
+    try {
+      await file.appendFile(bytes);
+      await file.sync();
+    } catch (error) {
+      // It comes again, and must not stand behind a part of itself.
+      await file.truncate(size).catch(() => {});
+      throw error;
+    }
   }
 
   async #isFullWith(more: number): Promise<boolean> {

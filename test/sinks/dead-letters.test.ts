@@ -5,7 +5,11 @@ import { EventSchema } from "@sessiond/contract";
 import { expect, it } from "vitest";
 import { DeadLetters } from "../../src/sinks/dead-letters.ts";
 import type { SinkBatch } from "../../src/sinks/sink.ts";
+import { needs } from "../support/needs.ts";
+import { canMount, mountSmallDisk } from "../support/small-disk.ts";
 import { folder } from "./support/lab.ts";
+
+const mountable = await canMount();
 
 function batch(revision: number): SinkBatch {
   const event = create(EventSchema, { revision });
@@ -35,3 +39,18 @@ it("a file that would be too large gives way, and the newest are kept", async ()
   expect(texts.join("")).toBe([5, 6, 7, 8, 9].map((n) => line(n, timeOf(n))).join(""));
   expect((await stat(path)).mode & 0o777).toBe(0o600);
 });
+
+it.runIf(needs("mount", () => mountable))(
+  "on a full disk a batch is in the file whole or not at all",
+  async () => {
+    await using disk = await mountSmallDisk(1);
+    const path = join(disk.path, "hook.jsonl");
+    const letters = new DeadLetters({ path });
+    const time = new Date(0);
+    await letters.add(batch(1), { reason: "no", time });
+    const large = { ...batch(2), messages: Array(20_000).fill(batch(2).messages[0]) };
+    await expect(letters.add(large, { reason: "no", time })).rejects.toThrow(/ENOSPC/);
+    await letters.add(batch(3), { reason: "no", time });
+    expect(await readFile(path, "utf8")).toBe(line(1, time) + line(3, time));
+  },
+);
