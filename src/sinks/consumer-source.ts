@@ -19,7 +19,7 @@ export class ConsumerSource implements Source {
   }
 
   behind(sink: string, signal: AbortSignal): AsyncIterable<string> {
-    return this.#consumers.storedBehind(consumerOf(sink), signal);
+    return this.#consumers.namespacesBehind(consumerOf(sink), signal);
   }
 
   onGrowth(listener: (namespace: string) => void): () => void {

@@ -69,43 +69,12 @@ export class ServerConsumers {
   }
 
   /**
-   * Namespaces in which something lies behind the cursor of that name, or there is none yet: all there
-   * are, then each again when there is more, for ever. One that is quiet costs nothing.
+   * Namespaces in which something lies behind the cursor of that name now, or there is none yet. What
+   * comes meanwhile may be missing: who wants that, too, listens before.
    *
    * Errors: DataLossError.
    */
   async *namespacesBehind(name: string, signal: AbortSignal): AsyncGenerator<string> {
-    assertOwn(name);
-    const changed = new Set<string>();
-    let wake = () => {};
-    const unsubscribe = this.#store.onCommit(({ change, offset }) => {
-      if (offset === 0) return;
-      changed.add(change.key.namespace);
-      wake();
-    });
-    const woken = () => wake();
-    signal.addEventListener("abort", woken);
-    try {
-      yield* this.storedBehind(name, signal);
-      while (!signal.aborted) {
-        const [namespace] = changed;
-        if (namespace === undefined) {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-          continue;
-        }
-        changed.delete(namespace);
-        if (await this.#isBehind({ namespace, name })) yield namespace;
-      }
-    } finally {
-      unsubscribe();
-      signal.removeEventListener("abort", woken);
-    }
-  }
-
-  /** Those of `namespacesBehind` that are so now. Errors: DataLossError. */
-  async *storedBehind(name: string, signal: AbortSignal): AsyncGenerator<string> {
     assertOwn(name);
     const turns = new Turns();
     let after: string | undefined;
