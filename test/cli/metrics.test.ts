@@ -1,5 +1,6 @@
 import { Sessiond as Client } from "@sessiond/client";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
+import { counterRows } from "../../src/cli/metrics/counter-rows.ts";
 import { fitted, showsUnicode, sparkline } from "../../src/cli/metrics/sparkline.ts";
 import { type InMemoryServer, startInMemory } from "../../src/testing.ts";
 import { openSessiond, type Sessiond } from "./support/sessiond.ts";
@@ -90,6 +91,8 @@ describe("sessiond metrics", () => {
     [["--metrics", "nonsense"], 'there is no metric "nonsense"; there are sessions_total'],
     [["--from", "yesterday"], '--from is "yesterday"; give an ISO time'],
     [["--from", "2026-01-01", "--period", "7d"], "--from and --period both say where it begins"],
+    [["a", "--agent"], "--agent is for numbers over sessions"],
+    [["a", "--limit", "3"], "leave out --limit or the id"],
     [["--agent", "--user"], "numbers go by one thing at a time"],
     [["--period", "900d"], "makes a period of more than 400 days"],
     [["--period", "soon"], "It must be a duration"],
@@ -100,6 +103,15 @@ describe("sessiond metrics", () => {
     expect(code).not.toBe(0);
     expect(stdout).toBe("");
   });
+});
+
+test("counters are shown whole, and shares with four digits", () => {
+  const counters = { events: 1234567, tokens: { ratio: 0.08333333333333337 }, bytes: "123456789" };
+  expect(counterRows(counters)).toEqual([
+    ["events", "1234567"],
+    ["tokens.ratio", "0.08333"],
+    ["bytes", "123456789"],
+  ]);
 });
 
 describe("a sparkline", () => {

@@ -63,6 +63,7 @@ export function addMetrics(program: Command, line: CommandLine): void {
     .addHelpText("after", help);
   addServerOptions(command);
   command.action(async (id: string | undefined, flags: Flags) => {
+    if (id !== undefined) checkAlone(flags);
     const { defaultMetrics, metricNames } = await import("@sessiond/client");
     const metrics = metricsOf(flags.metrics, Object.keys(metricNames)) ?? defaultMetrics;
     const wanted = id === undefined ? wantedBy(flags, metrics) : undefined;
@@ -121,6 +122,27 @@ async function ofSession(
   else await writeTable(host.stdout, { head: ["COUNTER", "VALUE"], rows: counterRows(json) });
   return undefined;
 }
+
+/** Errors: CommandError for what only numbers over sessions have. */
+function checkAlone(flags: Flags): void {
+  const flag = ofAggregates.find((name) => flags[name] !== undefined);
+  if (flag === undefined) return;
+  throw wrong(
+    `--${flag} is for numbers over sessions, and the counters of one session have none; leave out --${flag} or the id`,
+  );
+}
+
+const ofAggregates = [
+  "agent",
+  "user",
+  "label",
+  "by",
+  "period",
+  "from",
+  "to",
+  "metrics",
+  "limit",
+] as const satisfies readonly (keyof Flags)[];
 
 function wantedBy(flags: Flags, metrics: readonly MetricWord[]) {
   const { period, limit } = flags;

@@ -11,6 +11,12 @@ export function counterRows(json: JsonObject, before = ""): string[][] {
       });
     }
     if (typeof value === "object" && value !== null) return counterRows(value, `${before}${name}.`);
-    return [[`${before}${name}`, String(value)]];
+    return [[`${before}${name}`, textOf(value)]];
   });
+}
+
+/** Whole numbers as they are, shares and averages with as many digits as say something. */
+function textOf(value: unknown): string {
+  const isFraction = typeof value === "number" && !Number.isInteger(value);
+  return String(isFraction ? Number(value.toPrecision(4)) : value);
 }
