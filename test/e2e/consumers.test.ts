@@ -144,14 +144,15 @@ test("At least once: a consumer misses nothing while its server is killed again 
     await hasMore(100);
     isAppending.value = false;
     await Promise.all(writers);
-    await new Promise<void>((resolve) => {
+    const hasAll = new Promise<void>((resolve) => {
       told = () => {
         const all = new Set([...seen].flatMap(([id, list]) => list.map((one) => `${id}:${one}`)));
         if ([...wanted].every((event) => all.has(event))) resolve();
       };
       told();
-      sessiond.sessions.get("a").then((session) => session.append({ role: "user", text: "0" }));
     });
+    await (await sessiond.sessions.get("a")).append({ role: "user", text: "0" });
+    await hasAll;
     stop.abort();
     await done;
     // In order, but for where it began again behind what was written.

@@ -58,6 +58,11 @@ describe.each(encodings)("in %s", (encoding) => {
     );
   });
 
+  test("a letter that is younger than the tokenizers is not cut from what follows", () => {
+    const text = `\ua7d2\u2014a${"a".repeat(30)}`;
+    expect(sum(slices(text, encoding, everyBoundary), encoding)).toBe(tokens(text, encoding));
+  });
+
   test("slices of a text are the text, and none is marked without a long run", () => {
     fc.assert(
       fc.property(seamText, (text) => {
