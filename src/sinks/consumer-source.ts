@@ -1,5 +1,6 @@
 import type { WatchEventsResponse } from "@sessiond/contract";
 import { type CursorCodec, cursorCodec, scopeOf } from "../cursor.ts";
+import { serverPrefix } from "../domain/stream/consumer-names.ts";
 import type { ServerConsumers } from "../domain/stream/server-consumers.ts";
 import type { Store } from "../store/store.ts";
 import type { SinkMessage } from "./sink.ts";
@@ -114,7 +115,7 @@ class ConsumerReader implements SourceReader {
 
 /** The consumer of a sink, in each of its namespaces. */
 export function consumerOf(sink: string): string {
-  return `sink.${sink}`;
+  return `${serverPrefix}${sink}`;
 }
 
 function toSinkMessages({ message }: WatchEventsResponse): SinkMessage[] {
