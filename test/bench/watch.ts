@@ -1,6 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { fromBinary } from "@bufbuild/protobuf";
-import { AppendEventsResponseSchema, EventService, WatchStart } from "@sessiond/contract";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import {
+  AppendEventsResponseSchema,
+  CreateSessionRequestSchema,
+  EventService,
+  IfExists,
+  SessionService,
+  WatchStart,
+} from "@sessiond/contract";
 import { startServer } from "../support/server-process.ts";
 import { load, median, paced, quantile } from "./support/load.ts";
 import { appendBytes, textEvent } from "./support/messages.ts";
@@ -12,6 +19,7 @@ import { openWatches } from "./support/watches.ts";
 import { revisionOf, watchedEvents } from "./support/wire.ts";
 
 const path = pathOf(EventService.method.appendEvents);
+const createPath = pathOf(SessionService.method.createSession);
 const rounds = 3;
 const durationMs = 3_000;
 
@@ -26,7 +34,8 @@ interface Deliveries {
  *
  * A delivery is one event at one watcher; the rate counts until the last watcher has the last
  * event. Writer and watchers are one process, each watcher with a connection of its own; events are
- * counted, not decoded. Not measured: several sessions, several writers.
+ * counted, not decoded. The sessions do not compact by themselves, which would be events that nobody
+ * appended. Not measured: several sessions, several writers.
  */
 export const watchBench: Bench = async (report) => {
   await using data = await tempFolder();
@@ -94,6 +103,7 @@ async function deliveries(
   const { watchers, batchEvents, sessionId } = args;
   const events = Array(batchEvents).fill(textEvent());
   const bytes = appendBytes({ sessionId, events });
+  await createSession(client, sessionId);
   await client.call(path, bytes);
   let delivered = 0;
   using _watches = await openWatches({
@@ -133,6 +143,7 @@ async function lateness(
 ): Promise<number[]> {
   const { watchers, sessionId, durationMs } = args;
   const bytes = appendBytes({ sessionId, events: [textEvent()] });
+  await createSession(client, sessionId);
   const { headRevision } = fromBinary(AppendEventsResponseSchema, await client.call(path, bytes));
   const sentMs: number[] = [];
   const latencies: number[] = [];
@@ -162,6 +173,13 @@ async function lateness(
   });
   await until(() => latencies.length >= sentMs.length * watchers);
   return latencies;
+}
+
+async function createSession(client: RawClient, sessionId: string): Promise<void> {
+  const contextPolicy = { compaction: { manual: true } };
+  const request = { session: { sessionId, contextPolicy }, ifExists: IfExists.RETURN };
+  const message = create(CreateSessionRequestSchema, request);
+  await client.call(createPath, Buffer.from(toBinary(CreateSessionRequestSchema, message)));
 }
 
 async function until(holds: () => boolean): Promise<void> {
