@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** Kinds of values as zod calls them, in our words. */
 const kinds: Readonly<Record<string, string>> = {

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { Secret } from "./config-summariser.ts";
 import { duration, isLoopback } from "./config-values.ts";
 import { limits } from "./limits.ts";

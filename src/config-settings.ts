@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { Settings } from "./config.ts";
 import { usualKeyVariable } from "./config-summariser.ts";
 import * as values from "./config-values.ts";

@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Session } from "@sessiond/contract";
-import { z } from "zod";
+import * as z from "zod";
 import { parseAgent } from "./config-agents.ts";
 import type { ConfigFile } from "./config-file.ts";
 import { readSinks, type SinkConfig, type Surroundings } from "./config-sinks.ts";

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import type { ConfigFile } from "./config-file.ts";
 import { wordsOf } from "./config-issues.ts";
 import { StartError } from "./errors.ts";

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type EventSchema, Role } from "@sessiond/contract";
-import { z } from "zod";
+import * as z from "zod";
 
 const messageSchema = z.object({
   role: z.enum(["system", "user", "assistant", "tool"]),
