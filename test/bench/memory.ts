@@ -10,6 +10,9 @@ import { pathOf, RawClient } from "./support/raw-client.ts";
 import type { Bench, Row } from "./support/report.ts";
 import { tempFolder } from "./support/temp-folder.ts";
 
+/** After ten quiet seconds the engine gives back the pages it kept for more of the same. */
+const idleMs = 15_000;
+
 const infoPath = pathOf(ServerService.method.getServerInfo);
 const appendPath = pathOf(EventService.method.appendEvents);
 
@@ -37,6 +40,8 @@ export const memoryBench: Bench = async (report) => {
     const filled = fill(client, { sessionIds: sessionIds(100), eventsEach: 1_000 });
     rows.push(await peak("while 100,000 events are appended, most", server, filled));
     rows.push(await row("after 100,000 events", server));
+    await sleep(idleMs);
+    rows.push(await row(`${idleMs / 1_000} s later`, server));
   }
   await using server = await startServer({ data: data.path, env: collectable });
   using client = new RawClient(server.address);

@@ -3,6 +3,8 @@ import type { Reply, Request } from "./protocol.ts";
 
 /** A worker that died is not started again sooner than this, so that one that cannot run costs little. */
 const restartDelayMs = 1_000;
+/** Its garbage is texts that were counted. Left to itself the engine lets them become 64 MB. */
+const maxYoungGenerationSizeMb = 8;
 
 interface TokenThreadOptions {
   readonly onReply: (reply: Reply) => void;
@@ -71,5 +73,8 @@ export class TokenThread {
 function startWorker(): Worker {
   // The worker has the suffix of this file: .ts as source, .js as built.
   const suffix = import.meta.url.endsWith(".ts") ? ".ts" : ".js";
-  return new Worker(new URL(`./worker${suffix}`, import.meta.url), { name: "tokens" });
+  return new Worker(new URL(`./worker${suffix}`, import.meta.url), {
+    name: "tokens",
+    resourceLimits: { maxYoungGenerationSizeMb },
+  });
 }
