@@ -1,4 +1,5 @@
 import { RevisionConflictError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import type { SessionName } from "./keys.ts";
 import type { Change, SessionKey } from "./store.ts";
 
@@ -19,10 +20,23 @@ export interface StoredPlaces {
  * Where sessions with commits under way will be once these are done.
  *
  * An engine that writes later than it answers decides by this, and by what it has stored only for
- * sessions that are not in here. Holds one small entry for each such session.
+ * sessions that are not in here. Holds one small entry for each such session; those that were here last
+ * stay as long as there is room, because nobody else moves a session, and to read a head for every
+ * append takes longer than to write one.
  */
 export class InFlight {
+  /** Those that commits began on last come last. */
   readonly #sessions = new Map<string, { place: SessionPlace | undefined; commits: number }>();
+  readonly #remembered: number;
+
+  constructor(
+    args: {
+      /** Sessions without a commit under way that stay. Default: `limits.cachedSessions`. */
+      remembered?: number;
+    } = {},
+  ) {
+    this.#remembered = args.remembered ?? limits.cachedSessions;
+  }
 
   /**
    * Checks a change against the session as it will be after the commits called before.
@@ -78,14 +92,23 @@ export class InFlight {
 
   #begin(name: string, place: SessionPlace | undefined): void {
     const commits = (this.#sessions.get(name)?.commits ?? 0) + 1;
+    this.#sessions.delete(name);
     this.#sessions.set(name, { place, commits });
   }
 
   #end(name: string): void {
     const entry = this.#sessions.get(name);
     if (entry === undefined) return;
-    if (entry.commits === 1) this.#sessions.delete(name);
-    else entry.commits -= 1;
+    entry.commits -= 1;
+    if (this.#sessions.size > this.#remembered) this.#forget();
+  }
+
+  /** Forgets sessions without a commit under way until there is room, the oldest first. */
+  #forget(): void {
+    for (const [name, { commits }] of this.#sessions) {
+      if (commits === 0) this.#sessions.delete(name);
+      if (this.#sessions.size <= this.#remembered) return;
+    }
   }
 }
 
