@@ -145,6 +145,8 @@ export const limits = {
   cachedSessionBytes: 64 * MiB,
   /** UTF-16 units of texts that wait to be counted; beyond it counts are estimated. */
   tokenQueueLength: 16 * MiB,
+  /** Pretokens of an encoding whose tokens are remembered, about 100 bytes each. */
+  knownPretokens: 20_000,
 
   /** Indexes of sessions for windows with a query, all together. */
   retrievalBytes: 64 * MiB,

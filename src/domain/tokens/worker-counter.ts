@@ -7,11 +7,14 @@ import type { Keep, ShortText, TokenCounter } from "./counter.ts";
 import { toEncoding, tokenCount } from "./encodings.ts";
 import { estimateCut, estimateTokens } from "./estimate.ts";
 import type { Cut } from "./jobs.ts";
+import { PretokenCounts, pretokensOf } from "./pretokens.ts";
 import { type CountReply, type CutReply, type Encoding, encodings } from "./protocol.ts";
 import { TokenThread } from "./token-thread.ts";
 
 /** UTF-16 units that are estimated in one turn of the event loop, some milliseconds of it. */
 const estimateLength = 1024 * 1024;
+/** UTF-16 units of one request that are cut into pretokens here, a millisecond or two of the event loop. */
+const inlineLength = 32 * 1024;
 
 /** A text to count that the worker has been given, or will be at the end of this turn of the event loop. */
 interface Pending {
@@ -48,7 +51,9 @@ export interface CountedTexts {
 /**
  * Counts tokens in a worker thread, which starts at the first count or preload.
  *
- * The texts of one turn of the event loop travel in one message; short ones overtake long ones.
+ * Short texts are cut into pretokens here, and the worker is asked for those that were never met; what
+ * it says of them is remembered. The texts of one turn of the event loop travel in one message; short ones
+ * overtake long ones.
  * Counts always come: when more than `limits.tokenQueueLength` UTF-16 units wait, and when the
  * worker dies, they are estimated (see `estimate.ts`) and marked so. The worker does not keep the
  * process alive.
@@ -57,6 +62,7 @@ export class WorkerTokenCounter implements TokenCounter {
   readonly #log: WorkerCounterOptions["log"];
   readonly #onCounted: WorkerCounterOptions["onCounted"];
   readonly #thread: TokenThread;
+  readonly #pretokens = new Map<Encoding, PretokenCounts>();
   readonly #pending = new Map<number, Pending>();
   readonly #pendingCuts = new Map<number, PendingCut>();
   #nextId = 0;
@@ -82,7 +88,14 @@ export class WorkerTokenCounter implements TokenCounter {
     const known = toEncoding(encoding);
     if (this.#closed) throw new ShuttingDownError();
     const startMs = performance.now();
-    const counts = await Promise.all(texts.map((text) => this.#countOne(text, known)));
+    let length = 0;
+    const counts = await Promise.all(
+      texts.map((text) => {
+        length += text.length;
+        // Of many texts the worker takes the rest, or others would wait for them all to be cut.
+        return length <= inlineLength ? this.#countShort(text, known) : this.#ask(text, known);
+      }),
+    );
     if (texts.length > 0) this.#onCounted?.(counted(counts, startMs));
     return counts;
   }
@@ -105,7 +118,7 @@ export class WorkerTokenCounter implements TokenCounter {
   async preload(encoding: string): Promise<void> {
     if (this.#closed) throw new ShuttingDownError();
     // Not by `count`, because nobody asked for it.
-    await this.#countOne("a", toEncoding(encoding));
+    await this.#ask("a", toEncoding(encoding));
   }
 
   /** Ends the worker. Counts under way are estimated. */
@@ -118,7 +131,56 @@ export class WorkerTokenCounter implements TokenCounter {
     await this.close();
   }
 
-  #countOne(text: string, encoding: Encoding): TokenCount | Promise<TokenCount> {
+  #countShort(text: string, encoding: Encoding): TokenCount | Promise<TokenCount> {
+    const pretokens = pretokensOf(text, encoding);
+    if (pretokens === undefined) return this.#ask(text, encoding);
+    const known = this.#knownOf(encoding);
+    const unknown: string[] = [];
+    let count = 0;
+    for (const pretoken of pretokens) {
+      const tokens = known.get(pretoken);
+      if (tokens === undefined) unknown.push(pretoken);
+      else count += tokens;
+    }
+    if (unknown.length > 0) return this.#learn({ text, count, unknown, encoding });
+    return tokenCount({ count, encoding, estimated: false });
+  }
+
+  /** Asks for the pretokens of a text that are not known, and adds them to what the others count. */
+  async #learn(args: {
+    readonly text: string;
+    readonly count: number;
+    readonly unknown: readonly string[];
+    readonly encoding: Encoding;
+  }): Promise<TokenCount> {
+    const { text, unknown, encoding } = args;
+    const different = [...new Set(unknown)];
+    const asked = await Promise.all(different.map((pretoken) => this.#ask(pretoken, encoding)));
+    // For lack of room or of a worker: then the text is estimated as a whole.
+    if (asked.some(({ accuracy }) => accuracy !== TokenAccuracy.EXACT)) {
+      return estimate(text, encoding);
+    }
+    const learned = new Map(
+      different.map((pretoken, index) => [pretoken, asked[index]?.count ?? 0]),
+    );
+    const known = this.#knownOf(encoding);
+    for (const [pretoken, tokens] of learned) known.set(pretoken, tokens);
+    let { count } = args;
+    for (const pretoken of unknown) count += learned.get(pretoken) ?? 0;
+    return tokenCount({ count, encoding, estimated: false });
+  }
+
+  #knownOf(encoding: Encoding): PretokenCounts {
+    let known = this.#pretokens.get(encoding);
+    if (known === undefined) {
+      known = new PretokenCounts({ limit: limits.knownPretokens });
+      this.#pretokens.set(encoding, known);
+    }
+    return known;
+  }
+
+  /** Has the worker count a text. */
+  #ask(text: string, encoding: Encoding): TokenCount | Promise<TokenCount> {
     if (text === "") return tokenCount({ count: 0, encoding, estimated: false });
     if (!this.#hasRoomFor(text)) return estimate(text, encoding);
     return new Promise((resolve) => {
