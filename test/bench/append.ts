@@ -1,8 +1,9 @@
 import { EventService } from "@sessiond/contract";
 import { startServer } from "../support/server-process.ts";
-import { type Call, type Load, load, median } from "./support/load.ts";
+import { at, type Call, type Load, load, median } from "./support/load.ts";
 import { appendBytes, textEvent } from "./support/messages.ts";
 import { cpuMs } from "./support/process-stats.ts";
+import { createQuietSession } from "./support/quiet-session.ts";
 import { pathOf, RawClient } from "./support/raw-client.ts";
 import type { Bench } from "./support/report.ts";
 import { tempFolder } from "./support/temp-folder.ts";
@@ -27,7 +28,7 @@ interface Round extends Load {
 /**
  * Durable appends of one typical message, against a bare grpc-js echo of the same bytes.
  *
- * Server and load share the machine's cores, in both cases. Rounds of all variants take turns, and
+ * All but the sessions of one row do not compact by themselves. Server and load share the machine's cores, in both cases. Rounds of all variants take turns, and
  * a ratio is the median of the rounds' ratios. Not measured: several connections.
  */
 export const appendBench: Bench = async (report) => {
@@ -37,23 +38,25 @@ export const appendBench: Bench = async (report) => {
   using echoClient = new RawClient(echo.address);
   using client = new RawClient(server.address);
   const one = appendBytes({ sessionId: "one", events: [textEvent()] });
-  const sessions = Array.from({ length: 64 }, (_, index) =>
-    appendBytes({ sessionId: `s${index}`, events: [textEvent()] }),
-  );
+  const sessions = Array.from({ length: 64 }, (_, index) => `s${index}`);
+  for (const sessionId of ["one", "ids", ...sessions]) await createQuietSession(client, sessionId);
+  const toSessions = (prefix = "") =>
+    sessions.map((id) => appendBytes({ sessionId: `${prefix}${id}`, events: [textEvent()] }));
   let requests = 0;
   const withId = () => appendBytes({ ...oneEvent, requestId: `request ${requests++}` });
   const oneEvent = { sessionId: "ids", events: [textEvent()] };
   const toEcho = { pid: echo.pid, call: () => echoClient.call(path, one) };
   const toOne = { pid: server.pid, call: () => client.call(path, one) };
-  const toMany = {
+  const toMany = (requests: readonly Buffer[]) => ({
     pid: server.pid,
-    call: (index: number) => client.call(path, sessions[index % 64] ?? one),
-  };
+    call: (index: number) => client.call(path, at(requests, index)),
+  });
   const toIds = { pid: server.pid, call: () => client.call(path, withId()) };
 
   const variants: Readonly<Record<string, Variant>> = {
     "echo, 64 in flight": { ...toEcho, inFlight: 64 },
-    "append to 64 sessions, 64 in flight": { ...toMany, inFlight: 64 },
+    "append to 64 sessions, 64 in flight": { ...toMany(toSessions()), inFlight: 64 },
+    "and these compact, 64 in flight": { ...toMany(toSessions("compacting ")), inFlight: 64 },
     "append to one session, 64 in flight": { ...toOne, inFlight: 64 },
     "append with request ids, 64 in flight": { ...toIds, inFlight: 64 },
     "echo, one at a time": { ...toEcho, inFlight: 1 },

@@ -1,17 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import {
-  AppendEventsResponseSchema,
-  CreateSessionRequestSchema,
-  EventService,
-  IfExists,
-  SessionService,
-  WatchStart,
-} from "@sessiond/contract";
+import { fromBinary } from "@bufbuild/protobuf";
+import { AppendEventsResponseSchema, EventService, WatchStart } from "@sessiond/contract";
 import { startServer } from "../support/server-process.ts";
 import { load, median, paced, quantile } from "./support/load.ts";
 import { appendBytes, textEvent } from "./support/messages.ts";
 import { cpuMs } from "./support/process-stats.ts";
+import { createQuietSession } from "./support/quiet-session.ts";
 import { pathOf, RawClient } from "./support/raw-client.ts";
 import type { Bench } from "./support/report.ts";
 import { tempFolder } from "./support/temp-folder.ts";
@@ -19,7 +13,6 @@ import { openWatches } from "./support/watches.ts";
 import { revisionOf, watchedEvents } from "./support/wire.ts";
 
 const path = pathOf(EventService.method.appendEvents);
-const createPath = pathOf(SessionService.method.createSession);
 const rounds = 3;
 const durationMs = 3_000;
 
@@ -34,8 +27,7 @@ interface Deliveries {
  *
  * A delivery is one event at one watcher; the rate counts until the last watcher has the last
  * event. Writer and watchers are one process, each watcher with a connection of its own; events are
- * counted, not decoded. The sessions do not compact by themselves, which would be events that nobody
- * appended. Not measured: several sessions, several writers.
+ * counted, not decoded. The sessions do not compact. Not measured: several sessions, several writers.
  */
 export const watchBench: Bench = async (report) => {
   await using data = await tempFolder();
@@ -103,7 +95,7 @@ async function deliveries(
   const { watchers, batchEvents, sessionId } = args;
   const events = Array(batchEvents).fill(textEvent());
   const bytes = appendBytes({ sessionId, events });
-  await createSession(client, sessionId);
+  await createQuietSession(client, sessionId);
   await client.call(path, bytes);
   let delivered = 0;
   using _watches = await openWatches({
@@ -143,7 +135,7 @@ async function lateness(
 ): Promise<number[]> {
   const { watchers, sessionId, durationMs } = args;
   const bytes = appendBytes({ sessionId, events: [textEvent()] });
-  await createSession(client, sessionId);
+  await createQuietSession(client, sessionId);
   const { headRevision } = fromBinary(AppendEventsResponseSchema, await client.call(path, bytes));
   const sentMs: number[] = [];
   const latencies: number[] = [];
@@ -173,13 +165,6 @@ async function lateness(
   });
   await until(() => latencies.length >= sentMs.length * watchers);
   return latencies;
-}
-
-async function createSession(client: RawClient, sessionId: string): Promise<void> {
-  const contextPolicy = { compaction: { manual: true } };
-  const request = { session: { sessionId, contextPolicy }, ifExists: IfExists.RETURN };
-  const message = create(CreateSessionRequestSchema, request);
-  await client.call(createPath, Buffer.from(toBinary(CreateSessionRequestSchema, message)));
 }
 
 async function until(holds: () => boolean): Promise<void> {
