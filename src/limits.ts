@@ -97,6 +97,8 @@ export const limits = {
 
   /** Calls that run at once, streams aside. */
   calls: 4_096,
+  /** Unary calls that begin in one turn of the event loop. */
+  callsAtOnce: 16,
   watches: 10_000,
   /** How often a quiet watch says that it is current. */
   progressIntervalMs: 5_000,

@@ -1,5 +1,6 @@
 import { ShuttingDownError, TooManyCallsError } from "../errors.ts";
 import { limits } from "../limits.ts";
+import { Turns } from "./turns.ts";
 
 /** A unary call ends by itself; a stream ends when its reader has taken the last of it. */
 export type CallKind = "unary" | "stream";
@@ -13,6 +14,7 @@ export type CallKind = "unary" | "stream";
 export class Calls {
   readonly #running = { unary: 0, stream: 0 };
   readonly #idle: (() => void)[] = [];
+  readonly #turns = new Turns({ atOnce: limits.callsAtOnce });
   #closed = false;
 
   /** No new call is taken. */
@@ -38,6 +40,11 @@ export class Calls {
       throw new TooManyCallsError({ limit: limits.calls });
     }
     this.#running[kind]++;
+  }
+
+  /** Resolves when a unary call that was taken may begin. Calls begin in the order they were taken. */
+  turn(): Promise<void> {
+    return this.#turns.next();
   }
 
   end(kind: CallKind): void {

@@ -96,6 +96,7 @@ function unary(spec: Kind<"unary">, options: GrpcAdapterOptions): handleUnaryCal
       return;
     }
     try {
+      await calls.turn();
       const context = new GrpcContext(call, method);
       const bytes = encode(await impl(decoded(call.request), context));
       const header = context.headerToSend;

@@ -29,6 +29,7 @@ export function callInterceptor(options: HttpCallOptions): Interceptor {
       throw failed(error);
     }
     try {
+      if (kind === "unary") await calls.turn();
       const response = await next(request);
       if (!response.stream) {
         ended?.();
