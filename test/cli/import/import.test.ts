@@ -14,6 +14,14 @@ interface Line {
   readonly event: { readonly revision: number; readonly raw?: { readonly json: string } };
 }
 
+interface Imported {
+  readonly sessionId: string;
+  readonly line: number;
+}
+
+/** Sessions are said when they are there, in any order. */
+const byLine = (a: Imported, b: Imported) => a.line - b.line;
+
 const file = (name: string, text: string) => writeFile(join(sessiond.folder, name), text);
 const chat = ["import", "--format", "openai-chat"];
 /** Spaces, numbers and escapes that would not survive parsing and writing. */
@@ -59,8 +67,11 @@ describe("a file", () => {
 
   test("goes under the names asked for", async () => {
     await file("named.jsonl", `[${plain}]\n[${plain}]\n`);
-    const named = linesOf(await sessiond.ok(...chat, "named.jsonl", "--prefix", "p/"));
-    expect(named).toMatchObject([{ sessionId: "p/named-1" }, { sessionId: "p/named-2" }]);
+    const named = linesOf<Imported>(await sessiond.ok(...chat, "named.jsonl", "--prefix", "p/"));
+    expect(named.sort(byLine)).toMatchObject([
+      { sessionId: "p/named-1" },
+      { sessionId: "p/named-2" },
+    ]);
     expect(await sessiond.run(...chat, "named.jsonl", "--session", "one")).toMatchObject({
       code: 7,
       stderr: expect.stringContaining("named.jsonl:1: --session names one session"),
@@ -75,7 +86,7 @@ describe("stdin", () => {
     const run = () => sessiond.runWith(input, ...chat, ...names, ...space);
     const { code, stdout, stderr } = await run();
     expect(code).toBe(7);
-    expect(linesOf(stdout)).toEqual([
+    expect(linesOf<Imported>(stdout).sort(byLine)).toEqual([
       { sessionId: "stdin-1", file: "stdin", line: 1, events: 1, isNew: true },
       { sessionId: "stdin-3", file: "stdin", line: 3, events: 1, isNew: true },
     ]);
@@ -125,8 +136,8 @@ test("an import that is repeated, or was cut short, stores everything once", asy
   const news: boolean[][] = [];
   for (let run = 0; run < 2; run += 1) {
     const output = await sessiond.ok(...chat, "twice.jsonl", ...space);
-    const results = linesOf<{ sessionId: string; isNew: boolean }>(output);
-    results.sort((a, b) => a.sessionId.localeCompare(b.sessionId));
+    const results = linesOf<Imported & { isNew: boolean }>(output);
+    results.sort(byLine);
     news.push(results.map(({ isNew }) => isNew));
   }
   expect(news).toEqual([
