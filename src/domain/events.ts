@@ -21,6 +21,7 @@ import type { Clock, Ids } from "../ids.ts";
 import { limits } from "../limits.ts";
 import { placesOf } from "../store/log.ts";
 import type { Store, StoredSession } from "../store/store.ts";
+import { AppendOrders, type Order } from "./append-orders.ts";
 import type { BackgroundCompaction } from "./context/compaction/background.ts";
 import { sessionEncoding } from "./context/policy.ts";
 import { withProtection } from "./context/protection-view.ts";
@@ -35,7 +36,12 @@ import type { Protection } from "./protection/protection.ts";
 import type { Quotas } from "./quotas/quotas.ts";
 import { type EventDraft, type Outcome, withoutEnd } from "./record.ts";
 import type { Requests } from "./requests.ts";
-import { checkRevision, type SessionCell, type SessionCells } from "./session-cells.ts";
+import {
+  checkRevision,
+  type SessionCell,
+  type SessionCells,
+  type SessionName,
+} from "./session-cells.ts";
 import { checkLogSize } from "./sizes.ts";
 import type { TokenCounter } from "./tokens/counter.ts";
 import { scaleCount } from "./tokens/encodings.ts";
@@ -43,17 +49,9 @@ import { countEvents } from "./tokens/media.ts";
 import { learnedFactor, reportedCount } from "./tokens/reported.ts";
 import { validate } from "./validation/validate.ts";
 
-/** Keeps batches that are counted side by side in the order they were sent. */
-export interface Order {
-  /** Resolves when the batch before is decided on; rejects when it failed. */
-  readonly turn: Promise<void>;
-  /** Says that this batch is decided on. */
-  decided(): void;
-}
-
 /** How a batch is appended. */
 export interface AppendContext {
-  /** Absent: it is decided on when it is counted. */
+  /** Absent: it is decided on behind the appends of its session that came before. */
   readonly order?: Order;
   /** What events get that have no trace context of their own. Absent: nothing. */
   readonly trace?: TraceContext | undefined;
@@ -68,6 +66,7 @@ export class Events {
   readonly #protection: Protection;
   readonly #quotas: Quotas;
   readonly #background: BackgroundCompaction;
+  readonly #orders = new AppendOrders();
   readonly #clock: Clock;
   readonly #ids: Ids;
 
@@ -105,6 +104,17 @@ export class Events {
     validate(AppendEventsRequestSchema, request);
     checkPayloads(request.events);
     const name = { namespace: namespaceOf(request.namespace), sessionId: request.sessionId };
+    return order === undefined
+      ? this.#orders.run(name, (own) => this.#append(request, name, own, trace))
+      : this.#append(request, name, order, trace);
+  }
+
+  #append(
+    request: AppendEventsRequest,
+    name: SessionName,
+    order: Order,
+    trace: TraceContext | undefined,
+  ): Promise<AppendEventsResponse> {
     return this.#requests.once(
       {
         ...name,
@@ -117,7 +127,7 @@ export class Events {
           this.#cells.use(name, async (cell) => {
             const known = cell.latest ?? { session: create(SessionSchema, name) };
             const drafts = await this.#counted(traced(request.events, trace), known);
-            await order?.turn;
+            await order.turn;
             // From here to the commit nothing waits: the decision is made on the latest state.
             checkRevision(cell, request.expectedRevision);
             const before = cell.latest;
@@ -137,7 +147,7 @@ export class Events {
             });
             const record = remember(response);
             const commit = cell.commit({ after, events, ...(record && { request: record }) });
-            order?.decided();
+            order.decided();
             await commit;
             this.#background.consider(after);
             return response;

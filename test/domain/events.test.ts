@@ -5,6 +5,7 @@ import {
   AppendStreamRequestSchema,
   Durability,
   EndSessionRequestSchema,
+  type Event,
   EventOrder,
   ListEventsRequestSchema,
   Role,
@@ -246,15 +247,56 @@ test("a page token of another query, or a damaged one, is refused", async () => 
   await expect(list({ pageSize: -1 })).rejects.toThrow("page_size");
 });
 
+/** The first batch is counted last: order must not depend on how long counting takes. */
+const slowFirst = {
+  ...characterCounter,
+  count: async (texts: readonly string[], encoding: string) => {
+    if (texts[0] === "0") await new Promise((resolve) => setImmediate(resolve));
+    return characterCounter.count(texts, encoding);
+  },
+};
+
+async function textsOf(domain: { log(sessionId: string): Promise<readonly Event[]> }) {
+  const log = await domain.log("demo");
+  return log.slice(1).map(({ payload }) => payload.case === "message" && payload.value.text);
+}
+
+test("appends under way at once are decided in the order they came, also behind one that fails", async () => {
+  await using domain = await openTestDomain({ tokens: slowFirst });
+  const appends = ["0", "1", "", "3"].map((text, index) =>
+    domain.append({
+      ...demo,
+      ...(index % 2 === 0 && { requestId: `r${index}` }),
+      events: [text === "" ? {} : userText(text)],
+    }),
+  );
+  const outcomes = await Promise.allSettled(appends);
+  expect(outcomes.map(({ status }) => status)).toEqual([
+    ...["fulfilled", "fulfilled", "rejected", "fulfilled"],
+  ]);
+  expect(await textsOf(domain)).toEqual(["0", "1", "3"]);
+});
+
+test("an append behind one that the decision refused is decided all the same", async () => {
+  await using domain = await openTestDomain({ tokens: slowFirst });
+  await domain.append({ ...demo, events: [userText("before")] });
+  const refused = domain.append({ ...demo, expectedRevision: 99, events: [userText("0")] });
+  const next = domain.append({ ...demo, events: [userText("next")] });
+  await expect(refused).rejects.toThrow(RevisionConflictError);
+  expect(await next).toMatchObject({ headRevision: 3 });
+});
+
+test("a repeat under way holds up nobody, and the append behind it is decided behind the first", async () => {
+  await using domain = await openTestDomain({ tokens: slowFirst });
+  const first = { ...demo, requestId: "r", events: [userText("0")] };
+  const answers = await Promise.all([
+    ...[first, first].map((request) => domain.append(request)),
+    domain.append({ ...demo, events: [userText("next")] }),
+  ]);
+  expect(answers.map(({ headRevision }) => headRevision)).toEqual([2, 2, 3]);
+});
+
 test("a stream of appends is answered in order and stops at the first failure", async () => {
-  const slowFirst = {
-    ...characterCounter,
-    // The first batch is counted last: order must not depend on how long counting takes.
-    count: async (texts: readonly string[], encoding: string) => {
-      if (texts[0] === "0") await new Promise((resolve) => setImmediate(resolve));
-      return characterCounter.count(texts, encoding);
-    },
-  };
   await using domain = await openTestDomain({ tokens: slowFirst });
   const requests = ["0", "1", "2", "", "4"].map((text) =>
     create(AppendStreamRequestSchema, {
@@ -277,10 +319,7 @@ test("a stream of appends is answered in order and stops at the first failure", 
   };
   await expect(run()).rejects.toThrow(InvalidFieldError);
   expect(heads).toEqual([2, 3, 4]);
-  const texts = (await domain.log("demo"))
-    .slice(1)
-    .map(({ payload }) => payload.case === "message" && payload.value.text);
-  expect(texts).toEqual(["0", "1", "2"]);
+  expect(await textsOf(domain)).toEqual(["0", "1", "2"]);
 });
 
 test("a stream of appends stores nothing after a batch that the store refused", async () => {

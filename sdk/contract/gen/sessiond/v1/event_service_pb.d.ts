@@ -1068,7 +1068,8 @@ export declare const EventService: GenService<{
    *
    * All events are stored, in order, or none. When the call returns they are as durable as the
    * response says. Repeating a call with the same `request_id` and events returns the first
-   * result without storing twice. A batch that reaches a limit of the session is stored whole, and
+   * result without storing twice. Calls on one session that are under way at once are decided on in
+   * the order the server got them. A batch that reaches a limit of the session is stored whole, and
    * the session ends with it as LIMIT_REACHED; an output alone reaches none, see SessionLimits.
    *
    * Errors: SESSION_NOT_FOUND, SESSION_ENDED, REVISION_CONFLICT, REQUEST_ID_REUSED,
