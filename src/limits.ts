@@ -97,7 +97,7 @@ export const limits = {
 
   /** Calls that run at once, streams aside. */
   calls: 4_096,
-  /** Unary calls that begin in one turn of the event loop. */
+  /** Unary calls that begin before the event loop gets its turn. */
   callsAtOnce: 16,
   watches: 10_000,
   /** How often a quiet watch says that it is current. */
@@ -145,7 +145,7 @@ export const limits = {
   /** Sessions kept in memory between calls, by number and by the bytes of their own fields. */
   cachedSessions: 10_000,
   cachedSessionBytes: 64 * MiB,
-  /** UTF-16 units of texts that wait to be counted; beyond it counts are estimated. */
+  /** UTF-16 units of texts that wait to be counted, and 512 for each; beyond it counts are estimated. */
   tokenQueueLength: 16 * MiB,
   /** Pretokens of an encoding whose tokens are remembered, about 100 bytes each. */
   knownPretokens: 20_000,

@@ -19,6 +19,8 @@ export class FairQueue<Result> {
   readonly #nowMs: () => number;
   readonly #turnMs: number;
   #short: Job<Result>[] = [];
+  /** Short texts that were taken, at the front of their list. */
+  #taken = 0;
   readonly #long: Job<Result>[] = [];
 
   constructor(options: {
@@ -31,7 +33,7 @@ export class FairQueue<Result> {
   }
 
   get isEmpty(): boolean {
-    return this.#short.length === 0 && this.#long.length === 0;
+    return this.#taken === this.#short.length && this.#long.length === 0;
   }
 
   add(job: Job<Result>): void {
@@ -43,15 +45,12 @@ export class FairQueue<Result> {
   turn(): Result[] {
     const results: Result[] = [];
     const shortEndMs = this.#nowMs() + this.#turnMs;
-    let taken = 0;
-    for (const { steps } of this.#short) {
-      if (taken > 0 && this.#nowMs() >= shortEndMs) break;
-      taken += 1;
-      let step = steps.next();
-      while (!step.done) step = steps.next();
+    for (let job = this.#next(); job !== undefined; job = this.#next()) {
+      let step = job.steps.next();
+      while (!step.done) step = job.steps.next();
       results.push(step.value);
+      if (this.#nowMs() >= shortEndMs) break;
     }
-    this.#short = this.#short.slice(taken);
 
     const next = this.#long.shift();
     if (next === undefined) return results;
@@ -61,5 +60,17 @@ export class FairQueue<Result> {
     if (step.done) results.push(step.value);
     else this.#long.push(next);
     return results;
+  }
+
+  /** Takes the short text that came first. */
+  #next(): Job<Result> | undefined {
+    const job = this.#short[this.#taken];
+    if (job !== undefined) this.#taken += 1;
+    // Seldom, or a long queue would be copied again and again.
+    if (this.#taken * 2 > this.#short.length) {
+      this.#short = this.#short.slice(this.#taken);
+      this.#taken = 0;
+    }
+    return job;
   }
 }

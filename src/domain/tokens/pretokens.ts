@@ -3,7 +3,7 @@ import type { Encoding } from "./protocol.ts";
 /*
  * The first stage of the tokenizers, for texts of which it is known beyond doubt: what `pat_str` of
  * tiktoken's encodings says, in classes of the few characters that are let in here. Their classes are
- * the same in every version of Unicode. See `characters.ts` for the idea of the expressions.
+ * the same in every version of Unicode since 6.1. See `characters.ts` for the idea of the expressions.
  */
 
 /** Texts up to this length, in UTF-16 units, are looked at here. */
@@ -63,23 +63,35 @@ export function pretokensOf(text: string, encoding: Encoding): readonly string[]
   return pretokens.every(({ length }) => length <= maxPretokenLength) ? pretokens : undefined;
 }
 
-/** How many tokens pretokens of one encoding have, as far as that was found out. */
+/**
+ * How many tokens pretokens of one encoding have, as far as that was found out. When there are too many,
+ * those go that were not asked for lately.
+ */
 export class PretokenCounts {
-  readonly #counts = new Map<string, number>();
   readonly #limit: number;
+  #young = new Map<string, number>();
+  #old = new Map<string, number>();
 
-  /** `limit`: how many are remembered; then it begins anew. */
+  /** `limit`: how many are remembered at most. */
   constructor({ limit }: { limit: number }) {
     this.#limit = limit;
   }
 
   get(pretoken: string): number | undefined {
-    return this.#counts.get(pretoken);
+    const known = this.#young.get(pretoken);
+    if (known !== undefined) return known;
+    const old = this.#old.get(pretoken);
+    if (old !== undefined) this.set(pretoken, old);
+    return old;
   }
 
   set(pretoken: string, count: number): void {
-    if (this.#counts.size >= this.#limit) this.#counts.clear();
+    if (this.#young.has(pretoken)) return;
+    if (this.#young.size >= this.#limit / 2) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
     // A copy: engines let a part of a text keep all of it.
-    this.#counts.set(Buffer.from(pretoken, "utf16le").toString("utf16le"), count);
+    this.#young.set(Buffer.from(pretoken, "utf16le").toString("utf16le"), count);
   }
 }

@@ -3,7 +3,7 @@ import type { Reply, Request } from "./protocol.ts";
 
 /** A worker that died is not started again sooner than this, so that one that cannot run costs little. */
 const restartDelayMs = 1_000;
-/** Its garbage is texts that were counted. Left to itself the engine lets them become 64 MB. */
+/** Its garbage is texts that were counted. Left to itself the engine lets them become 192 MB. */
 const maxYoungGenerationSizeMb = 8;
 
 interface TokenThreadOptions {

@@ -14,7 +14,11 @@ import { TokenThread } from "./token-thread.ts";
 /** UTF-16 units that are estimated in one turn of the event loop, some milliseconds of it. */
 const estimateLength = 1024 * 1024;
 /** UTF-16 units of one request that are cut into pretokens here, a millisecond or two of the event loop. */
-const inlineLength = 32 * 1024;
+const inlineLength = 8 * 1024;
+/** Pretokens that the worker is asked for because of one text. With more of them it is asked for the text. */
+const maxUnknown = 8;
+/** What a text takes from the room for those that wait, beside its length. */
+const overhead = 512;
 
 /** A text to count that the worker has been given, or will be at the end of this turn of the event loop. */
 interface Pending {
@@ -146,7 +150,10 @@ export class WorkerTokenCounter implements TokenCounter {
     return tokenCount({ count, encoding, estimated: false });
   }
 
-  /** Asks for the pretokens of a text that are not known, and adds them to what the others count. */
+  /**
+   * Asks for the pretokens of a text that are not known, and adds them to what the others count. When there
+   * are many it asks for the text, and learns some of them beside.
+   */
   async #learn(args: {
     readonly text: string;
     readonly count: number;
@@ -155,19 +162,29 @@ export class WorkerTokenCounter implements TokenCounter {
   }): Promise<TokenCount> {
     const { text, unknown, encoding } = args;
     const different = [...new Set(unknown)];
-    const asked = await Promise.all(different.map((pretoken) => this.#ask(pretoken, encoding)));
-    // For lack of room or of a worker: then the text is estimated as a whole.
-    if (asked.some(({ accuracy }) => accuracy !== TokenAccuracy.EXACT)) {
-      return estimate(text, encoding);
+    if (different.length > maxUnknown) {
+      const whole = this.#ask(text, encoding);
+      void this.#askPretokens(different.slice(0, maxUnknown), encoding);
+      return whole;
     }
-    const learned = new Map(
-      different.map((pretoken, index) => [pretoken, asked[index]?.count ?? 0]),
-    );
-    const known = this.#knownOf(encoding);
-    for (const [pretoken, tokens] of learned) known.set(pretoken, tokens);
+    const learned = await this.#askPretokens(different, encoding);
+    // For lack of room or of a worker: then the text is estimated as a whole.
+    if (learned === undefined) return estimate(text, encoding);
     let { count } = args;
     for (const pretoken of unknown) count += learned.get(pretoken) ?? 0;
     return tokenCount({ count, encoding, estimated: false });
+  }
+
+  /** Asks for pretokens and remembers them; undefined: not all could be counted. */
+  async #askPretokens(
+    pretokens: readonly string[],
+    encoding: Encoding,
+  ): Promise<ReadonlyMap<string, number> | undefined> {
+    const asked = await Promise.all(pretokens.map((pretoken) => this.#ask(pretoken, encoding)));
+    if (asked.some(({ accuracy }) => accuracy !== TokenAccuracy.EXACT)) return undefined;
+    const known = this.#knownOf(encoding);
+    for (const [index, { count }] of asked.entries()) known.set(pretokens[index] ?? "", count);
+    return new Map(asked.map(({ count }, index) => [pretokens[index] ?? "", count]));
   }
 
   #knownOf(encoding: Encoding): PretokenCounts {
@@ -189,7 +206,7 @@ export class WorkerTokenCounter implements TokenCounter {
       this.#batch.push(pending);
       this.#pending.set(this.#nextId, pending);
       this.#nextId = (this.#nextId + 1) >>> 0;
-      this.#waitingLength += text.length;
+      this.#waitingLength += roomOf(text);
     });
   }
 
@@ -218,12 +235,12 @@ export class WorkerTokenCounter implements TokenCounter {
       return estimateCut(text, keep);
     }
     this.#nextCutId = (id + 1) >>> 0;
-    this.#waitingLength += text.length;
+    this.#waitingLength += roomOf(text);
     return new Promise((resolve) => this.#pendingCuts.set(id, { text, keep, resolve }));
   }
 
   #hasRoomFor(text: string): boolean {
-    return this.#waitingLength + text.length <= limits.tokenQueueLength;
+    return this.#waitingLength + roomOf(text) <= limits.tokenQueueLength;
   }
 
   #counted({ ids, counts, estimated }: CountReply): void {
@@ -232,7 +249,7 @@ export class WorkerTokenCounter implements TokenCounter {
       // Unknown ids are answers to texts that were estimated meanwhile.
       if (pending === undefined) continue;
       this.#pending.delete(id);
-      this.#waitingLength -= pending.text.length;
+      this.#waitingLength -= roomOf(pending.text);
       pending.resolve(
         tokenCount({
           count: counts[index] ?? 0,
@@ -247,13 +264,13 @@ export class WorkerTokenCounter implements TokenCounter {
     const pending = this.#pendingCuts.get(id);
     if (pending === undefined) return;
     this.#pendingCuts.delete(id);
-    this.#waitingLength -= pending.text.length;
+    this.#waitingLength -= roomOf(pending.text);
     pending.resolve(cut);
   }
 
   #onDeath(err: unknown): void {
     const lost = this.#pending.size + this.#pendingCuts.size;
-    this.#log.warn({ err }, `token worker died; ${lost} counts are estimated`);
+    this.#log.warn({ err }, `token worker died; ${lost} texts it was given are estimated`);
     void this.#estimatePending();
   }
 
@@ -268,12 +285,16 @@ export class WorkerTokenCounter implements TokenCounter {
     let length = 0;
     for (const { text, encoding, resolve } of counts) {
       resolve(estimate(text, encoding));
-      length += text.length;
+      length += roomOf(text);
       if (length < estimateLength) continue;
       length = 0;
       await nextTurn();
     }
   }
+}
+
+function roomOf({ length }: string): number {
+  return length + overhead;
 }
 
 function estimate(text: string, encoding: Encoding): TokenCount {

@@ -9,7 +9,7 @@ const realRuns = readRealRuns();
 
 /** Characters on every seam of the expressions, and each that is let in at all. */
 const seams = [
-  ...["a", "B", "Zz", "é", "É", "ß", "ª", "µ", "x".repeat(30), "OpenAI", "HTTPServer"],
+  ...["a", "B", "Zz", "é", "É", "ß", "ª", "µ", "OpenAI", "HTTPServer"],
   ...["0", "12", "345", "6789", "²", "¼"],
   ...["'", "'s", "'LL", "'Re", "’s", "''"],
   ...[" ", "  ", "\t", "\u00a0", "\n", "\r\n", "\n\n", " \n ", "\v", "\f"],
@@ -41,11 +41,11 @@ describe.each(["o200k_base", "cl100k_base"] as const)("in %s", (encoding) => {
     );
   });
 
-  test("every character stands in them as in the tokenizer, before, between and behind others", () => {
+  test("every character stands in them as in the tokenizer, beside every other", () => {
     for (const unit of known) {
-      for (const around of ["", "a", "A", "1", " ", "!", "'", "\n", "é", "—"]) {
-        const whole = `${around}${unit}${around}${unit}${unit}${around}s`;
-        expect(sum(pretokensOf(whole, encoding)), JSON.stringify(whole)).toBe(tokens(whole));
+      for (const other of known) {
+        const whole = `${other}${unit}${other}${other}${unit}${unit}${other}s`;
+        if (sum(pretokensOf(whole, encoding)) !== tokens(whole)) expect.fail(JSON.stringify(whole));
       }
     }
   });
@@ -67,11 +67,14 @@ test("what is not known beyond doubt is left to the tokenizer", () => {
   for (const encoding of rare) expect(pretokensOf("a", encoding)).toBeUndefined();
 });
 
-test("counts are remembered up to a limit", () => {
-  const counts = new PretokenCounts({ limit: 2 });
-  counts.set("a", 1);
-  counts.set(" b—", 2);
-  expect([counts.get("a"), counts.get(" b—")]).toEqual([1, 2]);
-  counts.set("c", 3);
-  expect([counts.get("a"), counts.get("c")]).toEqual([undefined, 3]);
+test("counts are remembered up to a limit, those that are asked for longest", () => {
+  const counts = new PretokenCounts({ limit: 6 });
+  for (const [index, pretoken] of ["a", " b—", "c"].entries()) counts.set(pretoken, index);
+  expect(["a", " b—", "c"].map((pretoken) => counts.get(pretoken))).toEqual([0, 1, 2]);
+  for (const pretoken of ["d", "e", "f", "g"]) {
+    counts.set(pretoken, 3);
+    counts.set(pretoken, 3);
+    expect(counts.get("a")).toBe(0);
+  }
+  expect([counts.get(" b—"), counts.get("c")]).toEqual([undefined, undefined]);
 });

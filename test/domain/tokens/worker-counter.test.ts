@@ -50,6 +50,25 @@ describe("a running counter", () => {
     );
   });
 
+  test("counts texts of many new words, then of known ones, then of both, as the tokenizer does", async () => {
+    const word = fc.string({
+      unit: fc.constantFrom(..."aeiklmnstABC09-'"),
+      minLength: 1,
+      maxLength: 9,
+    });
+    const text = fc.array(word, { maxLength: 40 }).map((words) => words.join(" "));
+    await fc.assert(
+      fc.asyncProperty(fc.array(text, { maxLength: 20 }), async (all) => {
+        for (const texts of [all, all, [...all, all.join(" ").slice(0, 1_000)]]) {
+          const counts = await counter.count(texts, "o200k_base");
+          expect(counts.map((count) => [count.count, count.accuracy])).toEqual(
+            texts.map((one) => [o200k.encode_ordinary(one).length, EXACT]),
+          );
+        }
+      }),
+    );
+  });
+
   test("an empty text has 0 tokens, exactly", async () => {
     expect(await countOne("")).toMatchObject({ count: 0, accuracy: EXACT, encoding: "o200k_base" });
     expect(await counter.count([], "o200k_base")).toEqual([]);
@@ -179,7 +198,7 @@ test("a worker that cannot start leaves no count waiting", async () => {
 
 test("more text than may wait is estimated at once", async () => {
   const { counter } = observedCounter();
-  const full = " word".padEnd(limits.tokenQueueLength, " word");
+  const full = " word".padEnd(limits.tokenQueueLength - 512, " word");
   const order: string[] = [];
   const waiting = counter.count([full], "r50k_base").then(([count]) => {
     order.push("waiting");
