@@ -5,17 +5,17 @@
  * would happen until the last one is: no commit would be on its way to the disk and no answer on its way to
  * the client, who waits for one to send the next. So after a few the event loop gets its turn.
  */
-export class Turns {
+export class CallTurns {
   readonly #atOnce: number;
   readonly #waiting: (() => void)[] = [];
   #isScheduled = false;
 
-  /** `atOnce`: calls that begin in one turn of the event loop. */
+  /** `atOnce`: calls that begin before the event loop gets its turn. */
   constructor({ atOnce }: { atOnce: number }) {
     this.#atOnce = atOnce;
   }
 
-  /** Resolves when the caller may begin; at the end of what runs now, if nobody else waits. */
+  /** Resolves when the caller may begin; at the end of what runs now, if none began just before. */
   next(): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve);

@@ -1,6 +1,6 @@
 import { ShuttingDownError, TooManyCallsError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { Turns } from "./turns.ts";
+import { CallTurns } from "./call-turns.ts";
 
 /** A unary call ends by itself; a stream ends when its reader has taken the last of it. */
 export type CallKind = "unary" | "stream";
@@ -14,7 +14,7 @@ export type CallKind = "unary" | "stream";
 export class Calls {
   readonly #running = { unary: 0, stream: 0 };
   readonly #idle: (() => void)[] = [];
-  readonly #turns = new Turns({ atOnce: limits.callsAtOnce });
+  readonly #turns = new CallTurns({ atOnce: limits.callsAtOnce });
   #closed = false;
 
   /** No new call is taken. */

@@ -28,8 +28,9 @@ interface Round extends Load {
 /**
  * Durable appends of one typical message, against a bare grpc-js echo of the same bytes.
  *
- * All but the sessions of one row do not compact by themselves. Server and load share the machine's cores, in both cases. Rounds of all variants take turns, and
- * a ratio is the median of the rounds' ratios. Not measured: several connections.
+ * All but the sessions of one row do not compact by themselves. Server and load share the machine's cores,
+ * in both cases. Rounds of all variants take turns, and a ratio is the median of the rounds' ratios. Not
+ * measured: several connections.
  */
 export const appendBench: Bench = async (report) => {
   await using data = await tempFolder();

@@ -97,6 +97,7 @@ async function recounted(store: LmdbStore): Promise<Ledger> {
 }
 
 test("Accounted: after kills under load, what was counted equals a recount of the logs", async () => {
+  let groups = 0;
   for (const [cycle, answers] of kills.entries()) {
     await killUnderLoad(answers, cycle);
     const store = await LmdbStore.open({ path: data });
@@ -105,6 +106,7 @@ test("Accounted: after kills under load, what was counted equals a recount of th
     await using domain = await openTestDomain({ store });
     domain.now = Date.now();
     await checkAccount(domain, ledger);
-    expect(ledger.groups().length).toBeGreaterThan(cycle);
+    groups = ledger.groups().length;
   }
+  expect(groups).toBeGreaterThan(kills.length);
 }, 300_000);

@@ -1,9 +1,9 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { Turns } from "../../src/transport/turns.ts";
+import { CallTurns } from "../../src/transport/call-turns.ts";
 
 /** Callers of `next`, by number, as they begin. */
-function callers(turns: Turns, count: number): number[] {
+function callers(turns: CallTurns, count: number): number[] {
   const begun: number[] = [];
   for (let index = 0; index < count; index++) void turns.next().then(() => begun.push(index));
   return begun;
@@ -12,7 +12,7 @@ function callers(turns: Turns, count: number): number[] {
 const upTo = (end: number) => Array.from({ length: end }, (_, index) => index);
 
 test("a few begin in one turn of the event loop, in order, until all have", async () => {
-  const begun = callers(new Turns({ atOnce: 4 }), 10);
+  const begun = callers(new CallTurns({ atOnce: 4 }), 10);
   expect(begun).toEqual([]);
   await Promise.resolve();
   await new Promise((resolve) => process.nextTick(resolve));
@@ -24,7 +24,7 @@ test("a few begin in one turn of the event loop, in order, until all have", asyn
 });
 
 test("who comes later waits behind those who wait", async () => {
-  const turns = new Turns({ atOnce: 2 });
+  const turns = new CallTurns({ atOnce: 2 });
   const early = callers(turns, 4);
   await new Promise((resolve) => process.nextTick(resolve));
   const late = callers(turns, 1);
@@ -35,7 +35,7 @@ test("who comes later waits behind those who wait", async () => {
 });
 
 test("a lone one does not wait for a turn, also after others did", async () => {
-  const turns = new Turns({ atOnce: 2 });
+  const turns = new CallTurns({ atOnce: 2 });
   callers(turns, 3);
   for (let count = 0; count < 4; count++) await turn();
   const begun = callers(turns, 1);
