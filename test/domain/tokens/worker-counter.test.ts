@@ -223,13 +223,16 @@ test("a text that is counted makes room for the next", async () => {
   expect(first?.count).toBe(Math.ceil(most.length / 5));
 });
 
-test("closing leaves no count waiting, and later counts are refused", async () => {
-  const { counter } = observedCounter();
-  const left = counter.count(["twelve bytes"], "r50k_base");
-  await counter.close();
-  expect(await left).toMatchObject([{ count: 6, accuracy: ESTIMATED }]);
-  await expect(counter.count(["text"], "r50k_base")).rejects.toThrow(ShuttingDownError);
-  const keep = { headTokens: 1, tailTokens: 1, wholeTokens: 9 };
-  await expect(counter.shorten("text", keep, "r50k_base")).rejects.toThrow(ShuttingDownError);
-  await counter.close();
-});
+test.each(["r50k_base", "o200k_base"])(
+  "closing leaves no count in %s waiting, and later counts are refused",
+  async (encoding) => {
+    const { counter } = observedCounter();
+    const left = counter.count(["twelve bytes"], encoding);
+    await counter.close();
+    expect(await left).toMatchObject([{ count: 6, accuracy: ESTIMATED }]);
+    await expect(counter.count(["text"], encoding)).rejects.toThrow(ShuttingDownError);
+    const keep = { headTokens: 1, tailTokens: 1, wholeTokens: 9 };
+    await expect(counter.shorten("text", keep, "r50k_base")).rejects.toThrow(ShuttingDownError);
+    await counter.close();
+  },
+);
