@@ -2,7 +2,7 @@ import { Worker } from "node:worker_threads";
 import { TokenAccuracy } from "@sessiond/contract";
 import fc from "fast-check";
 import { get_encoding } from "tiktoken";
-import { afterAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { WorkerTokenCounter } from "../../../src/domain/tokens/worker-counter.ts";
 import { NotSupportedError, ShuttingDownError } from "../../../src/errors.ts";
 import { limits } from "../../../src/limits.ts";
@@ -212,6 +212,29 @@ test("more text than may wait is estimated at once", async () => {
   expect(over).toMatchObject({ count: 2, accuracy: ESTIMATED });
   expect(await waiting).toMatchObject({ accuracy: ESTIMATED });
   expect(order).toEqual(["over", "waiting"]);
+});
+
+test("the worker is asked for a text of many new words, and for few of its words beside", async () => {
+  const { counter, workers } = observedCounter();
+  await counter.preload("o200k_base");
+  const [worker] = workers;
+  if (worker === undefined) throw new Error("no worker was started");
+  const post = vi.spyOn(worker, "postMessage");
+  const asked = () => post.mock.calls.flatMap(([{ texts }]) => texts as readonly string[]);
+  const words = Array.from(
+    { length: 100 },
+    (_, index) => `word${String.fromCharCode(97 + (index % 26))}${index}x`,
+  );
+  const text = words.join(" ");
+  const [count] = await counter.count([text], "o200k_base");
+  expect(count).toMatchObject({ count: o200k.encode_ordinary(text).length, accuracy: EXACT });
+  expect(asked().filter((one) => one === text)).toEqual([text]);
+  expect(asked()).toHaveLength(1 + 8);
+  await counter.count([text], "o200k_base");
+  const known = asked().slice(1, 9);
+  post.mockClear();
+  await counter.count([known.join("")], "o200k_base");
+  expect(asked()).toEqual([]);
 });
 
 test("a text that is counted makes room for the next", async () => {
