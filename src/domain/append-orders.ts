@@ -1,4 +1,4 @@
-import type { SessionName } from "./session-cells.ts";
+import { keyOf, type SessionName } from "./session-cells.ts";
 
 /** Keeps batches that are counted side by side in the order they were sent. */
 export interface Order {
@@ -18,7 +18,7 @@ export class AppendOrders {
 
   /** Runs an append behind those of its session that came before. Errors: those of `append`. */
   async run<T>(name: SessionName, append: (order: Order) => Promise<T>): Promise<T> {
-    const key = `${name.namespace}\0${name.sessionId}`;
+    const key = keyOf(name);
     const turn = this.#newest.get(key) ?? Promise.resolve();
     const decision = Promise.withResolvers<void>();
     this.#newest.set(key, decision.promise);

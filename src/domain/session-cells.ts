@@ -320,7 +320,8 @@ export class SessionCells {
 
 function ignore(): void {}
 
-function keyOf({ namespace, sessionId }: SessionName): string {
+/** A session's name as one text, the same for no other. */
+export function keyOf({ namespace, sessionId }: SessionName): string {
   return `${namespace}\0${sessionId}`;
 }
 

@@ -48,9 +48,9 @@ export const appendBench: Bench = async (report) => {
   const oneEvent = { sessionId: "ids", events: [textEvent()] };
   const toEcho = { pid: echo.pid, call: () => echoClient.call(path, one) };
   const toOne = { pid: server.pid, call: () => client.call(path, one) };
-  const toMany = (requests: readonly Buffer[]) => ({
+  const toMany = (appends: readonly Buffer[]) => ({
     pid: server.pid,
-    call: (index: number) => client.call(path, at(requests, index)),
+    call: (index: number) => client.call(path, at(appends, index)),
   });
   const toIds = { pid: server.pid, call: () => client.call(path, withId()) };
 

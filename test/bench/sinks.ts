@@ -4,14 +4,14 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { EventService, IfExists } from "@sessiond/contract";
-import { connect } from "../robustness/connection.ts";
+import { EventService } from "@sessiond/contract";
 import { scrape } from "../support/scrape.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
 import { buildBundle } from "./support/bundle.ts";
 import { load, median } from "./support/load.ts";
 import { appendBytes, textEvent } from "./support/messages.ts";
 import { cpuMs } from "./support/process-stats.ts";
+import { createQuietSession } from "./support/quiet-session.ts";
 import { pathOf, RawClient } from "./support/raw-client.ts";
 import type { Bench } from "./support/report.ts";
 import { tempFolder } from "./support/temp-folder.ts";
@@ -107,14 +107,9 @@ async function compare(args: {
   const bytes = Array.from({ length: sessions }, (_, index) =>
     appendBytes({ sessionId: `${events}-${index}`, events: batch }),
   );
-  // Compactions would take more than the appends, with sinks and without.
-  const contextPolicy = { compaction: { manual: true } };
   for (const { address } of [on, off]) {
-    const { sessions: service } = connect(address);
-    for (let n = 0; n < sessions; n++) {
-      const session = { sessionId: `${events}-${n}`, contextPolicy };
-      await service.createSession({ session, ifExists: IfExists.RETURN });
-    }
+    using client = new RawClient(address);
+    for (let n = 0; n < sessions; n++) await createQuietSession(client, `${events}-${n}`);
   }
   const run = async (server: ServerProcess, forMs: number): Promise<Round> => {
     using client = new RawClient(server.address);

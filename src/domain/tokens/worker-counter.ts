@@ -182,9 +182,12 @@ export class WorkerTokenCounter implements TokenCounter {
   ): Promise<ReadonlyMap<string, number> | undefined> {
     const asked = await Promise.all(pretokens.map((pretoken) => this.#ask(pretoken, encoding)));
     if (asked.some(({ accuracy }) => accuracy !== TokenAccuracy.EXACT)) return undefined;
+    const learned = new Map(
+      pretokens.map((pretoken, index) => [pretoken, asked[index]?.count ?? 0]),
+    );
     const known = this.#knownOf(encoding);
-    for (const [index, { count }] of asked.entries()) known.set(pretokens[index] ?? "", count);
-    return new Map(asked.map(({ count }, index) => [pretokens[index] ?? "", count]));
+    for (const [pretoken, count] of learned) known.set(pretoken, count);
+    return learned;
   }
 
   #knownOf(encoding: Encoding): PretokenCounts {

@@ -1,5 +1,4 @@
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { CreateSessionRequestSchema, Role, type SessionSchema } from "@sessiond/contract";
+import { Role } from "@sessiond/contract";
 import { factKinds, fullName } from "../../eval/facts.ts";
 import { madeUpName, paragraph, people, smallTalk } from "../../eval/vocabulary.ts";
 import { type Random, randomOf } from "../../robustness/random.ts";
@@ -88,9 +87,3 @@ export const systemInstructions = [
   "Never promise a date or an amount on behalf of the team. Ask when two notes contradict.",
   "Write in the language of the question. Lists have at most seven lines.",
 ].join("\n");
-
-/** The bytes of a call that creates a session. */
-export function createBytes(session: MessageInitShape<typeof SessionSchema>): Buffer {
-  const message = create(CreateSessionRequestSchema, { session });
-  return Buffer.from(toBinary(CreateSessionRequestSchema, message));
-}

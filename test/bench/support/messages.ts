@@ -1,5 +1,10 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { AppendEventsRequestSchema, type EventSchema, Role } from "@sessiond/contract";
+import {
+  AppendEventsRequestSchema,
+  CreateSessionRequestSchema,
+  type EventSchema,
+  Role,
+} from "@sessiond/contract";
 
 export type EventInit = MessageInitShape<typeof EventSchema>;
 
@@ -17,6 +22,12 @@ export function textEvent(text: string = typicalText): EventInit {
 export function uncountedEvent(): EventInit {
   const value = { kind: { case: "stringValue", value: typicalText } } as const;
   return { payload: { case: "custom", value: { type: "bench", value } } };
+}
+
+/** The bytes of a call that creates a session. */
+export function createBytes(request: MessageInitShape<typeof CreateSessionRequestSchema>): Buffer {
+  const message = create(CreateSessionRequestSchema, request);
+  return Buffer.from(toBinary(CreateSessionRequestSchema, message));
 }
 
 /** The bytes of an append, without a request id unless one is given. */

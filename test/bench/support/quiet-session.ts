@@ -1,5 +1,5 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import { CreateSessionRequestSchema, IfExists, SessionService } from "@sessiond/contract";
+import { IfExists, SessionService } from "@sessiond/contract";
+import { createBytes } from "./messages.ts";
 import { pathOf, type RawClient } from "./raw-client.ts";
 
 const path = pathOf(SessionService.method.createSession);
@@ -11,7 +11,6 @@ const path = pathOf(SessionService.method.createSession);
  */
 export async function createQuietSession(client: RawClient, sessionId: string): Promise<void> {
   const contextPolicy = { compaction: { manual: true } };
-  const request = { session: { sessionId, contextPolicy }, ifExists: IfExists.RETURN };
-  const message = create(CreateSessionRequestSchema, request);
-  await client.call(path, Buffer.from(toBinary(CreateSessionRequestSchema, message)));
+  const session = { sessionId, contextPolicy };
+  await client.call(path, createBytes({ session, ifExists: IfExists.RETURN }));
 }

@@ -8,11 +8,11 @@ import {
   SessionService,
 } from "@sessiond/contract";
 import { startServer } from "../../support/server-process.ts";
-import { Chat, createBytes, toolCall, toolResult } from "../support/chat.ts";
+import { Chat, toolCall, toolResult } from "../support/chat.ts";
 import { at } from "../support/load.ts";
 import { delayMeasured, longestBlockMs, type Measured, startIdle } from "../support/loop-delay.ts";
 import { megabytes } from "../support/megabytes.ts";
-import { appendBytes, type EventInit, textEvent } from "../support/messages.ts";
+import { appendBytes, createBytes, type EventInit, textEvent } from "../support/messages.ts";
 import { pathOf, RawClient } from "../support/raw-client.ts";
 import type { Row } from "../support/report.ts";
 import { tempFolder } from "../support/temp-folder.ts";
@@ -110,7 +110,7 @@ function stepsFor(name: keyof typeof megabytes): Readonly<Record<string, Step>> 
   return {
     "append as message and as result": async (client) => {
       const contextPolicy = { compaction: { manual: true } };
-      await client.call(createPath, createBytes({ sessionId: name, contextPolicy }));
+      await client.call(createPath, createBytes({ session: { sessionId: name, contextPolicy } }));
       await append(client, chat.turn());
       await append(client, [textEvent(text)]);
       await append(client, chat.turn());

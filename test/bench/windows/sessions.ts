@@ -1,7 +1,7 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { AppendEventsResponseSchema, EventService, SessionService } from "@sessiond/contract";
-import { Chat, createBytes, systemInstructions } from "../support/chat.ts";
-import { appendBytes, type EventInit } from "../support/messages.ts";
+import { Chat, systemInstructions } from "../support/chat.ts";
+import { appendBytes, createBytes, type EventInit } from "../support/messages.ts";
 import { pathOf, type RawClient } from "../support/raw-client.ts";
 
 const appendPath = pathOf(EventService.method.appendEvents);
@@ -43,7 +43,10 @@ async function fillSession(
   const sessionId = `${kind} ${size}`;
   const manual = kind === "never compacted";
   const contextPolicy = { tokenBudget: 8_000, compaction: { manual } };
-  await client.call(createPath, createBytes({ sessionId, systemInstructions, contextPolicy }));
+  await client.call(
+    createPath,
+    createBytes({ session: { sessionId, systemInstructions, contextPolicy } }),
+  );
   const append = async (events: readonly EventInit[]) => {
     const answer = await client.call(appendPath, appendBytes({ sessionId, events: [...events] }));
     return fromBinary(AppendEventsResponseSchema, answer).contextUsage?.windowTokens ?? 0;
