@@ -96,7 +96,7 @@ class Campaign {
   async #cycle(cycle: number): Promise<void> {
     if (this.#random.chance(killedStarts)) await this.#killStart();
     await using server = await startServer({ data: this.#data });
-    const connection = connect(server.address);
+    using connection = connect(server.address);
     const stop = new AbortController();
     const watching = this.#watcher.follow(connection, stop.signal);
     await this.#settle(connection);
@@ -127,7 +127,8 @@ class Campaign {
     const signal = AbortSignal.timeout(this.#random.between(1, startMs));
     try {
       await using server = await startServer({ data: this.#data, signal });
-      await this.#retry(connect(server.address));
+      using connection = connect(server.address);
+      await this.#retry(connection);
       await server.exited;
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -178,7 +179,7 @@ class Campaign {
   /** Reads everything back once more, also what was complete many kills ago, and stops in order. */
   async #last(): Promise<void> {
     await using server = await startServer({ data: this.#data });
-    const connection = connect(server.address);
+    using connection = connect(server.address);
     const stop = new AbortController();
     const watching = this.#watcher.follow(connection, stop.signal);
     if (this.#violations.length === 0) await this.#settle(connection);

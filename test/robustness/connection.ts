@@ -1,13 +1,14 @@
 import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import { ContextService, EventService, SessionService } from "@sessiond/contract";
 import { ErrorInfoSchema } from "@sessiond/contract/rpc";
+import { createGrpcTransport } from "../../sdk/client/src/index.ts";
 
 /** Nothing here takes as long; without a bound a lost answer would hang the run. */
 const callTimeoutMs = 20_000;
 
-/** Clients of one server, by both front doors. They retry nothing. */
-export interface Connection {
+/** Clients of one server, by both front doors. They retry nothing. Disposing ends open calls of gRPC. */
+export interface Connection extends Disposable {
   /** gRPC, over HTTP/2. */
   readonly grpc: Client<typeof EventService>;
   /** Connect, over HTTP/1.1. */
@@ -17,10 +18,9 @@ export interface Connection {
 }
 
 export function connect(address: string): Connection {
-  const options = { baseUrl: `http://${address}` };
-  const grpc = createGrpcTransport({ ...options, defaultTimeoutMs: callTimeoutMs });
+  const grpc = createGrpcTransport({ address, defaultTimeoutMs: callTimeoutMs });
   const http = createConnectTransport({
-    ...options,
+    baseUrl: `http://${address}`,
     httpVersion: "1.1",
     defaultTimeoutMs: callTimeoutMs,
   });
@@ -29,6 +29,7 @@ export function connect(address: string): Connection {
     http: createClient(EventService, http),
     sessions: createClient(SessionService, http),
     context: createClient(ContextService, http),
+    [Symbol.dispose]: () => grpc.close(),
   };
 }
 

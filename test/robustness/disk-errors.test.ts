@@ -17,7 +17,8 @@ describe.skipIf(!needs("strace", canTrace))("a disk that fails to sync", () => {
     const second = messageTo({ sessionId: "s", requestId: "second" });
     {
       await using server = await startServer({ data: folder });
-      const { grpc, http } = connect(server.address);
+      using connection = connect(server.address);
+      const { grpc, http } = connection;
       await http.appendEvents(first);
       await using _ = await attach(server.pid, ["fdatasync:error=EIO"]);
       await expect(reasonOf(grpc.appendEvents(second))).resolves.toBe("COMMIT_UNKNOWN");
@@ -27,7 +28,8 @@ describe.skipIf(!needs("strace", canTrace))("a disk that fails to sync", () => {
     }
     {
       await using server = await startServer({ data: folder });
-      const { grpc, http } = connect(server.address);
+      using connection = connect(server.address);
+      const { grpc, http } = connection;
       const answer = await http.appendEvents(second);
       expect(answer.events.map(({ revision }) => revision)).toEqual([3]);
       expect(await grpc.appendEvents(second)).toEqual(answer);

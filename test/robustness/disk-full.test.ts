@@ -26,7 +26,7 @@ describe.skipIf(!needs("the right to mount", () => mountable))("a disk that is f
       let head: number;
       {
         await using server = await startServer({ data });
-        const connection = connect(server.address);
+        using connection = connect(server.address);
         head = await fill(connection, `round-${round}`);
         expect(await disk.freeBytes()).toBeGreaterThan(0);
 
@@ -44,7 +44,8 @@ describe.skipIf(!needs("the right to mount", () => mountable))("a disk that is f
         await expectKilled(server);
       }
       await using server = await startServer({ data });
-      expect(await headOf(connect(server.address))).toBe(head + 1);
+      using connection = connect(server.address);
+      expect(await headOf(connection)).toBe(head + 1);
       expect(await server.kill("SIGTERM")).toEqual({ code: 0, signal: null });
     }
   });
@@ -54,13 +55,14 @@ describe.skipIf(!needs("the right to mount", () => mountable))("a disk that is f
     const data = join(disk.path, "data");
     {
       await using server = await startServer({ data });
-      await connect(server.address).http.appendEvents(smallest("first"));
+      using connection = connect(server.address);
+      await connection.http.appendEvents(smallest("first"));
       await expectKilled(server);
     }
     await fillRest(disk.path);
     expect(await disk.freeBytes()).toBe(0);
     await using server = await startServer({ data });
-    const connection = connect(server.address);
+    using connection = connect(server.address);
     expect(await headOf(connection)).toBe(2);
     expect(await reasonOf(connection.http.appendEvents(smallest("second")))).toBe("WRITES_REFUSED");
     expect(await server.kill("SIGTERM")).toEqual({ code: 0, signal: null });

@@ -30,7 +30,7 @@ describe.skipIf(!needs("strace", canTrace))("a disk that takes its time to sync"
     const folder = await mkdtemp(join(tmpdir(), "sessiond-slow-"));
     {
       await using server = await startServer({ data: folder });
-      const connection = connect(server.address);
+      using connection = connect(server.address);
       await connection.http.appendEvents(messageTo({ sessionId: "s", requestId: "first" }));
       const delivered = await watch(connection);
       await using trace = await attach(server.pid, inject);

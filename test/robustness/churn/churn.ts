@@ -75,7 +75,7 @@ export async function runChurn(options: ChurnOptions): Promise<Churn> {
 async function sendWaves(server: ServerProcess, options: ChurnOptions, waves: Wave[]) {
   const { data, durationMs, sessionsPerWave, seed, onWave } = options;
   const { waves: maxWaves = durationMs === undefined ? 1 : Number.POSITIVE_INFINITY } = options;
-  const clients = clientsOf(server.address);
+  using clients = clientsOf(server.address);
   const random = randomOf(seed, "churn");
   await using departures = await Departures.watch(clients, namespace);
   const endMs = performance.now() + (durationMs ?? Number.POSITIVE_INFINITY);
