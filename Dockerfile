@@ -67,5 +67,7 @@ VOLUME /data
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["node", "/app/healthcheck.js"]
-ENTRYPOINT ["node", "/app/dist/main.js"]
+# Semi-spaces of 16 MB: with those of 64 that the engine takes on a large machine, a server under load has 100 MB
+# more and no more appends a second.
+ENTRYPOINT ["node", "--max-semi-space-size=16", "/app/dist/main.js"]
 CMD ["serve"]

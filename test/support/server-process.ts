@@ -50,6 +50,8 @@ export interface ServerProcessOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What the engine is told, as by `npm start` and in the image. */
+export const engineFlags = ["--max-semi-space-size=16"] as const;
 const mainFile = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const readyLine = /^sessiond \S+ listens on (\S+:(\d+))/m;
 const probeLine = /^ +health for probes +(\S+)$/m;
@@ -114,6 +116,7 @@ function launch(options: ServerProcessOptions) {
   const [command = process.execPath, ...rest] = [
     ...wrap,
     process.execPath,
+    ...engineFlags,
     mainFile,
     "serve",
     ...["--data", data, "--listen", `127.0.0.1:${port}`, "--probe-listen", "off"],

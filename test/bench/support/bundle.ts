@@ -32,5 +32,5 @@ export async function buildBundle(): Promise<Bundle> {
   };
 }
 
-/** `$0` is the bundle, `$1` Node, `$2` the sources' entry. Costs a start about a millisecond. */
-const inPlaceOfSources = 'node=$1; shift 2; exec "$node" "$0" "$@"';
+/** `$0` is the bundle, `$1` Node, then its flag and the sources' entry. Costs a start about a millisecond. */
+const inPlaceOfSources = 'node=$1 flag=$2; shift 3; exec "$node" "$flag" "$0" "$@"';
