@@ -11,7 +11,10 @@ it("npm start tells the engine what servers in tests and benchmarks tell it", as
   expect(scripts.start).toBe(["node", ...engineFlags, "src/main.ts", "serve"].join(" "));
 });
 
-it("so does the image", async () => {
-  const [, entrypoint = ""] = /^ENTRYPOINT (.+)$/m.exec(await textOf("Dockerfile")) ?? [];
-  expect(JSON.parse(entrypoint)).toEqual(["node", ...engineFlags, "/app/dist/main.js"]);
+it("so does the image, also for the start it is made with", async () => {
+  const dockerfile = await textOf("Dockerfile");
+  const command = ["node", ...engineFlags, "/app/dist/main.js"];
+  const [, entrypoint = ""] = /^ENTRYPOINT (.+)$/m.exec(dockerfile) ?? [];
+  expect(JSON.parse(entrypoint)).toEqual(command);
+  expect(dockerfile).toMatch(new RegExp(`node /start-once\\.js[\\s\\\\]+${command.join(" ")}`));
 });

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { licencesOf } from "./licences.ts";
+import { plainBuiltins } from "./plain-builtins.ts";
 import { protoFiles } from "./proto-files.ts";
 import { root, tsc } from "./tools.ts";
 
@@ -19,9 +20,14 @@ const require = sessiondRequire(import.meta.url);
 const __filename = sessiondPath(import.meta.url);
 const __dirname = sessiondDirname(__filename);`;
 
-/** What the command runs: an older Node would fail at syntax it does not know. */
+/**
+ * What the command runs: an older Node would fail at syntax it does not know. What the engine compiled is
+ * kept beside the code, if that can be written, where nobody can change it who cannot change the code.
+ */
 const command = `#!/usr/bin/env node
 if (Number.parseInt(process.versions.node, 10) >= 24) {
+  const { enableCompileCache } = await import("node:module");
+  enableCompileCache(import.meta.dirname + "/compile-cache");
   await import("./sessiond.js");
 } else {
   const found = process.version + " at " + process.execPath;
@@ -56,7 +62,7 @@ export async function buildServer(): Promise<void> {
     platform: "node",
     target: "node24",
     external,
-    plugins: [protoFiles(dist)],
+    plugins: [protoFiles(dist), plainBuiltins],
     banner: { js: commonJs },
     legalComments: "none",
     keepNames: true,

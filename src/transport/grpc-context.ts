@@ -1,6 +1,7 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
 import {
   Code,
+  type ConnectError,
   type ContextValues,
   createContextValues,
   type HandlerContext,
@@ -18,9 +19,8 @@ export interface SurfaceCall
   once(event: "cancelled", listener: () => void): unknown;
 }
 
-// Made once: a signal also fires after a call that went well, where the stack would cost most.
-const CANCELED = abandoned(Code.Canceled);
-const DEADLINE_EXCEEDED = abandoned(Code.DeadlineExceeded);
+/** Why signals fired. Each is made once: one also fires after a call that went well. */
+const reasons: { canceled?: ConnectError; deadlineExceeded?: ConnectError } = {};
 
 /** A timer may fire this long before the clock says so. */
 const TIMER_SLACK_MS = 5;
@@ -57,7 +57,7 @@ export class GrpcContext implements HandlerContext {
       const aborter = new AbortController();
       const abort = () => {
         const late = (this.timeoutMs() ?? Number.POSITIVE_INFINITY) <= TIMER_SLACK_MS;
-        aborter.abort(late ? DEADLINE_EXCEEDED : CANCELED);
+        aborter.abort(late ? deadlineExceeded() : canceled());
       };
       this.#aborter = aborter;
       if (this.#call.cancelled) {
@@ -121,4 +121,14 @@ export class GrpcContext implements HandlerContext {
   get trailerToSend(): Metadata | undefined {
     return this.#responseTrailer && toMetadata(this.#responseTrailer);
   }
+}
+
+function canceled(): ConnectError {
+  reasons.canceled ??= abandoned(Code.Canceled);
+  return reasons.canceled;
+}
+
+function deadlineExceeded(): ConnectError {
+  reasons.deadlineExceeded ??= abandoned(Code.DeadlineExceeded);
+  return reasons.deadlineExceeded;
 }

@@ -257,6 +257,15 @@ describe("installed into an empty folder", async () => {
     });
   });
 
+  test("a start finds what the engine compiled for the one before", async () => {
+    const command = join(user, "node_modules/sessiond/dist/main.js");
+    const env = environmentOf(process.execPath, { NODE_DEBUG_NATIVE: "COMPILE_CACHE" });
+    const start = () => run(process.execPath, [command, "--version"], { env });
+    await start();
+    const { stderr } = await start();
+    expect(stderr).toMatch(/code cache for ESM file:.*\/dist\/sessiond\.js was accepted/);
+  });
+
   /** The same packages, and no data. */
   async function freshUser(): Promise<string> {
     const other = join(folder, "other");

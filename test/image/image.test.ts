@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -83,6 +83,18 @@ describe.skipIf(!needs("root, buildah, debootstrap and unshare", canBuildImages)
         expect(modules).not.toContain(name);
       }
       expect(await readdir(join(image.files, "root"))).not.toContain(".npmrc");
+    });
+
+    it("starts with code that was compiled before, and cannot change it", async () => {
+      const cache = join(image.files, "app/dist/compile-cache");
+      const all = await readdir(cache, { recursive: true, withFileTypes: true });
+      for (const { name, parentPath } of all) {
+        expect((await stat(join(parentPath, name))).uid, name).toBe(0);
+      }
+      const volumes = { "/data": await makeVolume("compiled") };
+      const more = { NODE_DEBUG_NATIVE: "COMPILE_CACHE" };
+      await using server = startContainer(image, { volumes, env: env(more) });
+      await server.until(/code cache for ESM file:\/\/\/app\/dist\/(sessiond.js) was accepted/);
     });
 
     it("keeps a session over a stop and a start on the same volume: Durable", async () => {

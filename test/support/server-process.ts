@@ -51,7 +51,7 @@ export interface ServerProcessOptions {
 }
 
 /** What the engine is told, as by `npm start` and in the image. */
-export const engineFlags = ["--max-semi-space-size=16"] as const;
+export const engineFlags = ["--min-semi-space-size=8", "--max-semi-space-size=16"] as const;
 const mainFile = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 const readyLine = /^sessiond \S+ listens on (\S+:(\d+))/m;
 const probeLine = /^ +health for probes +(\S+)$/m;

@@ -1,4 +1,5 @@
-const segmenter = new Intl.Segmenter();
+/** Made when a text needs it: its data takes the system library some milliseconds to load. */
+let segmenter: Intl.Segmenter | undefined;
 const wide =
   /\p{Emoji_Presentation}|\p{Script=Han}|\p{Script=Hangul}|\p{Script=Hiragana}|\p{Script=Katakana}|[\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]|\ufe0f/u;
 
@@ -10,7 +11,7 @@ export function widthOf(text: string): number {
   // Most text is ASCII; segmenting is for the rest.
   if (/^[ -~]*$/.test(text)) return text.length;
   let width = 0;
-  for (const { segment } of segmenter.segment(text)) width += wide.test(segment) ? 2 : 1;
+  for (const { segment } of segmentsOf(text)) width += wide.test(segment) ? 2 : 1;
   return width;
 }
 
@@ -20,7 +21,7 @@ export function cut(text: string, columns: number): string {
   if (text.length <= columns && widthOf(text) <= columns) return text;
   let width = 0;
   let kept = "";
-  for (const { segment } of segmenter.segment(text)) {
+  for (const { segment } of segmentsOf(text)) {
     width += wide.test(segment) ? 2 : 1;
     if (width > columns - 1) break;
     kept += segment;
@@ -32,4 +33,9 @@ export function cut(text: string, columns: number): string {
 export function padded(text: string, columns: number): string {
   const shown = cut(text, columns);
   return shown + " ".repeat(Math.max(0, columns - widthOf(shown)));
+}
+
+function segmentsOf(text: string): Intl.Segments {
+  segmenter ??= new Intl.Segmenter();
+  return segmenter.segment(text);
 }
