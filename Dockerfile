@@ -60,11 +60,11 @@ COPY --from=build /build/dist dist
 # What the engine compiled for a start is in the image, by one start of the user it is for, and is no more his than
 # the code is.
 RUN --mount=type=bind,from=build,source=/build/deploy/image/start-once.js,target=/start-once.js \
-    install -d -o 10001 dist/compile-cache \
+    install -d -o 10001 node_modules/.cache \
     && setpriv --reuid 10001 --regid 10001 --clear-groups node /start-once.js \
         node --min-semi-space-size=8 --max-semi-space-size=16 /app/dist/main.js \
-    && chown -R 0:0 dist/compile-cache \
-    && chmod -R a+rX dist/compile-cache
+    && chown -R 0:0 node_modules/.cache \
+    && chmod -R a+rX node_modules/.cache
 
 # Calls are taken on loopback; the probe port, which has no data, is for those outside the pod.
 ENV NODE_ENV=production \

@@ -20,14 +20,9 @@ const require = sessiondRequire(import.meta.url);
 const __filename = sessiondPath(import.meta.url);
 const __dirname = sessiondDirname(__filename);`;
 
-/**
- * What the command runs: an older Node would fail at syntax it does not know. What the engine compiled is
- * kept beside the code, if that can be written, where nobody can change it who cannot change the code.
- */
+/** What the command runs: an older Node would fail at syntax it does not know. */
 const command = `#!/usr/bin/env node
 if (Number.parseInt(process.versions.node, 10) >= 24) {
-  const { enableCompileCache } = await import("node:module");
-  enableCompileCache(import.meta.dirname + "/compile-cache");
   await import("./sessiond.js");
 } else {
   const found = process.version + " at " + process.execPath;

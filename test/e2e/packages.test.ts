@@ -263,7 +263,7 @@ describe("installed into an empty folder", async () => {
     const start = () => run(process.execPath, [command, "--version"], { env });
     await start();
     const { stderr } = await start();
-    expect(stderr).toMatch(/code cache for ESM file:.*\/dist\/sessiond\.js was accepted/);
+    expect(stderr).toMatch(/code cache for ESM file:\S+\/dist\/\S+ was accepted/);
   });
 
   /** The same packages, and no data. */
