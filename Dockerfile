@@ -15,7 +15,7 @@
 # -e SESSIOND_DANGEROUSLY_ALLOW_REMOTE=true`, and for HTTP/1.1 `-e SESSIOND_ALLOW_HOSTS=NAME` with the
 # name that callers use.
 
-# Any image with Node 24, npm and glibc.
+# Any image with Node 24, npm, glibc and setpriv.
 ARG BASE=node:24-slim
 
 FROM ${BASE} AS build
@@ -58,7 +58,7 @@ COPY --from=build /build/package.json /build/LICENSE /build/deploy/image/healthc
 COPY --from=build /build/dist dist
 
 # What the engine compiled for a start is in the image, by one start of the user it is for, and is no more his than
-# the code is.
+# the code is. Another user, or a processor that can do other things, starts as without it.
 RUN --mount=type=bind,from=build,source=/build/deploy/image/start-once.js,target=/start-once.js \
     install -d -o 10001 node_modules/.cache \
     && setpriv --reuid 10001 --regid 10001 --clear-groups node /start-once.js \
@@ -77,6 +77,6 @@ USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["node", "/app/healthcheck.js"]
 # Semi-spaces of 8 MB at first, because a start that has to grow them takes longer, and of 16 at most: with those
-# of 64 that the engine takes on a large machine, a server under load has 100 MB more and no more appends a second.
+# of 64 that the engine takes on a large machine, a server under load has 75 MB more and about as many appends a second.
 ENTRYPOINT ["node", "--min-semi-space-size=8", "--max-semi-space-size=16", "/app/dist/main.js"]
 CMD ["serve"]

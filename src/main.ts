@@ -2,8 +2,8 @@
 import { enableCompileCache } from "node:module";
 import { join } from "node:path";
 
-// What the engine compiles is kept for the next start, which takes half the time with it. It is kept with the
-// code, so that nobody can change it who cannot change the code; where that cannot be written, it is not.
+// What the engine compiles is kept for the next start: with the code, because a folder for temporary files is
+// everybody's. Where that cannot be written it is not kept.
 enableCompileCache(join(import.meta.dirname, "../node_modules/.cache/sessiond"));
 
 const { processHost } = await import("./cli/host.ts");

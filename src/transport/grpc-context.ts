@@ -19,7 +19,10 @@ export interface SurfaceCall
   once(event: "cancelled", listener: () => void): unknown;
 }
 
-/** Why signals fired. Each is made once: one also fires after a call that went well. */
+/**
+ * Why signals fired. Each is made once: a signal also fires after a call that went well, where the
+ * stack would cost most.
+ */
 const reasons: { canceled?: ConnectError; deadlineExceeded?: ConnectError } = {};
 
 /** A timer may fire this long before the clock says so. */

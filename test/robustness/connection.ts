@@ -18,7 +18,11 @@ export interface Connection extends Disposable {
 }
 
 export function connect(address: string): Connection {
-  const grpc = createGrpcTransport({ address, defaultTimeoutMs: callTimeoutMs });
+  const grpc = createGrpcTransport({
+    address,
+    defaultTimeoutMs: callTimeoutMs,
+    channelOptions: { "grpc.enable_retries": 0 },
+  });
   const http = createConnectTransport({
     baseUrl: `http://${address}`,
     httpVersion: "1.1",

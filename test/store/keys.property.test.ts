@@ -73,6 +73,17 @@ describe("keys", () => {
     );
   });
 
+  it.each([
+    "",
+    "0198a9c0-6f7e-7a31-b1c2-d3e4f5a6b7c",
+    "0198A9C0-6F7E-7A31-B1C2-D3E4F5A6B7C8",
+    "0198a9c06f7e7a31b1c2d3e4f5a6b7c8",
+    "0198a9c0-6f7e-7a31-b1c2-d3e4f5a6b7c8\n",
+    "0198a9c0-6f7e-7a31-b1c2-d3e4f5a6b7cg",
+  ])("are not made of %j, which is no UUID", (text) => {
+    expect(() => uidBytes(text)).toThrow("is no UUID");
+  });
+
   it("of events, logs, deadlines and lists are in the order of their numbers", () => {
     fc.assert(
       fc.property(uid, revision, revision, (id, a, b) => {

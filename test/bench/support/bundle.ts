@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
-import { cp, symlink } from "node:fs/promises";
+import { cp, mkdir, readdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { engineFlags } from "../../support/server-process.ts";
+import { startServer } from "../../support/server-process.ts";
 import { tempFolder } from "./temp-folder.ts";
 
 const run = promisify(execFile);
@@ -27,16 +27,23 @@ export async function buildBundle(): Promise<Bundle> {
   await Promise.all(
     sources.map((name) => cp(join(root, name), join(folder.path, name), { recursive: true })),
   );
-  await symlink(join(root, "node_modules"), join(folder.path, "node_modules"));
+  await linkLibraries(folder.path);
   await run(process.execPath, ["sdk/build/main.ts", "server"], { cwd: folder.path });
-  const main = join(folder.path, "dist/main.js");
-  const startOnce = join(root, "deploy/image/start-once.js");
-  await run(process.execPath, [startOnce, process.execPath, ...engineFlags, main]);
+  const wrap = ["sh", "-c", inPlaceOfSources, join(folder.path, "dist/main.js")];
+  await using data = await tempFolder();
+  await using server = await startServer({ data: data.path, wrap });
+  await server.kill("SIGTERM");
   const kept = made.move();
-  return {
-    wrap: ["sh", "-c", inPlaceOfSources, main],
-    [Symbol.asyncDispose]: () => kept.disposeAsync(),
-  };
+  return { wrap, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** One by one, so that what the engine compiled of the bundle goes with the bundle's folder. */
+async function linkLibraries(folder: string): Promise<void> {
+  const libraries = join(root, "node_modules");
+  await mkdir(join(folder, "node_modules"));
+  for (const name of await readdir(libraries)) {
+    if (name !== ".cache") await symlink(join(libraries, name), join(folder, "node_modules", name));
+  }
 }
 
 /** `$0` is the bundle, `$1` Node, then its flags and the sources' entry. Costs a start about a millisecond. */
