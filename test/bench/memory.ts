@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { EventService, ServerService } from "@sessiond/contract";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
+import { buildBundle } from "./support/bundle.ts";
 import { fill, sessionIds } from "./support/fill.ts";
 import { collectable, liveMemory } from "./support/live-memory.ts";
 import { median } from "./support/load.ts";
@@ -17,21 +18,19 @@ const infoPath = pathOf(ServerService.method.getServerInfo);
 const appendPath = pathOf(EventService.method.appendEvents);
 
 /**
- * Resident memory of the server without mapped file pages, which the system takes back at will:
- * before the first count, with a tokenizer, and around an import of 100,000 events.
+ * Resident memory of the production bundle without mapped file pages, which the system takes back at
+ * will: before the first count, with a tokenizer, and around an import of 100,000 events.
  *
  * "as it is" is what an operator sees, the median of some seconds; "collected" is after the garbage
  * of the main thread was collected, and "live" is what the engine then holds there.
  */
 export const memoryBench: Bench = async (report) => {
+  await using bundle = await buildBundle();
   await using data = await tempFolder();
+  const measured = { data: data.path, wrap: bundle.wrap, env: collectable };
   const rows: Row[] = [];
   {
-    await using server = await startServer({
-      data: data.path,
-      env: collectable,
-      args: ["--no-preload-tokenizer"],
-    });
+    await using server = await startServer({ ...measured, args: ["--no-preload-tokenizer"] });
     using client = new RawClient(server.address);
     await client.call(infoPath, Buffer.alloc(0));
     rows.push(await row("idle, before the first count", server));
@@ -43,7 +42,7 @@ export const memoryBench: Bench = async (report) => {
     await sleep(idleMs);
     rows.push(await row(`${idleMs / 1_000} s later`, server));
   }
-  await using server = await startServer({ data: data.path, env: collectable });
+  await using server = await startServer(measured);
   using client = new RawClient(server.address);
   await client.call(appendPath, appendBytes({ sessionId: "session-0", events: [textEvent()] }));
   rows.push(await row("restarted over 100,000 events", server));

@@ -4,7 +4,7 @@ import { anonymousBytes } from "./process-stats.ts";
 
 /** Environment of a server whose garbage can be collected from outside. */
 export const collectable = {
-  NODE_OPTIONS: `--import=${new URL("./collect-on-signal.ts", import.meta.url).href}`,
+  NODE_OPTIONS: `--import=${new URL("./collect-on-signal.js", import.meta.url).href}`,
 };
 
 /** Memory of a server right after its garbage was collected. */
