@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { IfExists } from "@sessiond/contract";
 import { describe, expect, it } from "vitest";
 import { needs } from "../support/needs.ts";
 import { type ServerProcess, startServer } from "../support/server-process.ts";
@@ -71,6 +72,12 @@ describe.skipIf(!needs("the right to mount", () => mountable))("a disk that is f
 
 /** Appends side by side until every append is refused. Returns the revision of the kept session. */
 async function fill(connection: Connection, name: string): Promise<number> {
+  // Compactions would be events, too.
+  const contextPolicy = { compaction: { manual: true } };
+  for (const sessionId of sessionIds) {
+    const session = { sessionId, contextPolicy };
+    await connection.sessions.createSession({ session, ifExists: IfExists.RETURN });
+  }
   let count = 0;
   const work = async () => {
     while (count < mostAppends) {
